@@ -1,0 +1,2 @@
+//! The binary `karpsim`.
+fn main() {}

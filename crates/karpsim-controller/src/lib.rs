@@ -1,0 +1,1 @@
+//! Karpenter's control loops as a state machine without I/O.

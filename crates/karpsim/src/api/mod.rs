@@ -1,0 +1,14 @@
+//! The door: objects as users write them, checked once.
+//!
+//! [`core`] and [`karpenter`] hold the kinds, [`meta`] what they share, [`scenario`] the moment to decide on. Every struct
+//! keeps the names of fields that found no place (see [`wire`]), so that nothing is dropped silently.
+
+pub mod core;
+pub mod karpenter;
+pub mod meta;
+pub mod objects;
+pub mod scenario;
+pub mod wire;
+
+pub use objects::Objects;
+pub use scenario::{ClusterMemory, Options, Scenario, ScenarioKind};
