@@ -181,8 +181,8 @@ macro_rules! wire {
                     }
                     fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<$name, A::Error> {
                         let mut object = $name::default();
-                        while let Some(name) = map.next_key::<Name>()? {
-                            match name {
+                        while let Some(json_name) = map.next_key::<Name>()? {
+                            match json_name {
                                 $(Name::$field => {
                                     object.$field = map.next_value::<Option<$ty>>()?.unwrap_or_default();
                                 })*
