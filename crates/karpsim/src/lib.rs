@@ -3,4 +3,18 @@
 pub mod api;
 pub mod catalogue;
 pub mod decision;
+pub mod disruption;
+pub mod provisioning;
 pub mod quantity;
+
+pub use decision::Decision;
+pub use disruption::disrupt;
+pub use provisioning::provision;
+
+/// Decides `scenario`: provisioning, or every method of disruption.
+pub fn decide(scenario: &api::Scenario) -> Decision {
+    match scenario.kind {
+        api::ScenarioKind::Provisioning => Decision::Provisioning(provision(scenario)),
+        api::ScenarioKind::Disruption => Decision::Disruption(disrupt(scenario, &decision::Method::ALL)),
+    }
+}
