@@ -19,7 +19,8 @@ pub struct Quantity {
     nanos: i128,
 }
 
-leaf!(Quantity);
+leaf!(Quantity => r#"{"description": "a Kubernetes quantity such as 100m, 1.5, 2Gi or 1e3",
+    "anyOf": [{"type": "number"}, {"type": "string", "pattern": "^[+-]?([0-9]+\\.?[0-9]*|\\.[0-9]+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?$"}]}"#);
 
 /// Why a text is not a quantity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

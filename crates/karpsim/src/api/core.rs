@@ -1,7 +1,7 @@
 //! Core Kubernetes kinds, as far as they decide.
 
 use super::meta::{Condition, IntOrString, LabelSelector, Labels, ObjectMeta, Operator, Str, Time, words};
-use super::wire::{leaf, wire};
+use super::wire::wire;
 use crate::quantity::Quantity;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
@@ -66,7 +66,9 @@ impl<'de> Deserialize<'de> for ResourceList {
     }
 }
 
-leaf!(ResourceList);
+impl crate::api::wire::Audit for ResourceList {
+    fn audit(&self, _: &crate::api::wire::Path<'_>, _: &mut dyn crate::api::wire::Sink) {}
+}
 
 words! {
     /// What a taint does to pods that do not tolerate it.

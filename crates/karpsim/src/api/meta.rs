@@ -285,12 +285,16 @@ macro_rules! words {
             }
         }
 
-        $crate::api::wire::leaf!($name);
+        $crate::api::wire::leaf!($name => &$crate::api::schema::words($name::WORDS));
     };
 }
 pub(crate) use words;
 
-leaf!(Labels, Time, Duration, NillableDuration, IntOrString);
+leaf!(Labels => r#"{"type": "object", "additionalProperties": {"type": ["string", "null"]}}"#);
+leaf!(Time => r#"{"type": "string", "format": "date-time"}"#);
+leaf!(Duration => r#"{"type": "string", "description": "a duration such as 30s, 1h30m or 720h"}"#);
+leaf!(NillableDuration => r#"{"type": "string", "description": "a duration such as 30s or 720h, or Never"}"#);
+leaf!(IntOrString => r#"{"type": ["integer", "string"], "description": "a number or a percentage such as 50%"}"#);
 
 words! {
     /// Operator of a node selector requirement. `Gte` and `Lte` are Karpenter's.

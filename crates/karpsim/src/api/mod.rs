@@ -3,11 +3,15 @@
 //! [`core`] and [`karpenter`] hold the kinds, [`meta`] what they share, [`scenario`] the moment to decide on. Every struct
 //! keeps the names of fields that found no place (see [`wire`]), so that nothing is dropped silently.
 
+pub mod convert;
 pub mod core;
+pub mod defaults;
 pub mod karpenter;
 pub mod meta;
 pub mod objects;
+pub mod problem;
 pub mod scenario;
+pub mod schema;
 pub mod wire;
 
 pub use objects::Objects;

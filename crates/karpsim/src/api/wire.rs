@@ -112,15 +112,29 @@ impl<T: Audit> Audit for Box<T> {
     }
 }
 
-/// Types that hold nothing further: [`Audit`] ends here.
+/// Types that hold nothing further: [`Audit`] ends here. After `=>` stands their JSON Schema; without it, any value.
 macro_rules! leaf {
-    ($($ty:ty),* $(,)?) => { $(impl $crate::api::wire::Audit for $ty {
-        fn audit(&self, _: &$crate::api::wire::Path<'_>, _: &mut dyn $crate::api::wire::Sink) {}
-    })* };
+    ($($ty:ty),* $(,)?) => { $($crate::api::wire::leaf!($ty => "true");)* };
+    ($ty:ty => $schema:expr) => {
+        impl $crate::api::wire::Audit for $ty {
+            fn audit(&self, _: &$crate::api::wire::Path<'_>, _: &mut dyn $crate::api::wire::Sink) {}
+        }
+        impl $crate::api::schema::Describe for $ty {
+            fn describe(_: &mut $crate::api::schema::Definitions) -> serde_json::Value {
+                $crate::api::schema::parse($schema)
+            }
+        }
+    };
 }
 pub(crate) use leaf;
 
-leaf!(CompactString, bool, i32, i64, u32, u64, f64);
+leaf!(CompactString => r#"{"type": "string"}"#);
+leaf!(bool => r#"{"type": "boolean"}"#);
+leaf!(i32 => r#"{"type": "integer"}"#);
+leaf!(i64 => r#"{"type": "integer"}"#);
+leaf!(u32 => r#"{"type": "integer", "minimum": 0}"#);
+leaf!(u64 => r#"{"type": "integer", "minimum": 0}"#);
+leaf!(f64 => r#"{"type": "number"}"#);
 
 /// Declares a struct that is read from a JSON object. See the module's head.
 macro_rules! wire {
@@ -206,6 +220,21 @@ macro_rules! wire {
                     sink.leftover(path, field, Self::NAMES);
                 }
                 $( $crate::api::wire::Audit::audit(&self.$field, &path.field($key), sink); )*
+            }
+        }
+
+        impl $crate::api::schema::Describe for $name {
+            fn describe(definitions: &mut $crate::api::schema::Definitions) -> serde_json::Value {
+                definitions.object(stringify!($name), module_path!(), stringify!($(#[$meta])*), |_definitions| {
+                    let mut shape = $crate::api::schema::Shape::default();
+                    $(
+                        let value = <$ty as $crate::api::schema::Describe>::describe(_definitions);
+                        shape.field($key, stringify!($(#[$field_meta])*), value);
+                    )*
+                    $(shape.passed($passed);)*
+                    $(shape.unmodelled($unmodelled);)*
+                    shape
+                })
             }
         }
     };

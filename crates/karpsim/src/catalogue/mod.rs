@@ -35,7 +35,7 @@ impl serde::Serialize for Price {
         }
     }
 }
-leaf!(Price);
+leaf!(Price => r#"{"type": "number"}"#);
 
 wire! {
     /// What kubelet and system keep for themselves.
