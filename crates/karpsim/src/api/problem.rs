@@ -1,0 +1,297 @@
+//! What can be wrong with an input, and what is worth saying about it, as facts.
+//!
+//! A [`Problem`] ends a run; a [`Notice`] is said once and the run goes on. Both know their place: the object (or none:
+//! the scenario or trace itself) and the path inside it. File and line are known only to whoever read the text.
+
+use std::fmt;
+
+/// Where in the input.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Place {
+    /// The object, as ``Pod `default/web` ``; empty: no object.
+    pub object: String,
+    /// The path inside it, as `spec.containers[0].name`; empty: the object itself.
+    pub path: String,
+}
+
+impl Place {
+    /// A place in an object.
+    pub fn in_object(object: impl Into<String>, path: impl Into<String>) -> Self {
+        Place { object: object.into(), path: path.into() }
+    }
+
+    /// A place in the scenario or trace itself.
+    pub fn at(path: impl Into<String>) -> Self {
+        Place { object: String::new(), path: path.into() }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.object)?;
+        if !self.object.is_empty() && !self.path.is_empty() {
+            f.write_str(": ")?;
+        }
+        if !self.path.is_empty() {
+            write!(f, "`{}`", self.path)?;
+        }
+        Ok(())
+    }
+}
+
+/// Something that makes an input unusable.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Problem {
+    /// Where.
+    pub place: Place,
+    /// What.
+    pub kind: ProblemKind,
+}
+
+/// What is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProblemKind {
+    /// The text is not JSON or YAML.
+    Syntax {
+        /// What the reader says.
+        message: String,
+        /// Line in the text, from 1; 0: not known.
+        line: usize,
+        /// Column in the line, from 1; 0: not known.
+        column: usize,
+    },
+    /// The text ends in the middle of a value.
+    Truncated,
+    /// More brackets inside brackets than any object has.
+    TooDeep,
+    /// A field that this object does not have.
+    UnknownField {
+        /// The name as found.
+        name: String,
+        /// The name that was meant, perhaps.
+        near: Option<String>,
+        /// All names that there are.
+        known: Vec<&'static str>,
+    },
+    /// A value that cannot stand here.
+    Value {
+        /// What was found.
+        found: String,
+        /// What may stand here.
+        allowed: String,
+        /// What was meant, perhaps.
+        near: Option<String>,
+    },
+    /// A field that must be there.
+    Missing {
+        /// Its name.
+        name: String,
+    },
+    /// Two fields of which only one may be there.
+    Exclusive {
+        /// One.
+        first: &'static str,
+        /// And the other.
+        second: &'static str,
+    },
+    /// A name that nothing has.
+    UnknownName {
+        /// What kind of thing, as `instance type`.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// Where it was sought, as ``catalogue `aws/us-west-2` ``.
+        sought: String,
+        /// The name that was meant, perhaps.
+        near: Option<String>,
+    },
+    /// A catalogue that cannot be had.
+    Catalogue {
+        /// Why not, as a sentence.
+        message: String,
+        /// What could help.
+        hint: Option<String>,
+    },
+}
+
+impl Problem {
+    /// A problem at `place`.
+    pub fn new(place: Place, kind: ProblemKind) -> Self {
+        Problem { place, kind }
+    }
+
+    /// What could help.
+    pub fn hint(&self) -> Option<String> {
+        match &self.kind {
+            ProblemKind::UnknownField { near: Some(near), .. }
+            | ProblemKind::Value { near: Some(near), .. }
+            | ProblemKind::UnknownName { near: Some(near), .. } => Some(format!("did you mean `{near}`?")),
+            ProblemKind::UnknownField { near: None, known, .. } if !known.is_empty() => {
+                Some(format!("known here: {}", listed(known)))
+            }
+            ProblemKind::Catalogue { hint, .. } => hint.clone(),
+            _ => None,
+        }
+    }
+}
+
+/// At most a dozen names, then how many more there are.
+fn listed(names: &[&str]) -> String {
+    const SHOWN: usize = 12;
+    let mut text = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN {
+        text.push_str(&format!(" and {} more", names.len() - SHOWN));
+    }
+    text
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.place != Place::default() {
+            write!(f, "{}: ", self.place)?;
+        }
+        self.kind.fmt(f)
+    }
+}
+
+impl fmt::Display for ProblemKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ProblemKind::Syntax { message, .. } => f.write_str(message),
+            ProblemKind::Truncated => f.write_str("the text ends in the middle of a value"),
+            ProblemKind::TooDeep => f.write_str("brackets are nested deeper than 128 levels"),
+            ProblemKind::UnknownField { name, .. } => write!(f, "unknown field `{name}`"),
+            ProblemKind::Value { found, allowed, .. } => write!(f, "found {found}, allowed is {allowed}"),
+            ProblemKind::Missing { name } => write!(f, "field `{name}` is missing"),
+            ProblemKind::Exclusive { first, second } => {
+                write!(f, "`{first}` and `{second}` exclude each other")
+            }
+            ProblemKind::UnknownName { what, name, sought, .. } => {
+                write!(f, "no {what} `{name}` in {sought}")
+            }
+            ProblemKind::Catalogue { message, .. } => f.write_str(message),
+        }
+    }
+}
+
+/// Something that is accepted, and worth one sentence.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Notice {
+    /// Where it was first seen.
+    pub place: Place,
+    /// What.
+    pub kind: NoticeKind,
+}
+
+/// What is worth saying.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NoticeKind {
+    /// A field of an old form that has no counterpart in `karpenter.sh/v1`.
+    NotCarriedOver {
+        /// Why, or what happens instead.
+        because: &'static str,
+    },
+    /// A limit on a resource that no instance type has: it never binds.
+    LimitWithoutResource {
+        /// The resource.
+        resource: String,
+        /// The resource that was meant, perhaps.
+        near: Option<String>,
+    },
+    /// A field that decides something in Karpenter, and nothing here.
+    Unmodelled {
+        /// Its name.
+        name: String,
+    },
+    /// A field that this kind is not known to have.
+    UnknownField {
+        /// Its name.
+        name: String,
+    },
+    /// An object of a kind that nothing here knows.
+    UnknownKind {
+        /// Group and version.
+        api_version: String,
+        /// Kind.
+        kind: String,
+        /// The kind that was meant, perhaps.
+        near: Option<String>,
+    },
+    /// A NodePool that lacks conditions, and so does not count.
+    NodePoolNotReady {
+        /// The conditions that are not `True`.
+        conditions: Vec<&'static str>,
+    },
+    /// Two objects of one kind with one name; the later one counts.
+    Duplicate,
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.place != Place::default() {
+            write!(f, "{}: ", self.place)?;
+        }
+        self.kind.fmt(f)
+    }
+}
+
+impl fmt::Display for NoticeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoticeKind::NotCarriedOver { because } => {
+                write!(f, "not carried over to karpenter.sh/v1: {because}")
+            }
+            NoticeKind::LimitWithoutResource { resource, near } => {
+                write!(f, "no instance type has a resource `{resource}`, so this limit never binds")?;
+                near.as_ref().map_or(Ok(()), |near| write!(f, " (`{near}` exists)"))
+            }
+            NoticeKind::Unmodelled { name } => write!(f, "field `{name}` is not modelled and has no effect"),
+            NoticeKind::UnknownField { name } => write!(f, "unknown field `{name}` has no effect"),
+            NoticeKind::UnknownKind { api_version, kind, near } => {
+                write!(f, "objects of the unknown kind {kind} ({api_version}) have no effect")?;
+                near.as_ref().map_or(Ok(()), |near| write!(f, " (did you mean `{near}`?)"))
+            }
+            NoticeKind::NodePoolNotReady { conditions } => write!(
+                f,
+                "does not count: its status has no condition {} that is True",
+                conditions.join(", nor ")
+            ),
+            NoticeKind::Duplicate => f.write_str("stands more than once; the last one counts"),
+        }
+    }
+}
+
+/// The candidate that `name` was meant to be, if one is near: equal but for case, or with few letters changed.
+pub fn near_miss<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = name.to_lowercase();
+    let letters = lower.chars().count();
+    let allowed = match letters {
+        0..=2 => 0,
+        3..=5 => 1,
+        6..=11 => 2,
+        _ => 3,
+    };
+    candidates
+        .into_iter()
+        .filter_map(|candidate| {
+            let distance = strsim::damerau_levenshtein(&lower, &candidate.to_lowercase());
+            (distance <= allowed).then_some((distance, candidate))
+        })
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::near_miss;
+
+    #[test]
+    fn near_misses_are_near() {
+        let known = ["requests", "limits", "claims"];
+        assert_eq!(near_miss("request", known), Some("requests"));
+        assert_eq!(near_miss("Limits", known), Some("limits"));
+        assert_eq!(near_miss("reqeusts", known), Some("requests"));
+        assert_eq!(near_miss("resources", known), None);
+        assert_eq!(near_miss("x", ["y"]), None);
+    }
+}
