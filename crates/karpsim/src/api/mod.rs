@@ -13,6 +13,7 @@ pub mod problem;
 pub mod scenario;
 pub mod schema;
 pub mod wire;
+pub mod yaml;
 
 pub use objects::Objects;
 pub use scenario::{ClusterMemory, Options, Scenario, ScenarioKind};
