@@ -1,4 +1,24 @@
 //! Instance catalogues: types, what they have, what they cost.
+//!
+//! [`read`] and [`write()`] are the form; [`recompute`] derives capacity and overhead from a node class; [`overlay`] changes
+//! prices and resources; [`import`] and [`kwok`] make catalogues out of what clouds and Karpenter itself print; [`view`],
+//! [`expression`] and [`diff`] are for people.
+
+pub mod aws;
+pub mod azure;
+pub mod capacity;
+pub mod expression;
+pub mod gcp;
+mod labels;
+pub mod node_class;
+mod read;
+pub mod view;
+mod write;
+
+pub use capacity::{Settings, allocatable, recompute};
+pub use node_class::NodeClass;
+pub use read::{check, read};
+pub use write::{amount, write};
 
 use crate::api::core::{NodeSelectorRequirement, ResourceList};
 use crate::api::meta::{Labels, Str};

@@ -1,0 +1,330 @@
+//! AWS: capacity and overhead of an EC2 instance under an EC2NodeClass (Karpenter v1.14.1).
+//!
+//! What a catalogue does not keep of a machine (interfaces, addresses, branch interfaces) stands in [`network`]. Prefix
+//! delegation is not modelled, as in Karpenter: users set `maxPods` to what the VPC CNI can give,
+//! [`prefix_delegation_pods`].
+
+use super::capacity::{CapacityError, Figures, MIB, Settings, label, number, reserved_cpu_milli};
+use super::node_class::{Ec2NodeClass, Ec2NodeClassSpec, InstanceStorePolicy};
+use super::{Catalogue, InstanceType, Overhead};
+use crate::api::core::ResourceList;
+use crate::api::meta::{Operator, Str};
+use crate::quantity::Quantity;
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+/// `--vm-memory-overhead-percent` if it is not given.
+pub const VM_MEMORY_OVERHEAD_PERCENT: f64 = 0.075;
+
+/// Memory that the kernel of an arm64 machine keeps for contiguous allocations, in MiB.
+const ARM64_CMA_MIB: i64 = 64;
+
+/// Facts about the network of an instance type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    /// Interfaces of the default network card.
+    pub interfaces: i64,
+    /// IPv4 addresses an interface.
+    pub ipv4_addresses_per_interface: i64,
+    /// Branch interfaces for `vpc.amazonaws.com/pod-eni`; 0 without trunking.
+    pub branch_interfaces: i64,
+    /// Network bandwidth in Mbit/s, if it is published.
+    pub bandwidth_mbps: Option<i64>,
+}
+
+static NETWORK: LazyLock<BTreeMap<&'static str, Network>> = LazyLock::new(|| {
+    include_str!("aws_network.csv")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| {
+            let mut fields = line.split(',');
+            let name = fields.next()?;
+            let mut next = || fields.next().and_then(|field| field.parse::<i64>().ok());
+            let network = Network {
+                interfaces: next()?,
+                ipv4_addresses_per_interface: next()?,
+                branch_interfaces: next()?,
+                bandwidth_mbps: next().filter(|&mbps| mbps > 0),
+            };
+            Some((name, network))
+        })
+        .collect()
+});
+
+/// What is known about the network of an instance type.
+pub fn network(instance_type: &str) -> Option<Network> {
+    NETWORK.get(instance_type).copied()
+}
+
+/// What decides capacity and overhead of a machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// Name.
+    pub instance_type: Str,
+    /// vCPUs.
+    pub vcpus: i64,
+    /// Memory in MiB, before anything is taken from it.
+    pub memory_mib: i64,
+    /// Whether its first architecture is arm64.
+    pub arm64: bool,
+    /// Size of the instance store in GB.
+    pub instance_store_gb: Option<i64>,
+    /// Interfaces of the default network card.
+    pub interfaces: Option<i64>,
+    /// IPv4 addresses an interface.
+    pub ipv4_addresses_per_interface: Option<i64>,
+}
+
+impl Facts {
+    /// The facts that a catalogue's labels and [`network`] give.
+    ///
+    /// # Errors
+    ///
+    /// If a label is missing.
+    pub fn of(instance_type: &InstanceType) -> Result<Facts, CapacityError> {
+        let network = network(&instance_type.name);
+        Ok(Facts {
+            instance_type: instance_type.name.clone(),
+            vcpus: number(instance_type, "karpenter.k8s.aws/instance-cpu")?,
+            memory_mib: number(instance_type, "karpenter.k8s.aws/instance-memory")?,
+            arm64: label(instance_type, "kubernetes.io/arch") == Some("arm64"),
+            instance_store_gb: label(instance_type, "karpenter.k8s.aws/instance-local-nvme")
+                .and_then(|value| value.parse().ok()),
+            interfaces: network.map(|network| network.interfaces),
+            ipv4_addresses_per_interface: network.map(|network| network.ipv4_addresses_per_interface),
+        })
+    }
+}
+
+/// Families of machine images, as far as they differ here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AmiFamily {
+    /// Amazon Linux.
+    AmazonLinux,
+    /// Bottlerocket.
+    Bottlerocket,
+    /// Windows, with the build of its label.
+    Windows {
+        /// `node.kubernetes.io/windows-build`.
+        build: &'static str,
+    },
+    /// The user's own.
+    Custom,
+}
+
+impl AmiFamily {
+    /// Names that `spec.amiFamily` can have; an alias is a lower-case one of them.
+    pub const NAMES: [&'static str; 7] =
+        ["AL2", "AL2023", "Bottlerocket", "Windows2019", "Windows2022", "Windows2025", "Custom"];
+
+    fn of(spec: &Ec2NodeClassSpec) -> Result<AmiFamily, CapacityError> {
+        let alias = spec.ami_selector_terms.iter().map(|term| term.alias.as_str()).find(|alias| !alias.is_empty());
+        let family = match (spec.ami_family.as_str(), alias) {
+            ("", Some(alias)) => alias.split('@').next().unwrap_or_default(),
+            ("", None) if spec.ami_selector_terms.is_empty() => "AL2023",
+            ("", None) => "Custom",
+            (family, _) => family,
+        };
+        match family.to_ascii_lowercase().as_str() {
+            "al2" | "al2023" => Ok(AmiFamily::AmazonLinux),
+            "bottlerocket" => Ok(AmiFamily::Bottlerocket),
+            "windows2019" => Ok(AmiFamily::Windows { build: "10.0.17763" }),
+            "windows2022" => Ok(AmiFamily::Windows { build: "10.0.20348" }),
+            "windows2025" => Ok(AmiFamily::Windows { build: "10.0.26100" }),
+            "custom" => Ok(AmiFamily::Custom),
+            _ => Err(CapacityError::AmiFamily { family: family.into() }),
+        }
+    }
+
+    /// The device that holds the kubelet's data, and its size unless the node class says otherwise.
+    fn ephemeral_device(self) -> (Option<&'static str>, Quantity) {
+        let gib = |count: i64| Quantity::from_units(count << 30);
+        match self {
+            AmiFamily::AmazonLinux => (Some("/dev/xvda"), gib(20)),
+            AmiFamily::Bottlerocket => (Some("/dev/xvdb"), gib(20)),
+            AmiFamily::Windows { .. } => (Some("/dev/sda1"), gib(50)),
+            AmiFamily::Custom => (None, gib(20)),
+        }
+    }
+}
+
+/// Pods that the addresses of the interfaces allow.
+pub fn eni_limited_pods(interfaces: i64, ipv4_addresses_per_interface: i64) -> i64 {
+    if interfaces <= 0 { 0 } else { interfaces * (ipv4_addresses_per_interface - 1) + 2 }
+}
+
+/// What to set `maxPods` to with prefix delegation: the VPC CNI's figure, capped as AWS recommends (110 up to 30 vCPUs,
+/// 250 above).
+pub fn prefix_delegation_pods(vcpus: i64, interfaces: i64, ipv4_addresses_per_interface: i64) -> i64 {
+    let cap = if vcpus <= 30 { 110 } else { 250 };
+    (interfaces * (ipv4_addresses_per_interface - 1) * 16 + 2).min(cap)
+}
+
+/// Capacity and overhead of a machine under a node class.
+///
+/// # Errors
+///
+/// If a field of the node class is not understood, or a fact that it needs is missing.
+pub fn figures(facts: &Facts, class: &Ec2NodeClass, settings: &Settings) -> Result<Figures, CapacityError> {
+    let spec = &class.spec;
+    let family = AmiFamily::of(spec)?;
+    let memory = memory(facts, settings);
+    let storage = ephemeral_storage(facts, spec, family);
+    let pods = pods(facts, spec, family, settings)?;
+    let reserved_for_pods = match family {
+        // Their kubelets know the limit only without what Karpenter reserves.
+        AmiFamily::AmazonLinux | AmiFamily::Custom => {
+            match pods_by_interfaces(facts, spec, 0) {
+                Ok(pods) => pods,
+                Err(_) if spec.kubelet.kube_reserved.get("memory").is_some() => 0,
+                Err(error) => return Err(error),
+            }
+        }
+        AmiFamily::Bottlerocket | AmiFamily::Windows { .. } => pods,
+    };
+    let capacity = [
+        ("cpu", Quantity::from_units(facts.vcpus)),
+        ("memory", memory),
+        ("ephemeral-storage", storage),
+        ("pods", Quantity::from_units(pods)),
+    ];
+    let mut kube_reserved: ResourceList = [
+        ("cpu", Quantity::from_milli(reserved_cpu_milli(facts.vcpus))),
+        ("memory", Quantity::from_units((11 * reserved_for_pods + 255) * MIB)),
+        ("ephemeral-storage", Quantity::from_units(1 << 30)),
+    ]
+    .into_iter()
+    .collect();
+    for (name, amount) in spec.kubelet.kube_reserved.iter() {
+        kube_reserved.insert(name, amount);
+    }
+    let mut eviction_threshold: ResourceList = [
+        ("memory", Quantity::from_units(100 * MIB)),
+        ("ephemeral-storage", percent_of(storage, 10.0)),
+    ]
+    .into_iter()
+    .collect();
+    for (signal, resource, whole) in
+        [("memory.available", "memory", memory), ("nodefs.available", "ephemeral-storage", storage)]
+    {
+        if let Some(value) = spec.kubelet.eviction_hard.get(signal) {
+            eviction_threshold.insert(resource, eviction_signal(signal, value, whole)?);
+        }
+    }
+    Ok(Figures {
+        capacity: capacity.into_iter().collect(),
+        overhead: Overhead {
+            kube_reserved,
+            system_reserved: spec.kubelet.system_reserved.clone(),
+            eviction_threshold,
+            ..Overhead::default()
+        },
+    })
+}
+
+fn memory(facts: &Facts, settings: &Settings) -> Quantity {
+    let mib = facts.memory_mib - if facts.arm64 { ARM64_CMA_MIB } else { 0 };
+    let percent = settings.vm_memory_overhead_percent.unwrap_or(VM_MEMORY_OVERHEAD_PERCENT);
+    // In doubles, as Karpenter has it: the last MiB may hang on the rounding.
+    let overhead = ((mib * MIB) as f64 * percent / 1024.0 / 1024.0).ceil() as i64;
+    Quantity::from_units((mib - overhead) * MIB)
+}
+
+fn ephemeral_storage(facts: &Facts, spec: &Ec2NodeClassSpec, family: AmiFamily) -> Quantity {
+    if spec.instance_store_policy == Some(InstanceStorePolicy::Raid0)
+        && let Some(gb) = facts.instance_store_gb
+    {
+        return Quantity::from_units(gb * 1_000_000_000);
+    }
+    let (device, default_size) = family.ephemeral_device();
+    let mappings = &spec.block_device_mappings;
+    let root = mappings.iter().find(|mapping| mapping.root_volume).and_then(|mapping| mapping.ebs.volume_size);
+    let chosen = root.or_else(|| match device {
+        Some(device) => mappings.iter().find(|mapping| mapping.device_name == device)?.ebs.volume_size,
+        None => mappings.last()?.ebs.volume_size,
+    });
+    chosen.unwrap_or(default_size)
+}
+
+/// Interfaces that `networkInterfaces` gives to EFA only and that so carry no pods.
+fn efa_only(spec: &Ec2NodeClassSpec, card: Option<i64>) -> i64 {
+    spec.network_interfaces
+        .iter()
+        .flatten()
+        .filter(|interface| interface.interface_type == "efa-only")
+        .filter(|interface| card.is_none_or(|card| interface.network_card_index == card))
+        .count() as i64
+}
+
+fn pods_by_interfaces(facts: &Facts, spec: &Ec2NodeClassSpec, reserved: i64) -> Result<i64, CapacityError> {
+    match (facts.interfaces, facts.ipv4_addresses_per_interface) {
+        (Some(interfaces), Some(addresses)) => {
+            Ok(eni_limited_pods(interfaces - reserved - efa_only(spec, Some(0)), addresses))
+        }
+        _ => Err(CapacityError::Interfaces { instance_type: facts.instance_type.clone() }),
+    }
+}
+
+fn pods(
+    facts: &Facts,
+    spec: &Ec2NodeClassSpec,
+    family: AmiFamily,
+    settings: &Settings,
+) -> Result<i64, CapacityError> {
+    let most = match (spec.kubelet.max_pods, family) {
+        (Some(pods), _) => pods,
+        (None, AmiFamily::Windows { .. }) => 110,
+        (None, _) => pods_by_interfaces(facts, spec, settings.reserved_enis)?,
+    };
+    Ok(match spec.kubelet.pods_per_core {
+        // Bottlerocket's kubelet has no such setting.
+        Some(per_core) if per_core > 0 && family != AmiFamily::Bottlerocket => most.min(per_core * facts.vcpus),
+        _ => most,
+    })
+}
+
+fn percent_of(whole: Quantity, percent: f64) -> Quantity {
+    Quantity::from_units((whole.as_f64() / 100.0 * percent).ceil() as i64)
+}
+
+fn eviction_signal(signal: &str, value: &str, whole: Quantity) -> Result<Quantity, CapacityError> {
+    let wrong = || CapacityError::EvictionSignal { signal: signal.into(), value: value.into() };
+    match value.strip_suffix('%') {
+        Some(percent) => {
+            let percent = percent.parse::<f64>().ok().filter(|percent| (0.0..=100.0).contains(percent)).ok_or_else(wrong)?;
+            // The kubelet takes 100 % as "off".
+            Ok(if percent >= 100.0 { Quantity::ZERO } else { percent_of(whole, percent) })
+        }
+        None => Quantity::parse(value).ok().filter(|amount| !amount.is_negative()).ok_or_else(wrong),
+    }
+}
+
+/// Every type of `catalogue` under `class`.
+pub(super) fn apply(catalogue: &mut Catalogue, class: &Ec2NodeClass, settings: &Settings) -> Result<(), CapacityError> {
+    let family = AmiFamily::of(&class.spec)?;
+    if let AmiFamily::Windows { build } = family {
+        catalogue.instance_types.retain(|it| label(it, "kubernetes.io/arch") == Some("amd64"));
+        for instance_type in &mut catalogue.instance_types {
+            set_label(instance_type, "kubernetes.io/os", "windows");
+            set_label(instance_type, "node.kubernetes.io/windows-build", build);
+            if let Some(network) = network(&instance_type.name) {
+                let addresses = Quantity::from_units(network.ipv4_addresses_per_interface - 1);
+                instance_type.capacity.insert("vpc.amazonaws.com/PrivateIPv4Address", addresses);
+            }
+        }
+    }
+    for instance_type in &mut catalogue.instance_types {
+        figures(&Facts::of(instance_type)?, class, settings)?.put_into(instance_type);
+        if class.spec.network_interfaces.is_some() {
+            instance_type.capacity.insert("vpc.amazonaws.com/efa", Quantity::from_units(efa_only(&class.spec, None)));
+        }
+    }
+    Ok(())
+}
+
+fn set_label(instance_type: &mut InstanceType, key: &str, value: &str) {
+    if let Some(requirement) = instance_type.requirements.iter_mut().find(|requirement| requirement.key == key) {
+        requirement.operator = Some(Operator::In);
+        requirement.values = vec![value.into()];
+    }
+}

@@ -1,0 +1,84 @@
+//! GCP: capacity and overhead of a machine type under a GCENodeClass.
+//!
+//! The provider takes `maxPods` and the disks from the node class; its other kubelet settings reach the node, but not
+//! the figures that Karpenter reckons with.
+
+use super::capacity::{CapacityError, Figures, MEMORY_BRACKETS, MIB, Settings, brackets, number, reserved_cpu_milli};
+use super::node_class::GceNodeClass;
+use super::{Catalogue, Overhead};
+use crate::quantity::Quantity;
+
+/// The part of the memory that the hypervisor takes, if it is not given.
+pub const VM_MEMORY_OVERHEAD_PERCENT: f64 = 0.07;
+
+const GIB: i64 = 1 << 30;
+
+/// Capacity and overhead of a machine with so many vCPUs and MiB.
+pub fn figures(vcpus: i64, memory_mib: i64, class: &GceNodeClass, settings: &Settings) -> Figures {
+    let (mut boot_disk_gib, mut local_ssd_gib, mut local_ssds) = (100, 0, 0);
+    for disk in &class.spec.disks {
+        if disk.boot {
+            boot_disk_gib = disk.size_gib;
+        } else if disk.category == "local-ssd" {
+            local_ssd_gib += disk.size_gib;
+            local_ssds += 1;
+        }
+    }
+    let storage_gib = if local_ssds > 0 { local_ssd_gib } else { boot_disk_gib };
+    let bytes = memory_mib * MIB;
+    let percent = settings.vm_memory_overhead_percent.unwrap_or(VM_MEMORY_OVERHEAD_PERCENT);
+    let memory = bytes - (bytes as f64 * percent) as i64;
+    let mut reserved_mib = 0;
+    if memory_mib <= 1024 {
+        reserved_mib = 255;
+    } else {
+        // GKE counts whole MiB in each bracket.
+        brackets(memory_mib, &MEMORY_BRACKETS, |part, percent| reserved_mib += part * percent / 100);
+    }
+    // GKE's documented reservations: of the boot disk a share, of local SSDs a size by their number.
+    let reserved_storage_gib = match local_ssds {
+        0 => (boot_disk_gib / 2).min(boot_disk_gib * 35 / 100 + 6).min(100),
+        1 => 50,
+        2 => 75,
+        _ => 100,
+    };
+    let pods = class.spec.kubelet_configuration.max_pods.unwrap_or(110);
+    Figures {
+        capacity: [
+            ("cpu", Quantity::from_units(vcpus)),
+            ("memory", Quantity::from_units(memory)),
+            ("ephemeral-storage", Quantity::from_units(storage_gib * GIB)),
+            ("pods", Quantity::from_units(pods)),
+        ]
+        .into_iter()
+        .collect(),
+        overhead: Overhead {
+            kube_reserved: [
+                ("cpu", Quantity::from_milli(reserved_cpu_milli(vcpus))),
+                ("memory", Quantity::from_units(reserved_mib * MIB)),
+                ("ephemeral-storage", Quantity::from_units(reserved_storage_gib * GIB)),
+            ]
+            .into_iter()
+            .collect(),
+            // kube-proxy runs as a static pod on every node.
+            system_reserved: [("cpu", Quantity::from_milli(100))].into_iter().collect(),
+            eviction_threshold: [
+                ("memory", Quantity::from_units(100 * MIB)),
+                ("ephemeral-storage", Quantity::from_units(storage_gib / 10 * GIB)),
+            ]
+            .into_iter()
+            .collect(),
+            ..Overhead::default()
+        },
+    }
+}
+
+/// Every type of `catalogue` under `class`.
+pub(super) fn apply(catalogue: &mut Catalogue, class: &GceNodeClass, settings: &Settings) -> Result<(), CapacityError> {
+    for instance_type in &mut catalogue.instance_types {
+        let vcpus = number(instance_type, "karpenter.k8s.gcp/instance-cpu")?;
+        let memory_mib = number(instance_type, "karpenter.k8s.gcp/instance-memory")?;
+        figures(vcpus, memory_mib, class, settings).put_into(instance_type);
+    }
+    Ok(())
+}
