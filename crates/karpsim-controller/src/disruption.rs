@@ -1,0 +1,216 @@
+//! The disruption loop: every 10 s the methods are asked in order; the first that has a command has it carried out.
+//!
+//! Emptiness and consolidation wait 15 s and look again before they act; in that time the loop does nothing else. What
+//! consolidation found not to be worth while is remembered until the cluster changes, 5 minutes at most.
+
+use crate::controller::Controller;
+use crate::decider::Found;
+use crate::event::Action;
+use crate::settings::Profile;
+use crate::time::{Nanos, SECOND};
+use karpsim::api::ScenarioKind;
+use karpsim::decision::{Command, Method};
+
+/// From the end of a pass that did nothing to the next.
+const POLL: Nanos = 10 * SECOND;
+/// From a pass that found an instance being launched to the next.
+const UNSYNCED: Nanos = SECOND;
+/// Between a command of emptiness or consolidation and its second look.
+const VALIDATION: Nanos = 15 * SECOND;
+/// Multi-node consolidation stops searching after this.
+const MULTI_NODE_LIMIT: Nanos = 60 * SECOND;
+/// Single-node consolidation stops searching after this.
+const SINGLE_NODE_LIMIT: Nanos = 180 * SECOND;
+
+/// Where the loop stands.
+#[derive(Debug, Clone)]
+enum Stage {
+    /// The next pass begins.
+    Waiting { until: Nanos },
+    /// A method is being computed; then the pass goes on with the next one.
+    Thinking { next_method: usize, until: Nanos },
+    /// A command waits for its second look.
+    Validating { method: usize, command: Box<Command>, until: Nanos },
+}
+
+/// Where the loop stands, and what it remembers.
+#[derive(Debug, Clone)]
+pub(crate) struct DisruptionLoop {
+    stage: Stage,
+    /// For each method, the state of the cluster in which it found nothing.
+    consolidated: [Option<u64>; Method::ALL.len()],
+    /// The version of the cluster in which a whole pass found nothing: the next one would find nothing either.
+    fruitless: Option<u64>,
+}
+
+impl DisruptionLoop {
+    pub(crate) fn new(first: Nanos) -> Self {
+        DisruptionLoop {
+            stage: Stage::Waiting { until: first },
+            consolidated: [None; Method::ALL.len()],
+            fruitless: None,
+        }
+    }
+
+    pub(crate) fn next_at(&self) -> Option<Nanos> {
+        match &self.stage {
+            Stage::Waiting { until } | Stage::Thinking { until, .. } | Stage::Validating { until, .. } => {
+                Some(*until)
+            }
+        }
+    }
+}
+
+impl Controller {
+    pub(crate) fn run_disruption(&mut self, now: Nanos) {
+        let waiting = Stage::Waiting { until: now + POLL };
+        match std::mem::replace(&mut self.disruption.stage, waiting) {
+            Stage::Waiting { .. } => self.begin_pass(now),
+            Stage::Thinking { next_method, .. } => self.ask_methods(next_method, true, now),
+            Stage::Validating { method, command, .. } => match self.second_look(&command, now) {
+                Some(command) => self.carry_out(&[command], now),
+                None => self.ask_methods(method + 1, false, now),
+            },
+        }
+    }
+
+    fn begin_pass(&mut self, now: Nanos) {
+        if !self.cluster.is_synced() {
+            self.disruption.stage = Stage::Waiting { until: now + UNSYNCED };
+            return;
+        }
+        self.actions.push(Action::Pass("disruption"));
+        self.untaint_leftovers(now);
+        if self.disruption.fruitless == Some(self.cluster.version) {
+            return;
+        }
+        self.ask_methods(0, true, now);
+    }
+
+    /// Nodes that carry the taint although no command is under way lose it.
+    fn untaint_leftovers(&mut self, now: Nanos) {
+        let leftovers: Vec<_> = self
+            .cluster
+            .claims
+            .values()
+            .filter(|claim| !claim.marked && claim.deleting.is_none() && claim.registered.is_some())
+            .map(|claim| claim.name().clone())
+            .collect();
+        for name in leftovers {
+            self.untaint(&name, now);
+        }
+    }
+
+    /// Asks the methods from the `first` on. `whole`: nothing was found by those before either.
+    fn ask_methods(&mut self, first: usize, whole: bool, now: Nanos) {
+        let version = self.cluster.version;
+        let mut whole = whole && first == 0;
+        for (index, method) in Method::ALL.into_iter().enumerate().skip(first) {
+            if method == Method::Emptiness && self.settings.profile == Profile::Karpenter06 {
+                continue;
+            }
+            let condition = match method {
+                Method::StaticDrift | Method::Drift => "Drifted",
+                _ => "Consolidatable",
+            };
+            if !self.cluster.claims.values().any(|claim| claim.is(condition)) {
+                continue;
+            }
+            let remembers =
+                matches!(method, Method::MultiNodeConsolidation | Method::SingleNodeConsolidation);
+            if remembers && self.disruption.consolidated[index] == Some(self.cluster.consolidation_state(now))
+            {
+                whole = false;
+                continue;
+            }
+            let scenario = self.cluster.scenario(now, ScenarioKind::Disruption);
+            let limit = self.limit(method);
+            let found = self.decider.disrupt(&scenario, method, limit);
+            drop(scenario);
+            let thought = self.thinking_time(method, &found);
+            whole &= thought == 0;
+            if found.commands.is_empty() {
+                let cut_short = limit.is_some_and(|limit| found.simulations >= limit);
+                if remembers && found.had_candidates && !found.constrained_by_budgets && !cut_short {
+                    self.disruption.consolidated[index] = Some(self.cluster.consolidation_state(now));
+                }
+                if thought > 0 {
+                    self.disruption.stage = Stage::Thinking { next_method: index + 1, until: now + thought };
+                    return;
+                }
+                continue;
+            }
+            if matches!(method, Method::StaticDrift | Method::Drift) {
+                self.carry_out(&found.commands, now);
+                return;
+            }
+            if let Some(command) = found.commands.into_iter().next() {
+                let until = now + thought + VALIDATION;
+                self.disruption.stage =
+                    Stage::Validating { method: index, command: Box::new(command), until };
+                return;
+            }
+        }
+        self.disruption.stage = Stage::Waiting { until: now + POLL };
+        if whole && !self.depends_on_time(now) {
+            self.disruption.fruitless = Some(version);
+        }
+    }
+
+    /// Whether the same cluster could be decided differently later.
+    fn depends_on_time(&self, now: Nanos) -> bool {
+        let budgets = self.cluster.node_pools.values().flat_map(|pool| &pool.spec.disruption.budgets);
+        budgets.into_iter().any(|budget| budget.schedule.is_some())
+            || self.cluster.claims.values().any(|claim| claim.nominated_until > now)
+            || self.cluster.pods.values().any(|pod| {
+                pod.metadata
+                    .annotations
+                    .get("karpenter.sh/do-not-disrupt")
+                    .is_some_and(|value| value != "true")
+            })
+    }
+
+    /// How many simulations a method has time for.
+    fn limit(&self, method: Method) -> Option<usize> {
+        let limit = match method {
+            Method::MultiNodeConsolidation => MULTI_NODE_LIMIT,
+            Method::SingleNodeConsolidation => SINGLE_NODE_LIMIT,
+            _ => return None,
+        };
+        (self.settings.think_time > 0)
+            .then(|| usize::try_from(limit / self.settings.think_time).unwrap_or(1).max(1))
+    }
+
+    fn thinking_time(&self, method: Method, found: &Found) -> Nanos {
+        match method {
+            Method::MultiNodeConsolidation | Method::SingleNodeConsolidation => {
+                self.settings.think_time.saturating_mul(found.simulations as i64)
+            }
+            _ => 0,
+        }
+    }
+
+    /// What is left of `command` after its wait.
+    fn second_look(&mut self, command: &Command, now: Nanos) -> Option<Command> {
+        let scenario = self.cluster.scenario(now, ScenarioKind::Disruption);
+        if command.method != Method::Emptiness {
+            return self.decider.still_valid(&scenario, command).then(|| command.clone());
+        }
+        // Of empty nodes those go that are still empty, as far as the budget reaches.
+        let alone = |node| Command { candidates: vec![node], ..command.clone() };
+        let mut candidates = command.candidates.clone();
+        candidates.retain(|node| self.decider.still_valid(&scenario, &alone(node.clone())));
+        let mut command = Command { candidates, ..command.clone() };
+        while !command.candidates.is_empty() && !self.decider.still_valid(&scenario, &command) {
+            command.candidates.pop();
+        }
+        (!command.candidates.is_empty()).then_some(command)
+    }
+
+    fn carry_out(&mut self, commands: &[Command], now: Nanos) {
+        for command in commands {
+            self.start_command(command, now);
+        }
+        self.disruption.stage = Stage::Waiting { until: now };
+    }
+}

@@ -1,0 +1,181 @@
+//! The life of a NodeClaim until its node takes pods: launched, registered, initialized.
+
+use crate::capacity::{self, OfferingKey};
+use crate::controller::{Controller, Subject};
+use crate::event::{Action, Milestone};
+use crate::pods;
+use crate::settings::Binding;
+use crate::time::{Nanos, SECOND};
+use karpsim::api::core::{Node, Taint, TaintEffect};
+use karpsim::api::meta::{Str, condition_is_true};
+use karpsim::decision::Launch;
+use std::sync::Arc;
+
+/// An offering that could not be had is not asked for again for this long.
+pub(crate) const UNAVAILABLE_FOR: Nanos = 180 * SECOND;
+
+const REGISTERED: &str = "karpenter.sh/registered";
+const INITIALIZED: &str = "karpenter.sh/initialized";
+
+/// Taints that a starting node carries and loses by itself.
+const EPHEMERAL: [(&str, Option<TaintEffect>); 5] = [
+    ("node.kubernetes.io/not-ready", Some(TaintEffect::NoSchedule)),
+    ("node.kubernetes.io/not-ready", Some(TaintEffect::NoExecute)),
+    ("node.kubernetes.io/unreachable", Some(TaintEffect::NoSchedule)),
+    ("node.cloudprovider.kubernetes.io/uninitialized", Some(TaintEffect::NoSchedule)),
+    ("karpenter.sh/unregistered", Some(TaintEffect::NoExecute)),
+];
+
+impl Controller {
+    /// An instance runs: the NodeClaim gets its labels and what it will have.
+    pub(crate) fn launched(
+        &mut self,
+        now: Nanos,
+        name: &Str,
+        launch: &Launch,
+        unavailable: Vec<OfferingKey>,
+    ) {
+        self.cluster.set_unavailable(unavailable, now + UNAVAILABLE_FOR);
+        let machine = capacity::machine(self.cluster.catalogue(), launch).unwrap_or_default();
+        let stamp = self.cluster.calendar.stamp(now);
+        let Some(claim) = self.cluster.claims.get_mut(name) else { return };
+        claim.launched = Some(now);
+        let object = Arc::make_mut(&mut claim.object);
+        for (key, value) in machine.labels.iter() {
+            if object.metadata.labels.get(key).is_none() {
+                object.metadata.labels.insert(key, value);
+            }
+        }
+        object.status.provider_id = Str::from(format!("karpsim:///{}/{name}", launch.zone));
+        object.status.capacity = machine.capacity;
+        object.status.allocatable = machine.allocatable;
+        claim.set_true("Launched", "Launched", stamp);
+        let deleting = claim.deleting.is_some();
+        self.cluster.version += 1;
+        self.cluster.mark_unconsolidated(now);
+        if deleting {
+            self.actions.push(Action::TerminateInstance(name.clone()));
+            return;
+        }
+        self.reconcile_conditions(name, now);
+    }
+
+    /// Nothing could be had: the NodeClaim goes, and its pods ask again.
+    pub(crate) fn launch_failed(&mut self, now: Nanos, name: &Str, unavailable: Vec<OfferingKey>) {
+        self.cluster.set_unavailable(unavailable, now + UNAVAILABLE_FOR);
+        self.claim_gone(name, now);
+    }
+
+    /// A node was made or changed.
+    pub(crate) fn observe_node(&mut self, now: Nanos, node: Arc<Node>) {
+        let name = node.metadata.name.clone();
+        let is_new = self.cluster.nodes.insert(name.clone(), Arc::clone(&node)).is_none();
+        let claim = self.cluster.claims.values().find(|claim| {
+            let id = &claim.object.status.provider_id;
+            !id.is_empty() && *id == node.spec.provider_id
+        });
+        match claim.map(|claim| claim.name().clone()) {
+            Some(claim) => {
+                if self.cluster.claims[&claim].registered.is_none() {
+                    self.register(&claim, &name, now);
+                }
+                self.initialize(&claim, now);
+            }
+            None if is_new => self.cluster.mark_unconsolidated(now),
+            None => {}
+        }
+        self.trigger_for_node(&name, now);
+    }
+
+    /// A node that is to go asks for room for its pods.
+    pub(crate) fn trigger_for_node(&mut self, name: &Str, now: Nanos) {
+        let is_disrupted =
+            |node: &Arc<Node>| node.spec.taints.iter().any(|taint| taint.key == pods::DISRUPTED);
+        if self.cluster.nodes.get(name).is_some_and(is_disrupted) {
+            self.trigger(Subject::Node(name.clone()), now);
+        } else {
+            self.retriggers.remove(&Subject::Node(name.clone()));
+        }
+    }
+
+    /// The node is there: it gets what the NodeClaim says of it.
+    fn register(&mut self, name: &Str, node_name: &Str, now: Nanos) {
+        let stamp = self.cluster.calendar.stamp(now);
+        let early = self.settings.binding == Binding::Early;
+        let Some(claim) = self.cluster.claims.get_mut(name) else { return };
+        claim.registered = Some(now);
+        claim.set_true("Registered", "Registered", stamp);
+        Arc::make_mut(&mut claim.object).status.node_name = node_name.clone();
+        let object = Arc::clone(&claim.object);
+        let planned = if early { std::mem::take(&mut claim.planned_pods) } else { Vec::new() };
+        self.cluster.claim_of_node.insert(node_name.clone(), name.clone());
+        self.cluster.version += 1;
+        self.update_node(node_name, |node| {
+            for (key, value) in object.metadata.labels.iter() {
+                node.metadata.labels.insert(key, value);
+            }
+            for (key, value) in object.metadata.annotations.iter() {
+                node.metadata.annotations.insert(key, value);
+            }
+            node.metadata.labels.insert(REGISTERED, "true");
+            for taint in object.spec.taints.iter().chain(&object.spec.startup_taints) {
+                if !node.spec.taints.iter().any(|it| same_taint(it, taint)) {
+                    node.spec.taints.push(taint.clone());
+                }
+            }
+            node.spec.taints.retain(|taint| taint.key != "karpenter.sh/unregistered");
+        });
+        self.milestone(name, Milestone::Registered);
+        for pod in planned {
+            self.bind(&pod, node_name);
+        }
+    }
+
+    /// The node takes pods once it is ready, its startup taints are off and everything asked for is registered.
+    fn initialize(&mut self, name: &Str, now: Nanos) {
+        let stamp = self.cluster.calendar.stamp(now);
+        let Some(claim) = self.cluster.claims.get(name) else { return };
+        let Some(node) = self.cluster.nodes.get(claim.node_name()) else { return };
+        if claim.registered.is_none() || claim.initialized.is_some() {
+            return;
+        }
+        let taints = &node.spec.taints;
+        let starting = taints.iter().any(|taint| EPHEMERAL.contains(&(taint.key.as_str(), taint.effect)));
+        let startup = claim
+            .object
+            .spec
+            .startup_taints
+            .iter()
+            .any(|it| taints.iter().any(|taint| same_taint(it, taint)));
+        let registered = claim.requested.iter().all(|resource| {
+            node.status.allocatable.get(resource).is_some_and(|quantity| !quantity.is_zero())
+        });
+        if !condition_is_true(&node.status.conditions, "Ready") || starting || startup || !registered {
+            return;
+        }
+        let node_name = claim.node_name().clone();
+        if let Some(claim) = self.cluster.claims.get_mut(name) {
+            claim.initialized = Some(now);
+            claim.set_true("Initialized", "Initialized", stamp);
+        }
+        self.cluster.version += 1;
+        self.update_node(&node_name, |node| node.metadata.labels.insert(INITIALIZED, "true"));
+        self.cluster.mark_unconsolidated(now);
+        self.milestone(name, Milestone::Initialized);
+        self.reconcile_conditions(name, now);
+        self.reconcile_ttl(&node_name, now);
+    }
+
+    /// Changes a node and tells the world.
+    pub(crate) fn update_node(&mut self, name: &Str, change: impl FnOnce(&mut Node)) {
+        let Some(node) = self.cluster.nodes.get_mut(name) else { return };
+        change(Arc::make_mut(node));
+        let node = Arc::clone(node);
+        self.cluster.version += 1;
+        self.actions.push(Action::UpdateNode(node));
+    }
+}
+
+fn same_taint(a: &Taint, b: &Taint) -> bool {
+    a.key == b.key && a.effect == b.effect
+}

@@ -1,0 +1,149 @@
+//! Provisioning: who asks for a round, the round, and what it promises.
+
+use crate::claim::Claim;
+use crate::controller::{Controller, Subject, Timer};
+use crate::event::{Action, Decided, DecidedKind};
+use crate::settings::Binding;
+use crate::time::{Nanos, SECOND};
+use karpsim::api::ScenarioKind;
+use karpsim::api::meta::Str;
+use karpsim::decision::{FilledNode, NewNodeClaim};
+use std::sync::Arc;
+
+/// Who asks for a round asks again after this, until it has what it wants.
+const RETRIGGER: Nanos = 10 * SECOND;
+
+/// A round that made nothing new, and the state of the cluster that it saw: as long as nothing changes, the next one
+/// decides the same.
+#[derive(Debug, Clone)]
+pub(crate) struct LastRound {
+    version: u64,
+    existing: Vec<FilledNode>,
+}
+
+impl Controller {
+    /// `subject` asks for a round, now and every 10 s from the first time on.
+    pub(crate) fn trigger(&mut self, subject: Subject, now: Nanos) {
+        let element = match &subject {
+            Subject::Node(name) => name.clone(),
+            // Names of pods are used again by StatefulSets; UIDs are not.
+            Subject::Pod(key) => match self.cluster.pods.get(key) {
+                Some(pod) if !pod.metadata.uid.is_empty() => pod.metadata.uid.clone(),
+                _ => key.clone(),
+            },
+        };
+        self.window.trigger(now, &element);
+        if !self.retriggers.contains_key(&subject) {
+            self.retriggers.insert(subject.clone(), now + RETRIGGER);
+            self.at(now + RETRIGGER, Timer::Retrigger(subject));
+        }
+    }
+
+    pub(crate) fn retrigger_due(&mut self, subject: Subject, now: Nanos) {
+        if self.retriggers.get(&subject) == Some(&now) {
+            self.retriggers.remove(&subject);
+            self.trigger(subject, now);
+        }
+    }
+
+    /// A round: every pod that waits, and those of nodes that go, get a place or a new NodeClaim.
+    pub(crate) fn provision_round(&mut self, now: Nanos) {
+        // A round while an instance is being launched would launch it twice. The pods ask again.
+        if !self.cluster.is_synced() {
+            return;
+        }
+        self.actions.push(Action::Pass("provisioner"));
+        if self.cluster.provisionable.is_empty() && !self.has_pods_on_deleting_nodes() {
+            return;
+        }
+        if let Some(last) = self.last_round.take_if(|last| last.version == self.cluster.version) {
+            self.nominate(&last.existing, now);
+            self.last_round = Some(last);
+            return;
+        }
+        let scenario = self.cluster.scenario(now, ScenarioKind::Provisioning);
+        let version = self.cluster.version;
+        let decision = self.decider.provision(&scenario);
+        drop(scenario);
+        self.nominate(&decision.existing_nodes, now);
+        if self.settings.binding == Binding::Early {
+            self.bind_early(&decision.existing_nodes);
+        }
+        if decision.new_node_claims.is_empty() {
+            self.last_round = Some(LastRound { version, existing: decision.existing_nodes.clone() });
+        }
+        let launched: Vec<(Str, NewNodeClaim)> = decision
+            .new_node_claims
+            .into_iter()
+            .filter_map(|wanted| Some((self.create_claim(&wanted, now)?, wanted)))
+            .collect();
+        self.actions.push(Action::Decided(Box::new(Decided {
+            kind: DecidedKind::Provision,
+            reason: "Provisioned",
+            launched,
+            removed: Vec::new(),
+            existing: decision.existing_nodes.into_iter().map(|node| (node.name, node.pods)).collect(),
+            failed: decision.pod_errors.into_iter().collect(),
+        })));
+    }
+
+    fn has_pods_on_deleting_nodes(&self) -> bool {
+        self.cluster
+            .claims
+            .values()
+            .filter(|claim| claim.marked || claim.deleting.is_some())
+            .any(|claim| !self.cluster.reschedulable_on(claim.node_name()).is_empty())
+    }
+
+    /// Pods are expected on these nodes: for a while they are not disrupted.
+    pub(crate) fn nominate(&mut self, nodes: &[FilledNode], now: Nanos) {
+        let until = now + self.settings.nomination_window();
+        for node in nodes {
+            let name = self.cluster.claim_name_of(&node.name).unwrap_or_else(|| node.name.clone());
+            if let Some(claim) = self.cluster.claims.get_mut(&name) {
+                claim.nominated_until = claim.nominated_until.max(until);
+            }
+        }
+    }
+
+    /// Makes the NodeClaim that a decision wants, called `POOL-n`. `None` if its NodePool is gone.
+    pub(crate) fn create_claim(&mut self, wanted: &NewNodeClaim, now: Nanos) -> Option<Str> {
+        let pool = self.cluster.node_pools.get(&wanted.node_pool)?;
+        let number = self.numbers.entry(wanted.node_pool.clone()).or_default();
+        *number += 1;
+        let name = Str::from(format!("{}-{number}", wanted.node_pool));
+        let claim = Claim::new(&name, wanted, pool, &self.cluster.calendar, now);
+        if let Some(expires) = claim.expires(&self.cluster.calendar) {
+            self.at(expires, Timer::Expire(name.clone()));
+        }
+        let action = Action::Launch { claim: Arc::clone(&claim.object), wanted: Box::new(wanted.clone()) };
+        self.cluster.claims.insert(name.clone(), claim);
+        self.cluster.version += 1;
+        self.actions.push(action);
+        Some(name)
+    }
+
+    /// Karpenter until v0.6 binds pods itself: now if the node is there, else as soon as it is.
+    fn bind_early(&mut self, nodes: &[FilledNode]) {
+        for node in nodes {
+            if self.cluster.nodes.contains_key(&node.name) {
+                for pod in &node.pods {
+                    self.bind(pod, &node.name);
+                }
+            } else if let Some(claim) = self.cluster.claims.get_mut(&node.name) {
+                for pod in &node.pods {
+                    if !claim.planned_pods.contains(pod) {
+                        claim.planned_pods.push(pod.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Binds `pod` to `node` if it still waits.
+    pub(crate) fn bind(&mut self, pod: &Str, node: &Str) {
+        if self.cluster.provisionable.contains(pod) {
+            self.actions.push(Action::Bind { pod: pod.clone(), node: node.clone() });
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Commands under way: candidates are tainted at once and deleted when all replacements are initialized.
+
+use crate::controller::{Controller, Timer};
+use crate::event::{Action, Decided, DecidedKind};
+use crate::time::{Nanos, SECOND};
+use karpsim::api::ScenarioKind;
+use karpsim::api::meta::Str;
+use karpsim::decision::{Command, NewNodeClaim};
+
+/// Replacements are looked at this often.
+const POLL: Nanos = SECOND;
+/// A command is given up after this long; with many under way later, up to an hour.
+const GIVE_UP_AFTER: Nanos = 600 * SECOND;
+
+/// A command under way.
+#[derive(Debug, Clone)]
+pub(crate) struct Orchestrated {
+    candidates: Vec<Str>,
+    replacements: Vec<Str>,
+    started: Nanos,
+}
+
+impl Controller {
+    /// Carries out a command.
+    pub(crate) fn start_command(&mut self, command: &Command, now: Nanos) {
+        let candidates: Vec<Str> =
+            command.candidates.iter().filter_map(|node| self.cluster.claim_name_of(node)).collect();
+        let removed = self.removed(&candidates);
+        let stamp = self.cluster.calendar.stamp(now);
+        for name in &candidates {
+            self.taint(name, now);
+            if let Some(claim) = self.cluster.claims.get_mut(name) {
+                claim.set_true("DisruptionReason", command.method.reason().as_str(), stamp);
+            }
+        }
+        let launched: Vec<(Str, NewNodeClaim)> = command
+            .replacements
+            .iter()
+            .filter_map(|wanted| Some((self.create_claim(wanted, now)?, wanted.clone())))
+            .collect();
+        for name in &candidates {
+            if let Some(claim) = self.cluster.claims.get_mut(name) {
+                claim.marked = true;
+            }
+        }
+        self.cluster.version += 1;
+        let replacements = launched.iter().map(|(name, _)| name.clone()).collect();
+        self.actions.push(Action::Decided(Box::new(Decided {
+            kind: DecidedKind::Disrupt,
+            reason: command.reason,
+            launched,
+            removed,
+            existing: Vec::new(),
+            failed: Vec::new(),
+        })));
+        self.nominate_destinations(now);
+        self.commands_started += 1;
+        let id = self.commands_started;
+        self.queue.insert(id, Orchestrated { candidates, replacements, started: now });
+        self.at(now, Timer::Command(id));
+    }
+
+    /// Nodes that will take pods of the candidates are nominated before the next pass can look at them.
+    fn nominate_destinations(&mut self, now: Nanos) {
+        let scenario = self.cluster.scenario(now, ScenarioKind::Provisioning);
+        let decision = self.decider.provision(&scenario);
+        drop(scenario);
+        self.nominate(&decision.existing_nodes, now);
+    }
+
+    /// Looks at a command: are its replacements there?
+    pub(crate) fn poll_command(&mut self, id: u64, now: Nanos) {
+        let Some(command) = self.queue.get(&id) else { return };
+        let gone = command.replacements.iter().any(|name| !self.cluster.claims.contains_key(name));
+        let patience = GIVE_UP_AFTER
+            .max((SECOND / 1000 * 80).saturating_mul(self.queue.len() as i64).min(3600 * SECOND));
+        if gone || now - command.started > patience {
+            let candidates = command.candidates.clone();
+            self.queue.remove(&id);
+            for name in candidates {
+                if let Some(claim) = self.cluster.claims.get_mut(&name) {
+                    claim.marked = false;
+                }
+                self.untaint(&name, now);
+            }
+            self.cluster.version += 1;
+            return;
+        }
+        let ready = command
+            .replacements
+            .iter()
+            .all(|name| self.cluster.claims.get(name).is_some_and(|claim| claim.initialized.is_some()));
+        if !ready {
+            self.at(now + POLL, Timer::Command(id));
+            return;
+        }
+        if let Some(command) = self.queue.remove(&id) {
+            for name in command.candidates {
+                self.delete_claim(&name, now);
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! The end of a NodeClaim: taint, drain in order, eviction with back-off, end of the instance.
+
+use crate::controller::{Controller, Timer};
+use crate::event::{Action, Milestone};
+use crate::pods;
+use crate::settings::Profile;
+use crate::time::{Nanos, SECOND};
+use karpsim::api::core::Pod;
+use karpsim::api::meta::Str;
+use std::sync::Arc;
+
+/// A drain takes at least this long, from the time of its beginning as it is written.
+const DRAIN_AT_LEAST: Nanos = 5 * SECOND;
+/// A drain is looked at this often.
+const DRAIN_POLL: Nanos = SECOND;
+/// A refused eviction is tried again after this, then after twice that, …
+const EVICTION_BACKOFF_FIRST: Nanos = SECOND / 10;
+/// … up to this.
+const EVICTION_BACKOFF_MAX: Nanos = 10 * SECOND;
+
+/// A NodeClaim that is being terminated.
+#[derive(Debug, Clone)]
+pub(crate) struct Termination {
+    /// When its drain began, as it is written.
+    began: Nanos,
+    /// The instance was told to end.
+    ending: bool,
+}
+
+/// A pod that is to be evicted.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct EvictionState {
+    refusals: u32,
+}
+
+impl Controller {
+    /// Deletes a NodeClaim: from here on it goes, whatever happens.
+    pub(crate) fn delete_claim(&mut self, name: &Str, now: Nanos) {
+        let calendar = self.cluster.calendar;
+        let Some(claim) = self.cluster.claims.get_mut(name) else { return };
+        if claim.deleting.is_some() {
+            return;
+        }
+        let was_marked = claim.marked;
+        claim.deleting = Some(now);
+        Arc::make_mut(&mut claim.object).metadata.deletion_timestamp = Some(calendar.stamp(now));
+        let node = claim.node_name().clone();
+        let (registered, launched, pool) =
+            (claim.registered.is_some(), claim.launched.is_some(), claim.pool.clone());
+        self.cluster.version += 1;
+        if !was_marked {
+            self.cluster.mark_unconsolidated(now);
+        }
+        self.milestone(name, Milestone::Deleting);
+        if registered {
+            let stamp = calendar.stamp(now);
+            self.update_node(&node, |node| node.metadata.deletion_timestamp = Some(stamp));
+            self.taint(name, now);
+            self.terminations.insert(name.clone(), Termination { began: calendar.cut(now), ending: false });
+            self.at(now, Timer::Drain(name.clone()));
+        } else if launched {
+            self.actions.push(Action::TerminateInstance(name.clone()));
+        }
+        if self.cluster.node_pools.get(&pool).is_some_and(|pool| pool.spec.replicas.is_some()) {
+            self.at(now, Timer::Static(pool));
+        }
+    }
+
+    /// Taints the node of a NodeClaim, so that nothing new comes.
+    pub(crate) fn taint(&mut self, claim: &Str, now: Nanos) {
+        let Some(node) = self.cluster.claims.get(claim).map(|claim| claim.node_name().clone()) else {
+            return;
+        };
+        let tainted = self.cluster.nodes.get(&node).is_none_or(|node| is_tainted(&node.spec.taints));
+        if !tainted {
+            self.update_node(&node, |node| node.spec.taints.push(pods::disrupted_taint()));
+            self.milestone(claim, Milestone::Disrupted);
+        }
+        self.trigger_for_node(&node, now);
+    }
+
+    /// Takes that taint off again.
+    pub(crate) fn untaint(&mut self, claim: &Str, now: Nanos) {
+        let Some(node) = self.cluster.claims.get(claim).map(|claim| claim.node_name().clone()) else {
+            return;
+        };
+        if self.cluster.nodes.get(&node).is_some_and(|node| is_tainted(&node.spec.taints)) {
+            self.update_node(&node, |node| node.spec.taints.retain(|taint| taint.key != pods::DISRUPTED));
+            self.milestone(claim, Milestone::Undisrupted);
+            self.trigger_for_node(&node, now);
+        }
+        if let Some(claim) = self.cluster.claims.get_mut(claim) {
+            claim.clear("DisruptionReason");
+        }
+    }
+
+    /// Looks at a drain: evicts the next group, or ends the instance when all are gone.
+    pub(crate) fn poll_drain(&mut self, name: &Str, now: Nanos) {
+        let calendar = self.cluster.calendar;
+        let Some(claim) = self.cluster.claims.get(name) else { return };
+        let Some(termination) = self.terminations.get(name) else { return };
+        if termination.ending {
+            return;
+        }
+        let began = termination.began;
+        let node = claim.node_name().clone();
+        let deadline = claim.termination_deadline(&calendar);
+        let waiting: Vec<Arc<Pod>> = self
+            .cluster
+            .pods_on(&node)
+            .filter(|pod| pods::is_waiting_for_eviction(pod, &calendar, now))
+            .cloned()
+            .collect();
+        if let Some(deadline) = deadline {
+            self.delete_expiring(&waiting, deadline, now);
+        }
+        // Others first, then critical ones; of each, those of DaemonSets last.
+        let group = |pod: &Arc<Pod>| {
+            let critical = matches!(
+                pod.spec.priority_class_name.as_str(),
+                "system-cluster-critical" | "system-node-critical"
+            );
+            (critical, pods::is_owned_by_daemon_set(pod))
+        };
+        if let Some(first) = waiting.iter().map(group).min() {
+            for pod in
+                waiting.iter().filter(|pod| group(pod) == first && pods::is_evictable(pod, &calendar, now))
+            {
+                let key = pods::pod_key(pod);
+                if !self.evictions.contains_key(&key) {
+                    self.evictions.insert(key.clone(), EvictionState::default());
+                    self.at(now, Timer::Evict(key));
+                }
+            }
+            self.at(now + DRAIN_POLL, Timer::Drain(name.clone()));
+            return;
+        }
+        if self.settings.profile == Profile::Karpenter1 && now - began < DRAIN_AT_LEAST {
+            self.at(now + DRAIN_POLL, Timer::Drain(name.clone()));
+            return;
+        }
+        if let Some(termination) = self.terminations.get_mut(name) {
+            termination.ending = true;
+        }
+        self.actions.push(Action::TerminateInstance(name.clone()));
+    }
+
+    /// Pods whose grace period reaches beyond the node's deadline are deleted in time, budgets or not.
+    fn delete_expiring(&mut self, waiting: &[Arc<Pod>], deadline: Nanos, now: Nanos) {
+        for pod in waiting {
+            let deleted = pod.metadata.deletion_timestamp.map(|at| self.cluster.calendar.since_start(at));
+            if deleted.is_some_and(|at| at <= deadline) {
+                continue;
+            }
+            let grace = pod.spec.termination_grace_period_seconds.unwrap_or(30);
+            if now > deadline.saturating_sub(grace.saturating_mul(SECOND)) {
+                let grace_seconds = ((deadline - now) / SECOND).max(1);
+                self.actions.push(Action::DeletePod { pod: pods::pod_key(pod), grace_seconds });
+            }
+        }
+    }
+
+    pub(crate) fn evict_due(&mut self, pod: &Str) {
+        if self.evictions.contains_key(pod) {
+            self.actions.push(Action::Evict(pod.clone()));
+        }
+    }
+
+    /// A budget stands in the way: again, later and later.
+    pub(crate) fn eviction_refused(&mut self, now: Nanos, pod: &Str) {
+        let Some(state) = self.evictions.get_mut(pod) else { return };
+        let wait =
+            EVICTION_BACKOFF_FIRST.saturating_mul(1 << state.refusals.min(10)).min(EVICTION_BACKOFF_MAX);
+        state.refusals += 1;
+        self.at(now + wait, Timer::Evict(pod.clone()));
+    }
+
+    /// The instance is gone, as asked or by itself.
+    pub(crate) fn instance_gone(&mut self, now: Nanos, name: &Str) {
+        let Some(claim) = self.cluster.claims.get(name) else { return };
+        if claim.registered.is_some() {
+            let node = claim.node_name().clone();
+            self.cluster.nodes.remove(&node);
+            self.cluster.claim_of_node.remove(&node);
+            self.retriggers.remove(&crate::controller::Subject::Node(node.clone()));
+            self.actions.push(Action::RemoveNode(node));
+        }
+        self.claim_gone(name, now);
+    }
+
+    /// The NodeClaim is no more.
+    pub(crate) fn claim_gone(&mut self, name: &Str, now: Nanos) {
+        let Some(claim) = self.cluster.claims.remove(name) else { return };
+        self.terminations.remove(name);
+        self.cluster.version += 1;
+        self.cluster.mark_unconsolidated(now);
+        self.milestone(name, Milestone::Gone);
+        if self.cluster.node_pools.get(&claim.pool).is_some_and(|pool| pool.spec.replicas.is_some()) {
+            self.at(now, Timer::Static(claim.pool));
+        }
+    }
+}
+
+fn is_tainted(taints: &[karpsim::api::core::Taint]) -> bool {
+    taints.iter().any(|taint| taint.key == pods::DISRUPTED)
+}
