@@ -6,6 +6,7 @@
 pub mod convert;
 pub mod core;
 pub mod defaults;
+pub mod door;
 pub mod karpenter;
 pub mod meta;
 pub mod objects;

@@ -129,6 +129,10 @@ impl Problem {
             ProblemKind::UnknownField { near: None, known, .. } if !known.is_empty() => {
                 Some(format!("known here: {}", listed(known)))
             }
+            // YAML reads `yes` and `010` as no text.
+            ProblemKind::Value { found, allowed, .. } if allowed == "a string" && found.starts_with('`') => {
+                Some("put it in quotes".to_owned())
+            }
             ProblemKind::Catalogue { hint, .. } => hint.clone(),
             _ => None,
         }
