@@ -3,10 +3,15 @@
 pub mod api;
 pub mod batching;
 pub mod catalogue;
+pub mod compile;
 pub mod decision;
 pub mod disruption;
+pub mod go_sort;
+pub mod labels;
 pub mod provisioning;
 pub mod quantity;
+pub mod requirements;
+pub mod topology;
 
 pub use decision::Decision;
 pub use disruption::disrupt;

@@ -7,16 +7,21 @@
 pub mod aws;
 pub mod azure;
 pub mod capacity;
+pub mod diff;
 pub mod expression;
 pub mod gcp;
+pub mod gpu_sharing;
 mod labels;
 pub mod node_class;
+pub mod overlay;
 mod read;
 pub mod view;
 mod write;
 
 pub use capacity::{Settings, allocatable, recompute};
+pub use diff::diff;
 pub use node_class::NodeClass;
+pub use overlay::CatalogueOverlay;
 pub use read::{check, read};
 pub use write::{amount, write};
 

@@ -1,5 +1,7 @@
 //! Which nodes are removed or replaced.
 
+pub mod evictable;
+
 use crate::api::Scenario;
 use crate::decision::{Command, DisruptionDecision, Method};
 

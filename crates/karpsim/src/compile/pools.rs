@@ -1,0 +1,326 @@
+//! NodePools as templates of nodes, and the daemons that will run on them.
+
+use super::asked::{Asked, Host};
+use super::pods::{Pods, PortsId, asked_of, asked_of_labels};
+use super::resources::{Amounts, RawAmounts, add, pod_requests};
+use super::shapes::ShapeSet;
+use super::taints::{TaintRules, TaintsId, TolerationsId};
+use super::types::TypeTable;
+use crate::api::Objects;
+use crate::api::core::{Container, DaemonSet, Pod};
+use crate::api::karpenter::NodePool;
+use crate::api::meta::{Labels, Operator, Str, condition_is_true};
+use crate::labels::{self, LabelRules};
+use crate::requirements::{Algebra, ConstraintId, Requirement, Undefined};
+use std::collections::BTreeMap;
+
+/// A pod of a daemon set, as it would run on a node.
+#[derive(Debug, Clone)]
+pub struct Daemon {
+    /// `namespace/name` of the pod that stands for the set.
+    pub key: Str,
+    /// What it reserves.
+    pub requests: RawAmounts,
+    /// `nodeSelector`.
+    pub selector: Asked,
+    /// OR-ed terms. Those that did not fit some instance type are gone for good: Karpenter drops them as it asks.
+    pub terms: Vec<Asked>,
+    /// Tolerations.
+    pub tolerations: TolerationsId,
+    /// Host ports.
+    pub ports: PortsId,
+}
+
+impl Daemon {
+    /// What it asks of a node now.
+    pub fn asked(&self, algebra: &mut Algebra) -> Asked {
+        self.terms.first().map_or(self.selector, |term| self.selector.and(*term, algebra))
+    }
+}
+
+/// The daemons of the cluster, in order of namespace and name. Each is stood for by its newest pod, or else by its
+/// template.
+pub fn daemons(
+    algebra: &mut Algebra,
+    rules: &LabelRules,
+    taints: &mut TaintRules,
+    pods: &mut Pods,
+    objects: &Objects,
+) -> Vec<Daemon> {
+    let mut sets: Vec<&DaemonSet> = objects.daemon_sets.iter().collect();
+    sets.sort_by(|a, b| {
+        let key = |set: &DaemonSet| (set.metadata.namespace.clone(), set.metadata.name.clone());
+        key(a).cmp(&key(b))
+    });
+    let mut daemons = Vec::with_capacity(sets.len());
+    for set in sets {
+        let pod = stand_in(set, objects);
+        let required = |pod: &Pod| {
+            let affinity = pod.spec.affinity.as_ref()?.node_affinity.as_ref()?;
+            affinity.required.as_ref().map(|required| required.node_selector_terms.clone())
+        };
+        let template = Pod { spec: set.spec.template.spec.clone(), ..Pod::default() };
+        let terms = required(&template).or_else(|| required(&pod)).unwrap_or_default();
+        let claims_devices = !pod.spec.resource_claims.is_empty()
+            || pod.spec.containers.iter().chain(&pod.spec.init_containers).any(|c| !c.resources.claims.is_empty());
+        if claims_devices {
+            continue;
+        }
+        daemons.push(Daemon {
+            key: compact_str::format_compact!("{}/{}", pod.metadata.namespace, pod.metadata.name),
+            requests: pod_requests(&pod),
+            selector: asked_of_labels(algebra, rules, &pod.spec.node_selector),
+            terms: terms
+                .iter()
+                .map(|term| asked_of(algebra, rules, term.match_expressions.as_deref().unwrap_or(&[])))
+                .collect(),
+            tolerations: taints.tolerations(&pod.spec.tolerations),
+            ports: pods.ports_of(&pod.spec),
+        });
+    }
+    daemons
+}
+
+fn stand_in(set: &DaemonSet, objects: &Objects) -> Pod {
+    let mut newest: Option<&Pod> = None;
+    let mut own: Vec<&Pod> = objects
+        .pods
+        .iter()
+        .map(|pod| &**pod)
+        .filter(|pod| {
+            pod.metadata.namespace == set.metadata.namespace
+                && pod.metadata.owner_references.iter().any(|owner| owner.controller && owner.uid == set.metadata.uid)
+        })
+        .collect();
+    own.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
+    for pod in own {
+        if newest.is_none_or(|newest| pod.metadata.creation_timestamp > newest.metadata.creation_timestamp) {
+            newest = Some(pod);
+        }
+    }
+    newest.cloned().unwrap_or_else(|| {
+        let mut pod = Pod { spec: set.spec.template.spec.clone(), ..Pod::default() };
+        pod.metadata.name = set.metadata.name.clone();
+        pod.metadata.namespace = set.metadata.namespace.clone();
+        pod.spec.containers.iter_mut().for_each(limits_as_requests);
+        pod.spec.init_containers.iter_mut().for_each(limits_as_requests);
+        pod
+    })
+}
+
+/// The API server does this for pods, but not for templates.
+fn limits_as_requests(container: &mut Container) {
+    for (name, quantity) in container.resources.limits.clone().iter() {
+        if container.resources.requests.get(name).is_none() {
+            container.resources.requests.insert(name, quantity);
+        }
+    }
+}
+
+/// Instance types of a template on which the same daemons run.
+#[derive(Debug, Clone)]
+pub struct DaemonGroup {
+    /// The types.
+    pub shapes: ShapeSet,
+    /// What the daemons reserve. `None`: there are none.
+    pub overhead: Option<RawAmounts>,
+    /// The same, dense.
+    pub dense: Amounts,
+    /// Their host ports.
+    pub ports: Vec<PortsId>,
+}
+
+/// A NodePool from which nodes can be launched.
+#[derive(Debug, Clone)]
+pub struct Template {
+    /// The NodePool's name.
+    pub pool: Str,
+    /// Index of its table of instance types.
+    pub table: usize,
+    /// What its nodes are.
+    pub constraint: ConstraintId,
+    /// Taints of its nodes.
+    pub taints: TaintsId,
+    /// Instance types that it allows.
+    pub shapes: ShapeSet,
+    /// By daemons, in order of their names.
+    pub groups: Vec<DaemonGroup>,
+    /// Index among the dynamic pools.
+    pub dynamic: usize,
+}
+
+/// A NodePool that is ready, not static and not being deleted.
+#[derive(Debug, Clone)]
+pub struct DynamicPool {
+    /// Name.
+    pub name: Str,
+    /// Index of its table of instance types.
+    pub table: usize,
+    /// Its requirements and the labels of its nodes, without what Karpenter adds; the domains of topologies follow
+    /// from it.
+    pub written: ConstraintId,
+    /// Taints of its nodes.
+    pub taints: TaintsId,
+    /// Limits by name.
+    pub limits: BTreeMap<Str, crate::quantity::Quantity>,
+    /// Some taint of its nodes is `PreferNoSchedule`.
+    pub prefers_no_schedule: bool,
+}
+
+/// Whether Karpenter knows the node class of `pool`.
+pub fn is_managed(pool: &NodePool, provider: &str) -> bool {
+    let class = &pool.spec.template.spec.node_class_ref;
+    labels::known_node_classes(provider).contains(&(class.group.as_str(), class.kind.as_str()))
+}
+
+/// Whether nodes can be launched from `pool` now: all its conditions are met.
+pub fn is_ready(pool: &NodePool) -> bool {
+    ["ValidationSucceeded", "NodeClassReady", "Ready"]
+        .iter()
+        .all(|kind| condition_is_true(&pool.status.conditions, kind))
+}
+
+/// The pools that provisioning can use: by weight, among equals the last name first.
+pub fn dynamic_pools<'a>(objects: &'a Objects, provider: &str) -> Vec<&'a NodePool> {
+    let mut pools: Vec<&NodePool> = objects
+        .node_pools
+        .iter()
+        .filter(|pool| {
+            is_managed(pool, provider)
+                && pool.spec.replicas.is_none()
+                && is_ready(pool)
+                && pool.metadata.deletion_timestamp.is_none()
+        })
+        .collect();
+    pools.sort_by(|a, b| {
+        let weight = |pool: &NodePool| pool.spec.weight.unwrap_or(0);
+        weight(b).cmp(&weight(a)).then_with(|| b.metadata.name.cmp(&a.metadata.name))
+    });
+    pools
+}
+
+/// What a NodePool says of its nodes: requirements and labels.
+pub fn written_constraint(algebra: &mut Algebra, rules: &LabelRules, pool: &NodePool) -> ConstraintId {
+    let mut requirements = Vec::new();
+    for requirement in &pool.spec.template.spec.requirements {
+        let key = algebra.key(rules.normalize(&requirement.key), |name| rules.is_well_known(name));
+        let operator = requirement.operator.unwrap_or(Operator::Exists);
+        let min_values = requirement.min_values.and_then(|least| u32::try_from(least).ok());
+        requirements.push((key, algebra.requirement(key, operator, &requirement.values, min_values)));
+    }
+    let labels = label_requirements(algebra, rules, &pool.spec.template.metadata.labels);
+    requirements.extend(labels);
+    algebra.constraint(requirements)
+}
+
+fn label_requirements(
+    algebra: &mut Algebra,
+    rules: &LabelRules,
+    labels: &Labels,
+) -> Vec<(crate::requirements::KeyId, Requirement)> {
+    labels
+        .iter()
+        .map(|(name, value)| {
+            let key = algebra.key(rules.normalize(name), |name| rules.is_well_known(name));
+            let value = algebra.value(key, value);
+            (key, Requirement::any_of([value]))
+        })
+        .collect()
+}
+
+/// What the nodes of `pool` are: what it says, its name, its node class, and that they will be registered and
+/// initialised (daemons may ask for that).
+pub fn template_constraint(algebra: &mut Algebra, rules: &LabelRules, pool: &NodePool, written: ConstraintId) -> ConstraintId {
+    let class = &pool.spec.template.spec.node_class_ref;
+    let added: Labels = [
+        (labels::NODE_POOL.to_owned(), pool.metadata.name.to_string()),
+        (labels::node_class_label(&class.group, &class.kind), class.name.to_string()),
+        (labels::REGISTERED.to_owned(), "true".to_owned()),
+        (labels::INITIALIZED.to_owned(), "true".to_owned()),
+    ]
+    .into_iter()
+    .collect();
+    let added = label_requirements(algebra, rules, &added);
+    let added = algebra.constraint(added);
+    algebra.sum(written, added)
+}
+
+/// Sorts the instance types of a template by the daemons that would run on them. Asking relaxes the daemons for good:
+/// they come to tolerate `PreferNoSchedule` taints, and lose terms that did not fit.
+pub fn daemon_groups(
+    algebra: &mut Algebra,
+    taints: &TaintRules,
+    table: &TypeTable,
+    template: (ConstraintId, TaintsId),
+    shapes: &ShapeSet,
+    daemons: &mut [Daemon],
+) -> Vec<DaemonGroup> {
+    let mut groups: BTreeMap<String, (ShapeSet, Vec<usize>)> = BTreeMap::new();
+    let mut last: Option<(usize, String)> = None;
+    for shape in shapes.iter() {
+        let of = table.shapes[shape].of;
+        if last.as_ref().is_none_or(|(known, _)| *known != of) {
+            let mut compatible = Vec::new();
+            for (index, daemon) in daemons.iter_mut().enumerate() {
+                if runs_on(algebra, taints, template, table.types[of].constraint, daemon) {
+                    compatible.push(index);
+                }
+            }
+            let mut names: Vec<&str> = compatible.iter().map(|&index| daemons[index].key.as_str()).collect();
+            names.sort_unstable();
+            let name = names.join(",");
+            groups.entry(name.clone()).or_insert_with(|| (ShapeSet::none(table.shapes.len()), compatible));
+            last = Some((of, name));
+        }
+        if let Some((group, _)) = last.as_ref().and_then(|(_, name)| groups.get_mut(name)) {
+            group.insert(shape);
+        }
+    }
+    groups
+        .into_values()
+        .map(|(shapes, members)| {
+            let mut overhead = RawAmounts::new();
+            for &member in &members {
+                add(&mut overhead, &daemons[member].requests);
+            }
+            DaemonGroup {
+                shapes,
+                overhead: (!members.is_empty()).then_some(overhead),
+                dense: Amounts::new(),
+                ports: members
+                    .iter()
+                    .map(|&member| daemons[member].ports)
+                    .filter(|ports| *ports != PortsId::NONE)
+                    .collect(),
+            }
+        })
+        .collect()
+}
+
+fn runs_on(
+    algebra: &mut Algebra,
+    taints: &TaintRules,
+    (template, template_taints): (ConstraintId, TaintsId),
+    of_type: ConstraintId,
+    daemon: &mut Daemon,
+) -> bool {
+    if let Some(relaxed) = taints.relaxed(daemon.tolerations) {
+        daemon.tolerations = relaxed;
+    }
+    if !taints.tolerated(template_taints, daemon.tolerations) {
+        return false;
+    }
+    loop {
+        let asked = daemon.asked(algebra);
+        // The template does not define a hostname yet.
+        let fits = asked.met_by(template, Host::None, Undefined::WellKnownAllowed, algebra)
+            && algebra.intersects(of_type, asked.constraint);
+        if fits {
+            return true;
+        }
+        if daemon.terms.len() <= 1 {
+            return false;
+        }
+        daemon.terms.remove(0);
+    }
+}

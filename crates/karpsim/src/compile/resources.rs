@@ -1,0 +1,205 @@
+//! Resources as dense vectors of integers.
+//!
+//! Every resource gets one unit, the coarsest in which all its amounts in the problem are whole; amounts are then `i64`
+//! counts of it. Adding and comparing them is exact.
+
+use crate::api::core::{Container, Pod, ResourceList, ResourceRequirements};
+use crate::api::meta::{Str, condition};
+use crate::quantity::Quantity;
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+use std::collections::BTreeMap;
+
+/// Amounts by resource, dense: index is the [`Resources`] id.
+pub type Amounts = SmallVec<[i64; 8]>;
+
+/// Amounts by name, before the units are known.
+pub type RawAmounts = BTreeMap<Str, Quantity>;
+
+/// The resources of a problem and their units.
+#[derive(Debug, Clone, Default)]
+pub struct Resources {
+    names: Vec<Str>,
+    unit_nanos: Vec<i128>,
+    index: FxHashMap<Str, usize>,
+}
+
+impl Resources {
+    /// Notes that `amounts` will have to be expressed.
+    pub fn note(&mut self, amounts: &RawAmounts) {
+        for (name, quantity) in amounts {
+            self.note_one(name, *quantity);
+        }
+    }
+
+    /// Notes one amount.
+    pub fn note_one(&mut self, name: &str, quantity: Quantity) {
+        let at = *self.index.entry(name.into()).or_insert_with(|| {
+            self.names.push(name.into());
+            self.unit_nanos.push(0);
+            self.names.len() - 1
+        });
+        let unit = &mut self.unit_nanos[at];
+        if *unit == 0 || quantity.nanos() % *unit != 0 {
+            *unit = gcd(unit.unsigned_abs(), quantity.nanos().unsigned_abs()) as i128;
+        }
+    }
+
+    /// How many resources there are.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// The id of `name`.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.index.get(name).copied()
+    }
+
+    /// The name of a resource.
+    pub fn name(&self, resource: usize) -> &Str {
+        &self.names[resource]
+    }
+
+    /// `quantity` in the unit of `resource`. What was not noted is rounded up; what is out of reach is capped.
+    pub fn count(&self, resource: usize, quantity: Quantity) -> i64 {
+        let unit = self.unit_nanos[resource].max(1);
+        let (whole, rest) = (quantity.nanos().div_euclid(unit), quantity.nanos().rem_euclid(unit));
+        let cap = i64::MAX / 4;
+        i64::try_from(whole + i128::from(rest != 0)).map_or(cap, |count| count.clamp(-cap, cap))
+    }
+
+    /// A count of `resource` as a quantity.
+    pub fn quantity(&self, resource: usize, count: i64) -> Quantity {
+        Quantity::from_nanos(i128::from(count) * self.unit_nanos[resource].max(1))
+    }
+
+    /// `amounts` as a dense vector; what is not listed is 0.
+    pub fn dense(&self, amounts: &RawAmounts) -> Amounts {
+        let mut dense: Amounts = SmallVec::from_elem(0, self.len());
+        for (name, quantity) in amounts {
+            if let Some(resource) = self.find(name) {
+                dense[resource] = self.count(resource, *quantity);
+            }
+        }
+        dense
+    }
+}
+
+fn gcd(mut a: u128, mut b: u128) -> u128 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+/// A list as raw amounts.
+pub fn raw(list: &ResourceList) -> RawAmounts {
+    list.iter().map(|(name, quantity)| (name.into(), quantity)).collect()
+}
+
+/// Adds `more` to `amounts`.
+pub fn add(amounts: &mut RawAmounts, more: &RawAmounts) {
+    for (name, quantity) in more {
+        *amounts.entry(name.clone()).or_default() += *quantity;
+    }
+}
+
+fn raise(amounts: &mut RawAmounts, to: &RawAmounts) {
+    for (name, quantity) in to {
+        let amount = amounts.entry(name.clone()).or_insert(*quantity);
+        *amount = (*amount).max(*quantity);
+    }
+}
+
+/// What a pod reserves on its node, one `pods` included: containers, sidecars, the largest init container beside the
+/// sidecars before it, pod-level requests, overhead, and what the kubelet still holds during a resize.
+/// Source: Kubernetes, "Resource Management for Pods and Containers"; KEP-753 and KEP-2837.
+pub fn pod_requests(pod: &Pod) -> RawAmounts {
+    let mut requests = RawAmounts::new();
+    for container in &pod.spec.containers {
+        add(&mut requests, &container_requests(pod, container, false));
+    }
+    let mut sidecars = RawAmounts::new();
+    let mut init = RawAmounts::new();
+    for container in &pod.spec.init_containers {
+        let own = container_requests(pod, container, true);
+        if container.restart_policy == "Always" {
+            add(&mut requests, &own);
+            add(&mut sidecars, &own);
+            raise(&mut init, &sidecars);
+        } else {
+            let mut beside = sidecars.clone();
+            add(&mut beside, &own);
+            raise(&mut init, &beside);
+        }
+    }
+    raise(&mut requests, &init);
+    if let Some(ResourceRequirements { requests: of_pod, .. }) = &pod.spec.resources {
+        for (name, quantity) in of_pod.iter() {
+            if matches!(name, "cpu" | "memory") || name.starts_with("hugepages-") {
+                requests.insert(name.into(), quantity);
+            }
+        }
+    }
+    add(&mut requests, &raw(&pod.spec.overhead));
+    requests.insert("pods".into(), Quantity::from_units(1));
+    requests
+}
+
+fn container_requests(pod: &Pod, container: &Container, init: bool) -> RawAmounts {
+    let mut requests = raw(&container.resources.requests);
+    let statuses = if init { &pod.status.init_container_statuses } else { &pod.status.container_statuses };
+    let resizes = !init || container.restart_policy == "Always";
+    if let Some(status) = statuses.iter().find(|status| resizes && status.name == container.name)
+        && let Some(in_force) = &status.resources
+    {
+        let infeasible = condition(&pod.status.conditions, "PodResizePending")
+            .is_some_and(|condition| condition.reason == "Infeasible");
+        if infeasible {
+            requests.clear();
+        }
+        raise(&mut requests, &raw(&in_force.requests));
+        raise(&mut requests, &raw(&status.allocated_resources));
+    }
+    requests
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Resources, pod_requests};
+    use crate::api::core::Pod;
+    use crate::quantity::Quantity;
+
+    fn requests(pod: &str) -> Vec<(String, String)> {
+        let pod: Pod = serde_json::from_str(pod).unwrap();
+        pod_requests(&pod).iter().map(|(name, quantity)| (name.to_string(), quantity.to_string())).collect()
+    }
+
+    #[test]
+    fn sidecars_count_beside_init_containers_and_containers() {
+        let pod = r#"{"spec": {
+            "initContainers": [
+                {"name": "a", "resources": {"requests": {"cpu": "3"}}},
+                {"name": "s", "restartPolicy": "Always", "resources": {"requests": {"cpu": "500m"}}},
+                {"name": "b", "resources": {"requests": {"cpu": "2", "memory": "1Gi"}}}],
+            "containers": [{"name": "c", "resources": {"requests": {"cpu": "1", "memory": "10Mi"}}}],
+            "overhead": {"cpu": "250m"}}}"#;
+        let expected = [("cpu", "3250m"), ("memory", "1073741824"), ("pods", "1")];
+        assert_eq!(requests(pod), expected.map(|(name, amount)| (name.to_owned(), amount.to_owned())));
+    }
+
+    #[test]
+    fn the_unit_is_the_coarsest_in_which_all_amounts_are_whole() {
+        let mut resources = Resources::default();
+        for text in ["1500m", "1", "250m"] {
+            resources.note_one("cpu", Quantity::parse(text).unwrap());
+        }
+        assert_eq!(resources.count(0, Quantity::from_units(1)), 4);
+        assert_eq!(resources.quantity(0, 6).to_string(), "1500m");
+    }
+}

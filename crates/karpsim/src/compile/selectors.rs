@@ -1,0 +1,99 @@
+//! Label selectors, interned.
+
+use crate::api::meta::{LabelSelector, Labels, SelectorOperator, Str};
+use crate::labels::{is_label_value, is_qualified_name};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+/// A label selector. The absent one has an id too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SelectorId(pub u32);
+
+/// Labels of a pod, as far as any selector looks at them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LabelSetId(pub u32);
+
+/// All selectors and sets of labels of a problem.
+#[derive(Debug, Clone, Default)]
+pub struct Selectors {
+    selectors: Vec<Option<LabelSelector>>,
+    index: FxHashMap<Option<LabelSelector>, SelectorId>,
+    keys: FxHashSet<Str>,
+    label_sets: Vec<Labels>,
+    label_index: FxHashMap<Labels, LabelSetId>,
+}
+
+impl Selectors {
+    /// Interns a selector.
+    pub fn selector(&mut self, selector: Option<&LabelSelector>) -> SelectorId {
+        let owned = selector.cloned();
+        if let Some(&id) = self.index.get(&owned) {
+            return id;
+        }
+        let id = SelectorId(self.selectors.len() as u32);
+        if let Some(selector) = selector {
+            self.keys.extend(selector.match_labels.iter().map(|(key, _)| Str::from(key)));
+            self.keys.extend(selector.match_expressions.iter().map(|expression| expression.key.clone()));
+        }
+        self.selectors.push(owned.clone());
+        self.index.insert(owned, id);
+        id
+    }
+
+    /// Interns labels, leaving out those that no selector looks at. To be called when all selectors are known.
+    pub fn label_set(&mut self, labels: &Labels) -> LabelSetId {
+        let seen: Labels = labels.iter().filter(|(key, _)| self.keys.contains(*key)).collect();
+        if let Some(&id) = self.label_index.get(&seen) {
+            return id;
+        }
+        let id = LabelSetId(self.label_sets.len() as u32);
+        self.label_sets.push(seen.clone());
+        self.label_index.insert(seen, id);
+        id
+    }
+
+    /// The selector behind an id.
+    pub fn get(&self, id: SelectorId) -> Option<&LabelSelector> {
+        self.selectors[id.0 as usize].as_ref()
+    }
+
+    /// Whether the selector selects the labels. An absent one selects nothing.
+    pub fn selects(&self, selector: SelectorId, labels: LabelSetId) -> bool {
+        self.get(selector).is_some_and(|selector| selects(selector, &self.label_sets[labels.0 as usize]))
+    }
+
+    /// Whether a list with the selector returns objects with the labels. An absent one returns everything.
+    pub fn lists(&self, selector: SelectorId, labels: LabelSetId) -> bool {
+        self.get(selector).is_none_or(|selector| selects(selector, &self.label_sets[labels.0 as usize]))
+    }
+}
+
+/// Whether `selector` selects `labels`. One that the API server would refuse selects nothing.
+pub fn selects(selector: &LabelSelector, labels: &Labels) -> bool {
+    is_valid(selector)
+        && selector.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
+        && selector.match_expressions.iter().all(|expression| {
+            let value = labels.get(&expression.key);
+            let listed = value.is_some_and(|value| expression.values.iter().any(|one| one == value));
+            match expression.operator {
+                Some(SelectorOperator::In) => listed,
+                Some(SelectorOperator::NotIn) => !listed,
+                Some(SelectorOperator::Exists) => value.is_some(),
+                Some(SelectorOperator::DoesNotExist) => value.is_none(),
+                None => false,
+            }
+        })
+}
+
+fn is_valid(selector: &LabelSelector) -> bool {
+    selector.match_labels.iter().all(|(key, value)| is_qualified_name(key) && is_label_value(value))
+        && selector.match_expressions.iter().all(|expression| {
+            let counted = match expression.operator {
+                Some(SelectorOperator::In | SelectorOperator::NotIn) => !expression.values.is_empty(),
+                Some(SelectorOperator::Exists | SelectorOperator::DoesNotExist) => expression.values.is_empty(),
+                None => false,
+            };
+            counted
+                && is_qualified_name(&expression.key)
+                && expression.values.iter().all(|value| is_label_value(value))
+        })
+}

@@ -1,0 +1,331 @@
+//! Instance types, compiled: which of them a constraint allows, which have room.
+//!
+//! The unit is a [`Shape`]: an instance type with one allocatable. Most types have one; a type whose offerings override
+//! capacity or overhead has one for each override, and is an option as long as one of them is.
+
+use super::resources::{Amounts, RawAmounts, Resources, add, raw};
+use super::shapes::ShapeSet;
+use crate::api::core::NodeSelectorRequirement;
+use crate::api::meta::{Operator, Str};
+use crate::catalogue::{InstanceType, Overhead};
+use crate::labels::{self, LabelRules};
+use crate::quantity::Quantity;
+use crate::requirements::{Algebra, ConstraintId, KeyId, RequirementId, Undefined};
+use rustc_hash::FxHashMap;
+
+/// An instance type with one allocatable.
+#[derive(Debug, Clone)]
+pub struct Shape {
+    /// Index of the type.
+    pub of: usize,
+    /// What pods and daemons can have.
+    pub allocatable: Amounts,
+}
+
+/// A capacity reservation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ReservationId(pub u32);
+
+/// An offering, compiled.
+#[derive(Debug, Clone)]
+pub struct Offering {
+    /// Index into [`TypeTable::kinds`]: offerings with equal requirements are of one kind.
+    pub kind: usize,
+    /// Dollars an hour.
+    pub price: f64,
+    /// Whether it can be had.
+    pub available: bool,
+    /// Its reservation, if its capacity type is reserved.
+    pub reservation: Option<ReservationId>,
+    /// The name of that.
+    pub reservation_name: Str,
+    /// How many instances that has left.
+    pub reservation_capacity: i64,
+    /// Capacity type; empty if it has none.
+    pub capacity_type: Str,
+    /// Zone; empty if it has none.
+    pub zone: Str,
+}
+
+/// An instance type, compiled.
+#[derive(Debug, Clone)]
+pub struct Type {
+    /// Name.
+    pub name: Str,
+    /// What its labels are, or can be.
+    pub constraint: ConstraintId,
+    /// All it has, for limits.
+    pub capacity: Amounts,
+    /// Offerings, in the catalogue's order.
+    pub offerings: Vec<Offering>,
+}
+
+/// The instance types that a NodePool is offered.
+#[derive(Debug, Clone)]
+pub struct TypeTable {
+    /// Types, in the catalogue's order.
+    pub types: Vec<Type>,
+    /// Shapes, in order of their types.
+    pub shapes: Vec<Shape>,
+    /// Distinct requirements of offerings.
+    pub kinds: Vec<ConstraintId>,
+    /// For each kind, the shapes with an available offering of it.
+    available: Vec<ShapeSet>,
+    /// For each key, the shapes by what they say of it; shapes that say nothing are in no group.
+    columns: FxHashMap<KeyId, Vec<(RequirementId, ShapeSet)>>,
+    /// For each resource, its distinct allocatables ascending and the shapes that have at least so much.
+    at_least: Vec<Vec<(i64, ShapeSet)>>,
+    /// Shapes none of whose allocatables is negative.
+    sound: ShapeSet,
+}
+
+/// An instance type before the units of resources are known.
+pub struct RawType {
+    name: Str,
+    constraint: ConstraintId,
+    capacity: RawAmounts,
+    shapes: Vec<RawAmounts>,
+    offerings: Vec<(Offering, usize)>,
+}
+
+/// Compiles the requirements of a type, an offering, or any other list of expressions. Keys are normalised.
+pub fn constraint_of(
+    algebra: &mut Algebra,
+    rules: &LabelRules,
+    requirements: &[NodeSelectorRequirement],
+) -> ConstraintId {
+    let mut compiled = Vec::with_capacity(requirements.len());
+    for requirement in requirements {
+        let name = rules.normalize(&requirement.key);
+        let key = algebra.key(name, |name| rules.is_well_known(name));
+        let operator = requirement.operator.unwrap_or(Operator::Exists);
+        compiled.push((key, algebra.requirement(key, operator, &requirement.values, None)));
+    }
+    algebra.constraint(compiled)
+}
+
+/// Everything that is kept from a capacity.
+fn total(overhead: &Overhead) -> RawAmounts {
+    let mut total = raw(&overhead.kube_reserved);
+    add(&mut total, &raw(&overhead.system_reserved));
+    add(&mut total, &raw(&overhead.eviction_threshold));
+    total
+}
+
+/// Capacity less overhead, memory less what huge pages hold. Only resources of the capacity count.
+fn allocatable(capacity: &RawAmounts, overhead: &RawAmounts) -> RawAmounts {
+    let mut left = RawAmounts::new();
+    for (name, quantity) in capacity {
+        left.insert(name.clone(), *quantity - overhead.get(name).copied().unwrap_or_default());
+    }
+    for (name, quantity) in capacity {
+        if name.starts_with("hugepages-") {
+            let memory = left.entry("memory".into()).or_default();
+            *memory = (*memory - *quantity).max(Quantity::ZERO);
+        }
+    }
+    left
+}
+
+/// Compiles `it`, noting its amounts. `capacity` and `price` are after overlays.
+pub fn compile_type(
+    algebra: &mut Algebra,
+    rules: &LabelRules,
+    resources: &mut Resources,
+    reservations: &mut FxHashMap<Str, ReservationId>,
+    it: &InstanceType,
+    capacity: RawAmounts,
+    price: impl Fn(usize) -> f64,
+) -> RawType {
+    let constraint = constraint_of(algebra, rules, &it.requirements);
+    let overhead = total(&it.overhead);
+    let mut overrides: Vec<(&crate::api::core::ResourceList, Option<&Overhead>)> = Vec::new();
+    let mut shapes = vec![allocatable(&capacity, &overhead)];
+    let mut offerings = Vec::with_capacity(it.offerings.len());
+    for (index, offering) in it.offerings.iter().enumerate() {
+        let own = (&offering.capacity_override, offering.overhead_override.as_ref());
+        let shape = if own.0.is_empty() && own.1.is_none() {
+            0
+        } else if let Some(at) = overrides.iter().position(|known| *known == own) {
+            at + 1
+        } else {
+            // Karpenter adds the override to what the type has.
+            let mut more = capacity.clone();
+            add(&mut more, &raw(own.0));
+            let mut kept = overhead.clone();
+            if let Some(own) = own.1 {
+                add(&mut kept, &total(own));
+            }
+            shapes.push(allocatable(&more, &kept));
+            overrides.push(own);
+            overrides.len()
+        };
+        let label = |key: &str| -> Str {
+            let found = offering.requirements.iter().find(|requirement| rules.normalize(&requirement.key) == key);
+            found.and_then(|requirement| requirement.values.first().cloned()).unwrap_or_default()
+        };
+        let capacity_type = label(labels::CAPACITY_TYPE);
+        let reservation = (capacity_type == labels::RESERVED).then(|| {
+            let next = ReservationId(reservations.len() as u32);
+            *reservations.entry(label(rules.reservation_id())).or_insert(next)
+        });
+        let compiled = Offering {
+            kind: constraint_of(algebra, rules, &offering.requirements).0 as usize,
+            price: price(index),
+            available: offering.available,
+            reservation,
+            reservation_name: if reservation.is_some() { label(rules.reservation_id()) } else { Str::default() },
+            reservation_capacity: offering.reservation_capacity,
+            capacity_type,
+            zone: label(labels::ZONE),
+        };
+        offerings.push((compiled, shape));
+    }
+    resources.note(&capacity);
+    for shape in &shapes {
+        resources.note(shape);
+    }
+    RawType { name: it.name.clone(), constraint, capacity, shapes, offerings }
+}
+
+impl TypeTable {
+    /// The table of `types`, in the units of `resources`.
+    pub fn new(algebra: &Algebra, resources: &Resources, types: Vec<RawType>) -> Self {
+        let count = types.iter().map(|it| it.shapes.len()).sum();
+        let mut table = TypeTable {
+            types: Vec::with_capacity(types.len()),
+            shapes: Vec::with_capacity(count),
+            kinds: Vec::new(),
+            available: Vec::new(),
+            columns: FxHashMap::default(),
+            at_least: Vec::new(),
+            sound: ShapeSet::none(count),
+        };
+        for raw in types {
+            let of = table.types.len();
+            let first = table.shapes.len();
+            for allocatable in &raw.shapes {
+                table.shapes.push(Shape { of, allocatable: resources.dense(allocatable) });
+            }
+            let mut offerings = Vec::with_capacity(raw.offerings.len());
+            for (mut offering, shape) in raw.offerings {
+                let constraint = ConstraintId(offering.kind as u32);
+                offering.kind = table.kinds.iter().position(|kind| *kind == constraint).unwrap_or_else(|| {
+                    table.kinds.push(constraint);
+                    table.available.push(ShapeSet::none(count));
+                    table.kinds.len() - 1
+                });
+                if offering.available {
+                    table.available[offering.kind].insert(first + shape);
+                }
+                offerings.push(offering);
+            }
+            for &(key, requirement) in algebra.requirements(raw.constraint) {
+                let column = table.columns.entry(key).or_default();
+                let at = column.iter().position(|(known, _)| *known == requirement).unwrap_or_else(|| {
+                    column.push((requirement, ShapeSet::none(count)));
+                    column.len() - 1
+                });
+                for shape in first..table.shapes.len() {
+                    column[at].1.insert(shape);
+                }
+            }
+            table.types.push(Type {
+                name: raw.name,
+                constraint: raw.constraint,
+                capacity: resources.dense(&raw.capacity),
+                offerings,
+            });
+        }
+        for (index, shape) in table.shapes.iter().enumerate() {
+            if shape.allocatable.iter().all(|&amount| amount >= 0) {
+                table.sound.insert(index);
+            }
+        }
+        table.at_least = (0..resources.len()).map(|resource| table.thresholds(resource)).collect();
+        table
+    }
+
+    fn thresholds(&self, resource: usize) -> Vec<(i64, ShapeSet)> {
+        let mut by_amount: Vec<(i64, usize)> =
+            self.shapes.iter().enumerate().map(|(index, shape)| (shape.allocatable[resource], index)).collect();
+        by_amount.sort_unstable_by(|a, b| b.cmp(a));
+        let mut thresholds: Vec<(i64, ShapeSet)> = Vec::new();
+        let mut so_far = ShapeSet::none(self.shapes.len());
+        for (amount, shape) in by_amount {
+            so_far.insert(shape);
+            match thresholds.last_mut() {
+                Some((last, set)) if *last == amount => set.insert(shape),
+                _ => thresholds.push((amount, so_far.clone())),
+            }
+        }
+        thresholds.reverse();
+        thresholds
+    }
+
+    /// All shapes.
+    pub fn all(&self) -> ShapeSet {
+        ShapeSet::all(self.shapes.len())
+    }
+
+    /// Leaves in `set` the shapes that have room for `requests`.
+    pub fn keep_fitting(&self, set: &mut ShapeSet, requests: &Amounts) {
+        set.keep(&self.sound);
+        for (resource, &amount) in requests.iter().enumerate() {
+            if amount > 0 {
+                let thresholds = &self.at_least[resource];
+                match thresholds.get(thresholds.partition_point(|(least, _)| *least < amount)) {
+                    Some((_, enough)) => set.keep(enough),
+                    None => *set = ShapeSet::none(self.shapes.len()),
+                }
+            }
+        }
+    }
+
+    /// The shapes whose labels can be reconciled with `constraint`.
+    pub fn compatible(&self, algebra: &Algebra, constraint: ConstraintId) -> ShapeSet {
+        let mut set = self.all();
+        for &(key, asked) in algebra.requirements(constraint) {
+            let Some(column) = self.columns.get(&key) else { continue };
+            for (existing, shapes) in column {
+                if !algebra.get(*existing).reconciles(algebra.get(asked), algebra.integers(key)) {
+                    for shape in shapes.iter() {
+                        set.remove(shape);
+                    }
+                }
+            }
+        }
+        set
+    }
+
+    /// The shapes with an available offering that `constraint` allows.
+    pub fn offered(&self, algebra: &mut Algebra, constraint: ConstraintId) -> ShapeSet {
+        let mut set = ShapeSet::none(self.shapes.len());
+        for (kind, available) in self.kinds.iter().zip(&self.available) {
+            if algebra.compatible(constraint, *kind, Undefined::WellKnownAllowed) {
+                set.add(available);
+            }
+        }
+        set
+    }
+
+    /// The distinct requirements of types on `key`; `None` if there are types without one.
+    pub fn requirements_on(&self, key: KeyId) -> Vec<Option<RequirementId>> {
+        let column = self.columns.get(&key).map_or(&[][..], Vec::as_slice);
+        let stated: usize = column.iter().map(|(_, shapes)| shapes.len()).sum();
+        let silent = (stated < self.shapes.len()).then_some(None);
+        column.iter().map(|(requirement, _)| Some(*requirement)).chain(silent).collect()
+    }
+
+    /// The types of a set of shapes, ascending.
+    pub fn types_of(&self, set: &ShapeSet) -> Vec<usize> {
+        let mut types: Vec<usize> = set.iter().map(|shape| self.shapes[shape].of).collect();
+        types.dedup();
+        types
+    }
+
+    /// The index of the type `name`.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.types.iter().position(|it| it.name == name)
+    }
+}

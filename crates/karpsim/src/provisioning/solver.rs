@@ -1,0 +1,856 @@
+//! The scheduler: every pod is tried on the nodes there are, then on the nodes of the round, then on a new one.
+//!
+//! One [`Solver`] serves many rounds over one compiled cluster (provisioning is one round; disruption asks one for each
+//! set of candidates). A round changes nodes, topology, limits and reservations in place and notes how to take it back.
+//! Cost: pods × open nodes in the worst case, each verdict a few look-ups; verdicts that cannot have changed are not
+//! asked for twice.
+
+use super::min_values;
+use super::variants::{VariantId, Variants};
+use crate::compile::asked::{Asked, Host};
+use crate::compile::pods::{Class, ClassId, PortsId};
+use crate::compile::resources::Amounts;
+use crate::compile::shapes::ShapeSet;
+use crate::compile::types::ReservationId;
+use crate::compile::{Limit, Problem};
+use crate::requirements::{Algebra, ConstraintId, KeyId, Requirement, Undefined};
+use crate::topology::{GroupId, HostId, Topology};
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+/// How a round is played.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RoundRules {
+    /// A pod that would take the last reserved offering from a node fails, rather than fall back to other capacity.
+    pub strict_reservations: bool,
+    /// Nodes under `consolidateAfter` take only pods that are pending or whose node is being deleted.
+    pub spares_young_nodes: bool,
+}
+
+/// A node to be launched, while the round fills it.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// Its template.
+    pub template: usize,
+    /// What it is, so far.
+    pub constraint: ConstraintId,
+    /// What it can be, so far.
+    pub shapes: ShapeSet,
+    /// What its pods reserve.
+    pub requests: Amounts,
+    /// Its pods.
+    pub pods: Vec<usize>,
+    /// Host ports of its pods.
+    pub ports: SmallVec<[PortsId; 2]>,
+    /// Reservations that it holds.
+    pub reserved: SmallVec<[ReservationId; 2]>,
+    host: HostId,
+    version: u32,
+}
+
+/// A node of the cluster in a round.
+#[derive(Debug, Clone)]
+struct Open {
+    constraint: ConstraintId,
+    remaining: Amounts,
+    ports: SmallVec<[PortsId; 2]>,
+    attached: Vec<(crate::api::meta::Str, crate::api::meta::Str)>,
+    pods: Vec<usize>,
+    version: u32,
+}
+
+/// Why a pod found no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// No node could take it.
+    NoPlace,
+    /// There are reserved offerings for it, but others hold them; it is deferred.
+    Reserved,
+    /// It needs dynamic resources.
+    Devices,
+}
+
+/// What a round came to.
+#[derive(Debug, Clone, Default)]
+pub struct Outcome {
+    /// Nodes to be launched.
+    pub claims: Vec<Claim>,
+    /// Nodes that got pods, in the order of trial, with these pods.
+    pub filled: Vec<(usize, Vec<usize>)>,
+    /// Pods without a place.
+    pub failed: Vec<(usize, Failure)>,
+}
+
+/// Where a pod goes on a new node.
+struct Placement {
+    constraint: ConstraintId,
+    shapes: ShapeSet,
+    reserved: SmallVec<[ReservationId; 2]>,
+}
+
+enum Refusal {
+    No,
+    Reserved,
+}
+
+/// What a verdict on a pod and an open node depended on: nothing else can change it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Stamp {
+    node: u32,
+    round: u32,
+}
+
+/// A compiled cluster with everything that rounds learn about it.
+pub struct Solver<'p> {
+    /// The cluster.
+    pub problem: &'p Problem<'p>,
+    /// Requirements.
+    pub algebra: Algebra,
+    topology: Topology,
+    variants: Variants,
+    whole: FxHashMap<ClassId, VariantId>,
+    allowed: Vec<FxHashMap<ConstraintId, Rc<ShapeSet>>>,
+    reserved_offerings: Vec<Vec<(usize, usize, ReservationId)>>,
+    first_new_host: HostId,
+    /// Limits without the nodes that there are.
+    base_limits: Vec<Vec<Limit>>,
+    /// For each node: its dynamic pool and what it takes from each of that pool's limits.
+    takes: Vec<Option<(usize, Vec<i64>)>>,
+    opens: Vec<Open>,
+
+    // Of the round:
+    rules: RoundRules,
+    touched: Vec<(usize, Open)>,
+    nodes: Vec<usize>,
+    claims: Vec<Claim>,
+    order: Vec<(u32, u32)>,
+    limits: Vec<Vec<Limit>>,
+    reservations_left: Vec<i64>,
+    progress: u32,
+    failed_at: FxHashMap<(ClassId, bool), (u32, Failure)>,
+    owned: FxHashMap<VariantId, Rc<(Vec<GroupId>, Vec<GroupId>)>>,
+}
+
+impl<'p> Solver<'p> {
+    /// A solver for `problem`.
+    pub fn new(problem: &'p Problem<'p>, mut algebra: Algebra) -> Self {
+        let topology = Topology::new(problem, &mut algebra);
+        let reserved_offerings = problem
+            .tables
+            .iter()
+            .map(|table| {
+                let types = table.types.iter().enumerate();
+                types
+                    .flat_map(|(of, it)| {
+                        let offerings = it.offerings.iter().filter(|offering| offering.available);
+                        offerings.filter_map(move |offering| {
+                            offering.reservation.map(|reservation| (of, offering.kind, reservation))
+                        })
+                    })
+                    .collect()
+            })
+            .collect();
+        let opens = problem
+            .nodes
+            .iter()
+            .map(|node| Open {
+                constraint: node.labels,
+                remaining: node.remaining.clone(),
+                ports: node.ports.iter().copied().collect(),
+                attached: node.attached.clone(),
+                pods: Vec::new(),
+                version: 0,
+            })
+            .collect();
+        let first_new_host = algebra.value_count(problem.hostname) as HostId;
+        let takes = problem.nodes.iter().map(|node| takes(problem, node)).collect();
+        Solver {
+            problem,
+            topology,
+            variants: Variants::default(),
+            whole: FxHashMap::default(),
+            allowed: vec![FxHashMap::default(); problem.tables.len()],
+            reserved_offerings,
+            first_new_host,
+            base_limits: problem.limits.clone(),
+            takes,
+            opens,
+            algebra,
+            rules: RoundRules::default(),
+            touched: Vec::new(),
+            nodes: Vec::new(),
+            claims: Vec::new(),
+            order: Vec::new(),
+            limits: Vec::new(),
+            reservations_left: Vec::new(),
+            progress: 0,
+            failed_at: FxHashMap::default(),
+            owned: FxHashMap::default(),
+        }
+    }
+
+    /// Plays one round: places `pods`, without the nodes `removed`. Everything is as before when it returns.
+    pub fn round(&mut self, pods: &[usize], removed: &[usize], rules: RoundRules) -> Outcome {
+        self.begin(pods, removed, rules);
+        let mut queue = self.queue(pods);
+        let mut last_length: FxHashMap<usize, usize> = FxHashMap::default();
+        let mut failures: FxHashMap<usize, Failure> = FxHashMap::default();
+        while let Some(&pod) = queue.front() {
+            // A full turn without progress.
+            if last_length.get(&pod) == Some(&queue.len()) {
+                break;
+            }
+            queue.pop_front();
+            match self.schedule(pod) {
+                Ok(()) => {
+                    failures.remove(&pod);
+                }
+                Err(failure) => {
+                    failures.insert(pod, failure);
+                    queue.push_back(pod);
+                    last_length.insert(pod, queue.len());
+                }
+            }
+        }
+        let outcome = Outcome {
+            claims: std::mem::take(&mut self.claims),
+            filled: self
+                .nodes
+                .iter()
+                .filter(|&&node| !self.opens[node].pods.is_empty())
+                .map(|&node| (node, self.opens[node].pods.clone()))
+                .collect(),
+            failed: pods.iter().filter_map(|pod| failures.get(pod).map(|failure| (*pod, *failure))).collect(),
+        };
+        self.end();
+        outcome
+    }
+
+    fn begin(&mut self, pods: &[usize], removed: &[usize], rules: RoundRules) {
+        let problem = self.problem;
+        self.rules = rules;
+        self.nodes.clear();
+        self.nodes.extend(problem.node_order.iter().copied().filter(|node| !removed.contains(node)));
+        self.limits.clone_from(&self.base_limits);
+        for &node in &self.nodes {
+            if let Some((pool, amounts)) = &self.takes[node] {
+                for (limit, amount) in self.limits[*pool].iter_mut().zip(amounts) {
+                    limit.left -= amount;
+                }
+            }
+        }
+        self.reservations_left.clone_from(&problem.reservations);
+        let known: Vec<usize> = pods.iter().copied().filter(|&pod| !self.class_of(pod).1.volumes.unreachable).collect();
+        let taken = known.clone();
+        self.topology.begin(problem, &mut self.algebra, taken, removed.to_vec());
+        for pod in known {
+            let variant = self.whole(problem.records[pod].class);
+            self.groups_of(variant);
+        }
+    }
+
+    fn end(&mut self) {
+        for (node, open) in self.touched.drain(..).rev() {
+            self.opens[node] = open;
+        }
+        self.topology.end();
+        self.owned.clear();
+        self.claims.clear();
+        self.order.clear();
+        self.failed_at.clear();
+        self.progress = 0;
+    }
+
+    /// The order in which pods are tried: by cpu, then memory, both descending, then creation, then UID.
+    fn queue(&self, pods: &[usize]) -> VecDeque<usize> {
+        let problem = self.problem;
+        let (cpu, memory) = (problem.resources.find("cpu"), problem.resources.find("memory"));
+        let mut sorted = pods.to_vec();
+        let amount = |pod: usize, resource: Option<usize>| {
+            let class = &problem.pods.classes[problem.records[pod].class.0 as usize];
+            resource.map_or(0, |resource| class.requests[resource])
+        };
+        sorted.sort_by(|&a, &b| {
+            let metadata = |pod: usize| &problem.pod(pod).metadata;
+            amount(b, cpu)
+                .cmp(&amount(a, cpu))
+                .then_with(|| amount(b, memory).cmp(&amount(a, memory)))
+                .then_with(|| metadata(a).creation_timestamp.cmp(&metadata(b).creation_timestamp))
+                .then_with(|| metadata(a).uid.cmp(&metadata(b).uid))
+        });
+        sorted.into()
+    }
+
+    fn class_of(&self, pod: usize) -> (ClassId, &'p Class) {
+        let id = self.problem.records[pod].class;
+        (id, &self.problem.pods.classes[id.0 as usize])
+    }
+
+    fn whole(&mut self, class: ClassId) -> VariantId {
+        if let Some(&known) = self.whole.get(&class) {
+            return known;
+        }
+        let variant = self.variants.whole(self.problem, &mut self.algebra, &mut self.topology, class);
+        self.whole.insert(class, variant);
+        variant
+    }
+
+    /// The groups of a variant in this round: those that it belongs to, and those by which it keeps others away.
+    fn groups_of(&mut self, variant: VariantId) -> Rc<(Vec<GroupId>, Vec<GroupId>)> {
+        if let Some(known) = self.owned.get(&variant) {
+            return known.clone();
+        }
+        let (wanted, shuns) = {
+            let variant = self.variants.get(variant);
+            (variant.wanted.clone(), variant.shuns.clone())
+        };
+        let mut activate = |all: &[crate::topology::Wanted]| {
+            let mut groups: Vec<GroupId> = all
+                .iter()
+                .map(|wanted| self.topology.activate(self.problem, &mut self.algebra, wanted))
+                .collect();
+            groups.sort_unstable();
+            groups.dedup();
+            groups
+        };
+        let shuns = activate(&shuns);
+        let groups = Rc::new((activate(&wanted), shuns));
+        self.owned.insert(variant, groups.clone());
+        groups
+    }
+
+    /// Finds a place for `pod`, dropping its wishes one by one until there is one.
+    fn schedule(&mut self, pod: usize) -> Result<(), Failure> {
+        let (class_id, class) = self.class_of(pod);
+        if class.claims_devices {
+            return Err(Failure::Devices);
+        }
+        let key = (class_id, self.problem.records[pod].exempt);
+        if let Some(&(progress, failure)) = self.failed_at.get(&key)
+            && progress == self.progress
+        {
+            // The like of it has just failed, and nothing has happened since.
+            return Err(failure);
+        }
+        let mut variant = self.whole(class_id);
+        let mut groups = if class.volumes.unreachable {
+            Rc::default()
+        } else {
+            self.groups_of(variant)
+        };
+        loop {
+            match self.place(pod, class, variant, &groups) {
+                Ok(()) => {
+                    self.progress += 1;
+                    return Ok(());
+                }
+                Err(Refusal::Reserved) => {
+                    self.failed_at.insert(key, (self.progress, Failure::Reserved));
+                    return Err(Failure::Reserved);
+                }
+                Err(Refusal::No) => {}
+            }
+            let relaxed = self.variants.relaxed(self.problem, &mut self.algebra, &mut self.topology, variant);
+            let Some(relaxed) = relaxed else {
+                self.failed_at.insert(key, (self.progress, Failure::NoPlace));
+                return Err(Failure::NoPlace);
+            };
+            variant = relaxed;
+            groups = self.groups_of(variant);
+        }
+    }
+
+    /// Tries a pod on the nodes there are, then on those of the round, then on a new one.
+    fn place(
+        &mut self,
+        pod: usize,
+        class: &Class,
+        variant: VariantId,
+        groups: &Rc<(Vec<GroupId>, Vec<GroupId>)>,
+    ) -> Result<(), Refusal> {
+        if !class.volumes.unresolved && self.place_on_existing(pod, class, variant, groups) {
+            return Ok(());
+        }
+        crate::go_sort::sort_slice(&mut self.order, |a, b| a.0 < b.0);
+        if self.place_on_open_claim(pod, class, variant, groups) {
+            return Ok(());
+        }
+        self.place_on_new_claim(pod, class, variant, groups)
+    }
+
+    fn place_on_existing(
+        &mut self,
+        pod: usize,
+        class: &Class,
+        variant: VariantId,
+        groups: &(Vec<GroupId>, Vec<GroupId>),
+    ) -> bool {
+        let problem = self.problem;
+        let exempt = problem.records[pod].exempt;
+        for at in 0..self.nodes.len() {
+            let index = self.nodes[at];
+            let node = &problem.nodes[index];
+            if self.rules.spares_young_nodes && node.young && !exempt {
+                continue;
+            }
+            let Some(constraint) = self.fits_existing(index, class, variant, groups) else { continue };
+            self.touch(index);
+            let open = &mut self.opens[index];
+            open.constraint = constraint;
+            open.version += 1;
+            open.pods.push(pod);
+            for (left, request) in open.remaining.iter_mut().zip(&class.requests) {
+                *left -= request;
+            }
+            if class.ports != PortsId::NONE {
+                open.ports.push(class.ports);
+            }
+            if !class.volumes.attached.is_empty() {
+                open.attached.extend(class.volumes.attached.iter().cloned());
+                open.attached.sort();
+                open.attached.dedup();
+            }
+            let class_id = self.variants.get(variant).class;
+            let host = (node.host.0, node.host_label);
+            self.topology.record(
+                problem,
+                &mut self.algebra,
+                class_id,
+                &groups.1,
+                node.taints,
+                constraint,
+                host,
+            );
+            return true;
+        }
+        false
+    }
+
+    fn touch(&mut self, node: usize) {
+        if self.opens[node].pods.is_empty() {
+            self.touched.push((node, self.opens[node].clone()));
+        }
+    }
+
+    /// What a node of the cluster would be with the pod; `None`: it cannot take it.
+    fn fits_existing(
+        &mut self,
+        index: usize,
+        class: &Class,
+        variant: VariantId,
+        groups: &(Vec<GroupId>, Vec<GroupId>),
+    ) -> Option<ConstraintId> {
+        let problem = self.problem;
+        let node = &problem.nodes[index];
+        let open = &self.opens[index];
+        if !class.requests.iter().zip(&open.remaining).all(|(request, left)| request <= left && *left >= 0) {
+            return None;
+        }
+        let (asked, tolerations) = {
+            let variant = self.variants.get(variant);
+            (variant.asked, variant.tolerations)
+        };
+        if !problem.taints.tolerated(node.taints, tolerations)
+            || exceeds_attach_limits(node, &open.attached, class)
+            || open.ports.iter().any(|&ports| problem.pods.ports_conflict(ports, class.ports))
+        {
+            return None;
+        }
+        let own = open.constraint;
+        if !asked.met_by(own, node.host_label, Undefined::Denied, &mut self.algebra) {
+            return None;
+        }
+        let base = self.algebra.sum(own, asked.constraint);
+        let host = (node.host.0, node.host_label);
+        self.with_alternatives(&class.volumes.alternatives, base, host, Undefined::Denied, |solver, constraint| {
+            solver.narrow_by_topology(variant, groups, constraint, host, Undefined::Denied)
+        })
+    }
+
+    /// Tries each way in which the pod's volumes can be reached; without volumes, once.
+    fn with_alternatives<T>(
+        &mut self,
+        alternatives: &[Asked],
+        base: ConstraintId,
+        host: (HostId, Host),
+        undefined: Undefined,
+        mut attempt: impl FnMut(&mut Self, ConstraintId) -> Option<T>,
+    ) -> Option<T> {
+        if alternatives.is_empty() {
+            return attempt(self, base);
+        }
+        alternatives.iter().find_map(|alternative| {
+            if !alternative.met_by(base, host.1, undefined, &mut self.algebra) {
+                return None;
+            }
+            let constraint = self.algebra.sum(base, alternative.constraint);
+            attempt(self, constraint)
+        })
+    }
+
+    /// `node` narrowed to the domains that the pod's groups, and those that shun it, allow. `None`: they allow none.
+    fn narrow_by_topology(
+        &mut self,
+        variant: VariantId,
+        groups: &(Vec<GroupId>, Vec<GroupId>),
+        node: ConstraintId,
+        host: (HostId, Host),
+        undefined: Undefined,
+    ) -> Option<ConstraintId> {
+        let problem = self.problem;
+        let (class, strict) = {
+            let variant = self.variants.get(variant);
+            (variant.class, variant.strict)
+        };
+        let mut narrowed: SmallVec<[(KeyId, Requirement); 4]> = SmallVec::new();
+        let repelling: SmallVec<[GroupId; 4]> = self.topology.repelling(problem, class).iter().copied().collect();
+        for &group in groups.0.iter().chain(&repelling) {
+            let key = self.topology.group(group).key;
+            if key == problem.hostname {
+                if !self.topology.allows_host(problem, &self.algebra, group, class, strict, host) {
+                    return None;
+                }
+                continue;
+            }
+            let of_pod = self.algebra.of(strict.constraint, key);
+            let of_node = self.algebra.of(node, key);
+            let domains = self.topology.next_domains(problem, &self.algebra, group, class, of_pod, of_node);
+            if domains.values.is_empty() {
+                return None;
+            }
+            let integers = self.algebra.integers(key);
+            match narrowed.iter_mut().find(|(known, _)| *known == key) {
+                Some((_, so_far)) => *so_far = domains.intersection(so_far, integers),
+                None => {
+                    let both = of_node.map_or_else(|| domains.clone(), |of_node| domains.intersection(of_node, integers));
+                    narrowed.push((key, both));
+                }
+            }
+        }
+        let mut constraint = node;
+        for (key, requirement) in narrowed {
+            match self.algebra.of(node, key) {
+                Some(existing) if !existing.reconciles(&requirement, self.algebra.integers(key)) => return None,
+                None if !(undefined == Undefined::WellKnownAllowed && self.algebra.is_well_known(key))
+                    && !requirement.allows_absence() =>
+                {
+                    return None;
+                }
+                _ => {}
+            }
+            constraint = self.algebra.with(constraint, key, requirement);
+        }
+        Some(constraint)
+    }
+
+    fn place_on_open_claim(
+        &mut self,
+        pod: usize,
+        class: &Class,
+        variant: VariantId,
+        groups: &(Vec<GroupId>, Vec<GroupId>),
+    ) -> bool {
+        for at in 0..self.order.len() {
+            let index = self.order[at].1 as usize;
+            if let Ok(placement) = self.fits_claim(&ClaimRef::Open(index), class, variant, groups, false) {
+                self.order[at].0 += 1;
+                self.commit(index, pod, class, variant, groups, placement);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn place_on_new_claim(
+        &mut self,
+        pod: usize,
+        class: &Class,
+        variant: VariantId,
+        groups: &(Vec<GroupId>, Vec<GroupId>),
+    ) -> Result<(), Refusal> {
+        let problem = self.problem;
+        for (index, template) in problem.templates.iter().enumerate() {
+            let Some(shapes) = self.within_limits(template.dynamic, template.table, &template.shapes) else { continue };
+            let claim = Claim {
+                template: index,
+                constraint: template.constraint,
+                shapes,
+                requests: SmallVec::from_elem(0, problem.resources.len()),
+                pods: Vec::new(),
+                ports: SmallVec::new(),
+                reserved: SmallVec::new(),
+                host: self.first_new_host + self.claims.len() as HostId,
+                version: 0,
+            };
+            let relaxes = problem.scenario.options.relaxes_min_values();
+            match self.fits_claim(&ClaimRef::New(&claim), class, variant, groups, relaxes) {
+                Ok(placement) => {
+                    let at = self.claims.len();
+                    self.claims.push(claim);
+                    self.order.push((1, at as u32));
+                    self.commit(at, pod, class, variant, groups, placement);
+                    self.charge_limits(template.dynamic, template.table, at);
+                    return Ok(());
+                }
+                // Reserved capacity of this NodePool is worth waiting for: no later one is tried.
+                Err(Refusal::Reserved) => return Err(Refusal::Reserved),
+                Err(Refusal::No) => {}
+            }
+        }
+        Err(Refusal::No)
+    }
+
+    /// The instance types that what is left of the pool's limits allows. `None`: none.
+    fn within_limits(&self, pool: usize, table: usize, shapes: &ShapeSet) -> Option<ShapeSet> {
+        let limits = &self.limits[pool];
+        let mut left = shapes.clone();
+        if limits.is_empty() {
+            return Some(left);
+        }
+        let table = &self.problem.tables[table];
+        for limit in limits {
+            match limit.resource {
+                None if limit.left <= 0 => return None,
+                None => {}
+                Some(resource) => {
+                    for shape in shapes.iter() {
+                        if table.types[table.shapes[shape].of].capacity[resource] > limit.left {
+                            left.remove(shape);
+                        }
+                    }
+                }
+            }
+        }
+        (!left.is_empty()).then_some(left)
+    }
+
+    /// A new node counts against its pool's limits as the largest instance type that it can be.
+    fn charge_limits(&mut self, pool: usize, table: usize, claim: usize) {
+        let table = &self.problem.tables[table];
+        for limit in &mut self.limits[pool] {
+            let Some(resource) = limit.resource else { continue };
+            let shapes = self.claims[claim].shapes.iter();
+            let largest = shapes.map(|shape| table.types[table.shapes[shape].of].capacity[resource]).max();
+            limit.left -= largest.unwrap_or(0);
+        }
+    }
+
+    /// What a new node would be with the pod.
+    fn fits_claim(
+        &mut self,
+        claim: &ClaimRef<'_>,
+        class: &Class,
+        variant: VariantId,
+        groups: &(Vec<GroupId>, Vec<GroupId>),
+        relaxes_min_values: bool,
+    ) -> Result<Placement, Refusal> {
+        let problem = self.problem;
+        let (asked, tolerations) = {
+            let variant = self.variants.get(variant);
+            (variant.asked, variant.tolerations)
+        };
+        let (template, own, host) = {
+            let claim = claim.of(&self.claims);
+            (&problem.templates[claim.template], claim.constraint, (claim.host, Host::Unnamed))
+        };
+        let undefined = Undefined::WellKnownAllowed;
+        if !problem.taints.tolerated(template.taints, tolerations)
+            || !asked.met_by(own, host.1, undefined, &mut self.algebra)
+        {
+            return Err(Refusal::No);
+        }
+        let base = self.algebra.sum(own, asked.constraint);
+        let mut last = Refusal::No;
+        let placement = self.with_alternatives(&class.volumes.alternatives, base, host, undefined, |solver, constraint| {
+            last = Refusal::No;
+            let narrowed = solver.narrow_by_topology(variant, groups, constraint, host, undefined)?;
+            match solver.choose_types(claim, class, narrowed, relaxes_min_values) {
+                Ok(placement) => Some(placement),
+                Err(refusal) => {
+                    last = refusal;
+                    None
+                }
+            }
+        });
+        placement.ok_or(last)
+    }
+
+    /// The instance types that remain, and the reservations that the node would hold.
+    fn choose_types(
+        &mut self,
+        claim: &ClaimRef<'_>,
+        class: &Class,
+        mut constraint: ConstraintId,
+        relaxes_min_values: bool,
+    ) -> Result<Placement, Refusal> {
+        let problem = self.problem;
+        let template = &problem.templates[claim.of(&self.claims).template];
+        let table = &problem.tables[template.table];
+        let allowed = self.allowed(template.table, constraint);
+        let claim = claim.of(&self.claims);
+        let mut shapes = ShapeSet::none(table.shapes.len());
+        if !claim.ports.iter().any(|&ports| problem.pods.ports_conflict(ports, class.ports)) {
+            let mut options = claim.shapes.clone();
+            options.keep(&allowed);
+            let requests: Amounts = claim.requests.iter().zip(&class.requests).map(|(a, b)| a + b).collect();
+            for group in &template.groups {
+                if group.ports.iter().any(|&ports| problem.pods.ports_conflict(ports, class.ports)) {
+                    continue;
+                }
+                let mut of_group = options.clone();
+                of_group.keep(&group.shapes);
+                if group.dense.is_empty() {
+                    table.keep_fitting(&mut of_group, &requests);
+                } else {
+                    let with_daemons = requests.iter().zip(&group.dense).map(|(a, b)| a + b).collect();
+                    table.keep_fitting(&mut of_group, &with_daemons);
+                }
+                shapes.add(&of_group);
+            }
+        }
+        if shapes.is_empty() {
+            return Err(Refusal::No);
+        }
+        for (key, count) in min_values::unmet(&self.algebra, table, &shapes, constraint) {
+            if !relaxes_min_values {
+                return Err(Refusal::No);
+            }
+            if let Some(requirement) = self.algebra.of(constraint, key).cloned() {
+                let lowered = Requirement { min_values: Some(count), ..requirement };
+                constraint = self.algebra.with(constraint, key, lowered);
+            }
+        }
+        let held = claim.reserved.clone();
+        let reserved = self.reserve(template.table, &shapes, constraint, &held)?;
+        Ok(Placement { constraint, shapes, reserved })
+    }
+
+    /// Reservations that a node could hold. Under strict rules it is refused if there are some but it gets none, or if
+    /// it would lose the last that it holds.
+    fn reserve(
+        &mut self,
+        table: usize,
+        shapes: &ShapeSet,
+        constraint: ConstraintId,
+        held: &[ReservationId],
+    ) -> Result<SmallVec<[ReservationId; 2]>, Refusal> {
+        let mut reserved: SmallVec<[ReservationId; 2]> = SmallVec::new();
+        if !self.problem.scenario.options.reserved_capacity() || self.reserved_offerings[table].is_empty() {
+            return Ok(reserved);
+        }
+        let of_table = &self.problem.tables[table];
+        let types = of_table.types_of(shapes);
+        let mut compatible = false;
+        for &(of, kind, reservation) in &self.reserved_offerings[table] {
+            if types.binary_search(&of).is_err()
+                || !self.algebra.compatible(constraint, of_table.kinds[kind], Undefined::WellKnownAllowed)
+            {
+                continue;
+            }
+            compatible = true;
+            if held.contains(&reservation) || self.reservations_left[reservation.0 as usize] > 0 {
+                reserved.push(reservation);
+            }
+        }
+        reserved.sort_unstable();
+        reserved.dedup();
+        if self.rules.strict_reservations && reserved.is_empty() && (compatible || !held.is_empty()) {
+            return Err(Refusal::Reserved);
+        }
+        Ok(reserved)
+    }
+
+    /// Puts the pod on a node of the round.
+    fn commit(
+        &mut self,
+        at: usize,
+        pod: usize,
+        class: &Class,
+        variant: VariantId,
+        groups: &(Vec<GroupId>, Vec<GroupId>),
+        placement: Placement,
+    ) {
+        let problem = self.problem;
+        let claim = &mut self.claims[at];
+        claim.pods.push(pod);
+        claim.version += 1;
+        claim.constraint = placement.constraint;
+        claim.shapes = placement.shapes;
+        for (sum, request) in claim.requests.iter_mut().zip(&class.requests) {
+            *sum += request;
+        }
+        if class.ports != PortsId::NONE {
+            claim.ports.push(class.ports);
+        }
+        let before = std::mem::replace(&mut claim.reserved, placement.reserved);
+        for reservation in claim.reserved.iter().filter(|reservation| !before.contains(reservation)) {
+            self.reservations_left[reservation.0 as usize] -= 1;
+        }
+        for reservation in before.iter().filter(|reservation| !claim.reserved.contains(reservation)) {
+            self.reservations_left[reservation.0 as usize] += 1;
+        }
+        let taints = problem.templates[claim.template].taints;
+        let host = (claim.host, Host::Unnamed);
+        let class_id = self.variants.get(variant).class;
+        self.topology.record(problem, &mut self.algebra, class_id, &groups.1, taints, placement.constraint, host);
+    }
+
+    /// The shapes that `constraint` allows and that are on offer.
+    fn allowed(&mut self, table: usize, constraint: ConstraintId) -> Rc<ShapeSet> {
+        if let Some(known) = self.allowed[table].get(&constraint) {
+            return known.clone();
+        }
+        let of_table = &self.problem.tables[table];
+        let mut shapes = of_table.compatible(&self.algebra, constraint);
+        shapes.keep(&of_table.offered(&mut self.algebra, constraint));
+        let shapes = Rc::new(shapes);
+        self.allowed[table].insert(constraint, shapes.clone());
+        shapes
+    }
+}
+
+/// A node of the round, or one that would be.
+enum ClaimRef<'c> {
+    Open(usize),
+    New(&'c Claim),
+}
+
+impl ClaimRef<'_> {
+    fn of<'a>(&'a self, claims: &'a [Claim]) -> &'a Claim {
+        match self {
+            ClaimRef::Open(index) => &claims[*index],
+            ClaimRef::New(claim) => claim,
+        }
+    }
+}
+
+fn takes(problem: &Problem<'_>, node: &crate::compile::nodes::StateNode) -> Option<(usize, Vec<i64>)> {
+    let pool = node.pool(&problem.api_nodes)?;
+    let pool = problem.dynamic.iter().position(|dynamic| dynamic.name == pool)?;
+    let amounts = problem.limits[pool]
+        .iter()
+        .map(|limit| match limit.resource {
+            None => 1,
+            Some(resource) => {
+                let amount = node.capacity.get(problem.resources.name(resource)).copied().unwrap_or_default();
+                problem.resources.count(resource, amount)
+            }
+        })
+        .collect();
+    Some((pool, amounts))
+}
+
+/// Whether the node could not attach the pod's volumes beside those it has.
+fn exceeds_attach_limits(
+    node: &crate::compile::nodes::StateNode,
+    attached: &[(crate::api::meta::Str, crate::api::meta::Str)],
+    class: &Class,
+) -> bool {
+    node.attach_limits.iter().any(|(driver, limit)| {
+        let here = attached.iter().filter(|(of, _)| of == driver).count();
+        let more = class.volumes.attached.iter().filter(|one| one.0 == *driver && attached.binary_search(one).is_err());
+        (here + more.count()) as i64 > *limit
+    })
+}

@@ -1,0 +1,587 @@
+//! Topologies: how many pods of a kind each domain holds, and where one more may go.
+//!
+//! A [`Group`] counts the pods that a selector selects by the value of a node label (the *domain*). Pods with the same
+//! constraint share a group; what makes two constraints the same is their [`Identity`], which sees less than all of it:
+//! the pod that comes first decides the rest. Groups are counted once over the whole cluster; a round corrects them for
+//! the pods and nodes that it takes away, records what it places, and takes all that back at its end.
+
+mod group;
+mod identity;
+
+pub use group::{Frame, Group, GroupId, Kind};
+pub use identity::{Filter, Identity, IdentityId};
+
+use crate::compile::Problem;
+use crate::compile::asked::{Asked, Host};
+use crate::compile::pods::{ClassId, PodTerm, Spread};
+use crate::compile::taints::{TaintsId, TolerationsId};
+use crate::requirements::{Algebra, ConstraintId, KeyId, Requirement, Shape, ValueId};
+use identity::SelectorIdentities;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+/// A hostname in a round: a value of the hostname key, or beyond all of these a node to be launched.
+pub type HostId = u32;
+
+/// A constraint of a pod that makes, or joins, a group.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    identity: IdentityId,
+    prototype: Prototype,
+}
+
+/// All that decides how a group begins.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Prototype {
+    identity: IdentityId,
+    inverse: bool,
+    min_domains: Option<i32>,
+    filter: Option<Filter>,
+    /// Whose tolerations decide the domains; `None`: all domains.
+    tolerations: Option<TolerationsId>,
+}
+
+/// A pod of the cluster with required anti-affinity: others must stay away from it.
+#[derive(Debug, Clone)]
+struct Shunning {
+    pod: usize,
+    domain: Option<ValueId>,
+    tolerations: TolerationsId,
+}
+
+/// The topology of a cluster, and what a round makes of it.
+pub struct Topology {
+    identities: Vec<Identity>,
+    identity_index: FxHashMap<Identity, IdentityId>,
+    selectors: SelectorIdentities,
+    groups: Vec<Group>,
+    group_index: FxHashMap<Prototype, GroupId>,
+    domains: FxHashMap<KeyId, Vec<(ValueId, Vec<TaintsId>)>>,
+    shunning: FxHashMap<IdentityId, Vec<Shunning>>,
+    shunning_order: Vec<IdentityId>,
+    filter_verdicts: FxHashMap<(Filter, ConstraintId, Host), bool>,
+
+    // Of the round:
+    active: Vec<Option<GroupId>>,
+    active_inverse: Vec<Option<GroupId>>,
+    in_order: Vec<GroupId>,
+    inverse_in_order: Vec<GroupId>,
+    taken_pods: Vec<usize>,
+    taken_nodes: Vec<usize>,
+    counting: FxHashMap<ClassId, (usize, Vec<GroupId>)>,
+    repelling: FxHashMap<ClassId, (usize, Vec<GroupId>)>,
+    journal: Vec<(GroupId, u32, i32, u32)>,
+}
+
+impl Topology {
+    /// The topology of a cluster before any round.
+    pub fn new(problem: &Problem<'_>, algebra: &mut Algebra) -> Self {
+        let mut topology = Topology {
+            identities: Vec::new(),
+            identity_index: FxHashMap::default(),
+            selectors: SelectorIdentities::default(),
+            groups: Vec::new(),
+            group_index: FxHashMap::default(),
+            domains: FxHashMap::default(),
+            shunning: FxHashMap::default(),
+            shunning_order: Vec::new(),
+            filter_verdicts: FxHashMap::default(),
+            active: Vec::new(),
+            active_inverse: Vec::new(),
+            in_order: Vec::new(),
+            inverse_in_order: Vec::new(),
+            taken_pods: Vec::new(),
+            taken_nodes: Vec::new(),
+            counting: FxHashMap::default(),
+            repelling: FxHashMap::default(),
+            journal: Vec::new(),
+        };
+        topology.find_shunning(problem, algebra);
+        topology
+    }
+
+    fn intern(&mut self, identity: Identity) -> IdentityId {
+        if let Some(&id) = self.identity_index.get(&identity) {
+            return id;
+        }
+        let id = IdentityId(self.identities.len() as u32);
+        self.identities.push(identity.clone());
+        self.identity_index.insert(identity, id);
+        self.active.push(None);
+        self.active_inverse.push(None);
+        id
+    }
+
+    /// What a spread constraint of a pod with these node terms and tolerations wants.
+    pub fn want_spread(
+        &mut self,
+        problem: &Problem<'_>,
+        algebra: &Algebra,
+        class: ClassId,
+        spread: &Spread,
+        terms: Vec<Asked>,
+        tolerations: TolerationsId,
+    ) -> Wanted {
+        let filter = Filter {
+            terms,
+            honors_affinity: spread.honors_affinity,
+            honors_taints: spread.honors_taints,
+            tolerations,
+        };
+        let identity = Identity {
+            kind: Kind::Spread,
+            key: spread.key,
+            namespaces: problem.pods.classes[class.0 as usize].own_namespace,
+            max_skew: spread.max_skew,
+            selector: self.selectors.identity(&problem.pods.selectors, spread.selector),
+            filter: Some(filter.identity(problem, algebra)),
+        };
+        let selector = spread.selector;
+        let identity = self.intern_with(identity, selector);
+        let prototype = Prototype {
+            identity,
+            inverse: false,
+            min_domains: spread.min_domains,
+            tolerations: spread.honors_taints.then_some(tolerations),
+            filter: Some(filter),
+        };
+        Wanted { identity, prototype }
+    }
+
+    /// What a term of affinity or anti-affinity wants.
+    pub fn want_term(
+        &mut self,
+        problem: &Problem<'_>,
+        kind: Kind,
+        term: &PodTerm,
+        tolerations: TolerationsId,
+        inverse: bool,
+    ) -> Wanted {
+        let identity = Identity {
+            kind,
+            key: term.key,
+            namespaces: term.namespaces,
+            max_skew: i32::MAX,
+            selector: self.selectors.identity(&problem.pods.selectors, term.selector),
+            filter: None,
+        };
+        let identity = self.intern_with(identity, term.selector);
+        // Affinity names no taint policy, and Karpenter then goes by the pod's tolerations.
+        let prototype =
+            Prototype { identity, inverse, min_domains: None, filter: None, tolerations: Some(tolerations) };
+        Wanted { identity, prototype }
+    }
+
+    fn intern_with(&mut self, identity: Identity, selector: crate::compile::selectors::SelectorId) -> IdentityId {
+        self.selectors.remember(identity.selector, selector);
+        self.intern(identity)
+    }
+
+    /// Finds the pods of the cluster that others must stay away from.
+    fn find_shunning(&mut self, problem: &Problem<'_>, algebra: &mut Algebra) {
+        let in_state: FxHashSet<usize> = problem.nodes.iter().filter_map(|node| node.node).collect();
+        for &pod in &problem.pods_by_name {
+            let record = &problem.records[pod];
+            let class = &problem.pods.classes[record.class.0 as usize];
+            let Some(node) = record.node.filter(|node| in_state.contains(node)) else { continue };
+            if class.anti_affinity.is_empty() || crate::disruption::evictable::is_terminal(problem.pod(pod)) {
+                continue;
+            }
+            for term in &class.anti_affinity {
+                let wanted = self.want_term(problem, Kind::AntiAffinity, term, class.tolerations, true);
+                let domain = problem.label_value(algebra, node, term.key);
+                if !self.shunning.contains_key(&wanted.identity) {
+                    self.shunning_order.push(wanted.identity);
+                }
+                let shunning = Shunning { pod, domain, tolerations: class.tolerations };
+                self.shunning.entry(wanted.identity).or_default().push(shunning);
+            }
+        }
+    }
+
+    /// Begins a round without `pods` (they are to be placed anew) and without `nodes` (they are to be removed).
+    pub fn begin(&mut self, problem: &Problem<'_>, algebra: &mut Algebra, pods: Vec<usize>, nodes: Vec<usize>) {
+        self.taken_pods = pods;
+        self.taken_nodes = nodes;
+        let taken: FxHashSet<usize> = self.taken_pods.iter().copied().collect();
+        for at in 0..self.shunning_order.len() {
+            let identity = self.shunning_order[at];
+            let first = self.shunning[&identity].iter().find(|shunning| !taken.contains(&shunning.pod));
+            if let Some(tolerations) = first.map(|first| first.tolerations) {
+                let prototype = Prototype {
+                    identity,
+                    inverse: true,
+                    min_domains: None,
+                    filter: None,
+                    tolerations: Some(tolerations),
+                };
+                self.activate(problem, algebra, &Wanted { identity, prototype });
+            }
+        }
+    }
+
+    /// Takes back all that the round did.
+    pub fn end(&mut self) {
+        for (group, domain, count, refs) in self.journal.drain(..).rev() {
+            self.groups[group.0 as usize].restore(domain, count, refs);
+        }
+        self.active.fill(None);
+        self.active_inverse.fill(None);
+        self.in_order.clear();
+        self.inverse_in_order.clear();
+        self.counting.clear();
+        self.repelling.clear();
+    }
+
+    /// The group that `wanted` joins, made if it is the first of its identity.
+    pub fn activate(&mut self, problem: &Problem<'_>, algebra: &mut Algebra, wanted: &Wanted) -> GroupId {
+        let at = wanted.identity.0 as usize;
+        let known = if wanted.prototype.inverse { self.active_inverse[at] } else { self.active[at] };
+        if let Some(group) = known {
+            return group;
+        }
+        let group = match self.group_index.get(&wanted.prototype) {
+            Some(&group) => group,
+            None => self.create(problem, algebra, &wanted.prototype),
+        };
+        if wanted.prototype.inverse {
+            self.active_inverse[at] = Some(group);
+            self.inverse_in_order.push(group);
+        } else {
+            self.active[at] = Some(group);
+            self.in_order.push(group);
+        }
+        self.correct(problem, algebra, group);
+        group
+    }
+
+    /// A group as it is before any round: its domains, and the pods of the cluster in them.
+    fn create(&mut self, problem: &Problem<'_>, algebra: &mut Algebra, prototype: &Prototype) -> GroupId {
+        let identity = self.identities[prototype.identity.0 as usize].clone();
+        let selector = self.selectors.selector(identity.selector);
+        for node in 0..problem.api_nodes.len() {
+            problem.label_value(algebra, node, identity.key);
+        }
+        let mut group = Group::new(&identity, selector, prototype.min_domains, prototype.filter.clone(), prototype.inverse);
+        for (domain, taints) in self.domains_of(problem, algebra, identity.key) {
+            let reachable = prototype.tolerations.is_none_or(|tolerations| {
+                taints.iter().any(|&taints| problem.taints.tolerated(taints, tolerations))
+            });
+            if reachable {
+                group.add_reference(domain.0);
+            }
+        }
+        if prototype.inverse {
+            for shunning in self.shunning.get(&prototype.identity).into_iter().flatten() {
+                if let Some(domain) = shunning.domain {
+                    group.add_count(domain.0, 1);
+                }
+            }
+        } else {
+            self.count_cluster(problem, algebra, &mut group);
+        }
+        group.order_domains(algebra);
+        let id = GroupId(self.groups.len() as u32);
+        self.groups.push(group);
+        self.group_index.insert(prototype.clone(), id);
+        id
+    }
+
+    fn count_cluster(&mut self, problem: &Problem<'_>, algebra: &mut Algebra, group: &mut Group) {
+        for node in 0..problem.nodes.len() {
+            if let Some(domain) = self.domain_of_state_node(problem, algebra, group, node) {
+                group.add_reference(domain.0);
+            }
+        }
+        let mut lists: FxHashMap<ClassId, bool> = FxHashMap::default();
+        for pod in 0..problem.records.len() {
+            let record = &problem.records[pod];
+            let listed = record.counts
+                && *lists.entry(record.class).or_insert_with(|| group.lists(problem, record.class));
+            if listed && let Some(domain) = self.domain_of_pod(problem, algebra, group, pod) {
+                group.add_count(domain.0, 1);
+            }
+        }
+    }
+
+    /// The domain that a node of the state stands for even without pods.
+    fn domain_of_state_node(
+        &mut self,
+        problem: &Problem<'_>,
+        algebra: &mut Algebra,
+        group: &Frame,
+        node: usize,
+    ) -> Option<ValueId> {
+        let state = &problem.nodes[node];
+        let api = state.node.filter(|_| !state.marked)?;
+        let on = &problem.api_nodes[api];
+        if !self.filter_matches(problem, algebra, group.filter.as_ref(), on.taints, on.labels, on.host) {
+            return None;
+        }
+        let value = state.labels_of(&problem.api_nodes).get(algebra.key_name(group.key))?.to_owned();
+        Some(algebra.value(group.key, &value))
+    }
+
+    /// The domain in which a pod of the cluster counts.
+    fn domain_of_pod(
+        &mut self,
+        problem: &Problem<'_>,
+        algebra: &mut Algebra,
+        group: &Frame,
+        pod: usize,
+    ) -> Option<ValueId> {
+        let node = problem.records[pod].node?;
+        let on = &problem.api_nodes[node];
+        let domain = match problem.label_value(algebra, node, group.key) {
+            Some(domain) => domain,
+            // The kubelet sets the label late; the name is its value as a rule.
+            None if group.key == problem.hostname => algebra.value(group.key, &on.node.metadata.name.clone()),
+            None => return None,
+        };
+        self.filter_matches(problem, algebra, group.filter.as_ref(), on.taints, on.labels, on.host).then_some(domain)
+    }
+
+    /// Takes the round's pods and nodes out of a group.
+    fn correct(&mut self, problem: &Problem<'_>, algebra: &mut Algebra, id: GroupId) {
+        let group = self.groups[id.0 as usize].clone_frame();
+        if group.inverse {
+            let identity = self.identity_index[&group.identity];
+            let taken: FxHashSet<usize> = self.taken_pods.iter().copied().collect();
+            let gone: Vec<u32> = self
+                .shunning
+                .get(&identity)
+                .into_iter()
+                .flatten()
+                .filter(|shunning| taken.contains(&shunning.pod))
+                .filter_map(|shunning| shunning.domain.map(|domain| domain.0))
+                .collect();
+            for domain in gone {
+                self.change(id, domain, -1, 0);
+            }
+            return;
+        }
+        for at in 0..self.taken_nodes.len() {
+            let node = self.taken_nodes[at];
+            if let Some(domain) = self.domain_of_state_node(problem, algebra, &group, node) {
+                self.change(id, domain.0, 0, -1);
+            }
+        }
+        for at in 0..self.taken_pods.len() {
+            let pod = self.taken_pods[at];
+            let record = &problem.records[pod];
+            if record.counts
+                && group.lists(problem, record.class)
+                && let Some(domain) = self.domain_of_pod(problem, algebra, &group, pod)
+            {
+                self.change(id, domain.0, -1, 0);
+            }
+        }
+    }
+
+    fn change(&mut self, id: GroupId, domain: u32, count: i32, refs: i32) {
+        let group = &mut self.groups[id.0 as usize];
+        let (old_count, old_refs) = group.at(domain);
+        self.journal.push((id, domain, old_count, old_refs));
+        group.restore(domain, old_count + count, old_refs.saturating_add_signed(refs));
+    }
+
+    /// The domains that instance types and NodePools know for `key`, with the taints that go with them.
+    fn domains_of(&mut self, problem: &Problem<'_>, algebra: &mut Algebra, key: KeyId) -> Vec<(ValueId, Vec<TaintsId>)> {
+        if let Some(known) = self.domains.get(&key) {
+            return known.clone();
+        }
+        let mut domains: Vec<(ValueId, Vec<TaintsId>)> = Vec::new();
+        let mut insert = |value: ValueId, taints: TaintsId| {
+            let untainted = problem.taints.taints_of(taints).is_empty();
+            match domains.iter_mut().find(|(known, _)| *known == value) {
+                None => domains.push((value, vec![taints])),
+                Some((_, lists)) if untainted => *lists = vec![taints],
+                Some((_, lists)) => {
+                    if !problem.taints.taints_of(lists[0]).is_empty() {
+                        lists.push(taints);
+                    }
+                }
+            }
+        };
+        for pool in &problem.dynamic {
+            let table = &problem.tables[pool.table];
+            if table.types.is_empty() {
+                continue;
+            }
+            let written = algebra.of(pool.written, key).cloned();
+            for of_type in table.requirements_on(key) {
+                let requirement = match (of_type.map(|id| algebra.get(id)), &written) {
+                    (Some(of_type), Some(written)) => of_type.intersection(written, algebra.integers(key)),
+                    (Some(of_type), None) => of_type.clone(),
+                    (None, Some(written)) => written.clone(),
+                    (None, None) => continue,
+                };
+                requirement.values.iter().for_each(|value| insert(value, pool.taints));
+            }
+            if let Some(written) = written.filter(|written| written.shape() == Shape::In) {
+                written.values.iter().for_each(|value| insert(value, pool.taints));
+            }
+        }
+        self.domains.insert(key, domains.clone());
+        domains
+    }
+
+    /// Whether nodes with these taints and labels are counted under `filter`.
+    fn filter_matches(
+        &mut self,
+        problem: &Problem<'_>,
+        algebra: &mut Algebra,
+        filter: Option<&Filter>,
+        taints: TaintsId,
+        labels: ConstraintId,
+        host: Host,
+    ) -> bool {
+        let Some(filter) = filter else { return true };
+        if filter.honors_taints && !problem.taints.tolerated(taints, filter.tolerations) {
+            return false;
+        }
+        if !filter.honors_affinity || filter.terms.is_empty() || filter.terms.iter().any(|term| *term == Asked::default())
+        {
+            return true;
+        }
+        if let Some(&known) = self.filter_verdicts.get(&(filter.clone(), labels, host)) {
+            return known;
+        }
+        let verdict = filter
+            .terms
+            .iter()
+            .any(|term| term.met_by(labels, host, crate::requirements::Undefined::Denied, algebra));
+        self.filter_verdicts.insert((filter.clone(), labels, host), verdict);
+        verdict
+    }
+
+    /// The groups that a placed pod of `class` may count in.
+    fn counting(&mut self, problem: &Problem<'_>, class: ClassId) -> Vec<GroupId> {
+        let (seen, list) = self.counting.entry(class).or_default();
+        for &group in &self.in_order[*seen..] {
+            if self.groups[group.0 as usize].selects(problem, class) {
+                list.push(group);
+            }
+        }
+        *seen = self.in_order.len();
+        list.clone()
+    }
+
+    /// The groups of pods that must not be near a pod of `class`.
+    pub fn repelling(&mut self, problem: &Problem<'_>, class: ClassId) -> &[GroupId] {
+        let (seen, list) = self.repelling.entry(class).or_default();
+        for &group in &self.inverse_in_order[*seen..] {
+            if self.groups[group.0 as usize].selects(problem, class) {
+                list.push(group);
+            }
+        }
+        *seen = self.inverse_in_order.len();
+        list
+    }
+
+    /// A group.
+    pub fn group(&self, id: GroupId) -> &Group {
+        &self.groups[id.0 as usize]
+    }
+
+    /// Records that a pod of `class` goes to a node with these taints and requirements. `shuns`: the groups by which it
+    /// keeps others away.
+    #[allow(clippy::too_many_arguments)]
+    pub fn record(
+        &mut self,
+        problem: &Problem<'_>,
+        algebra: &mut Algebra,
+        class: ClassId,
+        shuns: &[GroupId],
+        taints: TaintsId,
+        node: ConstraintId,
+        host: (HostId, Host),
+    ) {
+        for id in self.counting(problem, class) {
+            let group = self.groups[id.0 as usize].clone_frame();
+            if !self.filter_matches(problem, algebra, group.filter.as_ref(), taints, node, host.1) {
+                continue;
+            }
+            if group.key == problem.hostname {
+                self.change(id, host.0, 1, 0);
+            } else if let Some(requirement) = algebra.of(node, group.key) {
+                let values: Vec<ValueId> = requirement.values.iter().collect();
+                // Anti-affinity blocks every domain that the pod may end up in; the others need to know the one.
+                if group.kind == Kind::AntiAffinity || (!requirement.complement && values.len() == 1) {
+                    for value in values {
+                        self.change(id, value.0, 1, 0);
+                    }
+                }
+            }
+        }
+        for &id in shuns {
+            let key = self.groups[id.0 as usize].key;
+            if key == problem.hostname {
+                self.change(id, host.0, 1, 0);
+            } else if let Some(requirement) = algebra.of(node, key) {
+                for value in requirement.values.iter().collect::<Vec<_>>() {
+                    self.change(id, value.0, 1, 0);
+                }
+            }
+        }
+    }
+
+    /// Where a pod of `class` may go on a node as far as `group` is concerned. `pod` and `node` are what they say of the
+    /// group's key; `None`: nothing.
+    pub fn next_domains(
+        &self,
+        problem: &Problem<'_>,
+        algebra: &Algebra,
+        id: GroupId,
+        class: ClassId,
+        pod: Option<&Requirement>,
+        node: Option<&Requirement>,
+    ) -> Requirement {
+        let group = self.group(id);
+        let selects = group.selects(problem, class);
+        let integers = algebra.integers(group.key);
+        let exists = Requirement::exists();
+        let (pod, node) = (pod.unwrap_or(&exists), node.unwrap_or(&exists));
+        match group.kind {
+            Kind::Spread => group.next_spread(selects, pod, node, integers),
+            Kind::Affinity => group.next_affinity(selects, pod, node, integers),
+            Kind::AntiAffinity => group.next_anti_affinity(pod, node, integers),
+        }
+    }
+
+    /// The same for a group over hostnames.
+    pub fn allows_host(
+        &self,
+        problem: &Problem<'_>,
+        algebra: &Algebra,
+        id: GroupId,
+        class: ClassId,
+        pod: Asked,
+        host: (HostId, Host),
+    ) -> bool {
+        let group = self.group(id);
+        let count = group.at(host.0).0;
+        match group.kind {
+            Kind::Spread => count + i32::from(group.selects(problem, class)) <= group.max_skew,
+            Kind::AntiAffinity => count == 0,
+            Kind::Affinity => {
+                if !pod.hostname_met_by(host.1, algebra) {
+                    return false;
+                }
+                count > 0
+                    || (group.selects(problem, class)
+                        && !group.any_occupied(|domain| match pod.hostname {
+                            None => true,
+                            Some(asked) => {
+                                let asked = algebra.get(asked);
+                                let integers = algebra.integers(group.key);
+                                if (domain as usize) < integers.len() {
+                                    asked.has(ValueId(domain), integers)
+                                } else {
+                                    asked.has_unnamed()
+                                }
+                            }
+                        }))
+            }
+        }
+    }
+}
