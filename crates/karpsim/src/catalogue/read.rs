@@ -61,7 +61,7 @@ pub(super) fn typed<T: serde::de::DeserializeOwned + Audit>(value: &Value, objec
                     .trim_start_matches("invalid value: ")
                     .trim_start_matches("unknown variant ")
                     .to_owned(),
-                allowed.to_owned(),
+                in_words(allowed),
             ),
             None => (message, "another value".to_owned()),
         };
@@ -80,6 +80,16 @@ pub(super) fn typed<T: serde::de::DeserializeOwned + Audit>(value: &Value, objec
             let kind = ProblemKind::UnknownField { name, near, known: known.to_vec() };
             Err(Problem::new(Place::in_object(object, path), kind))
         }
+    }
+}
+
+/// What serde calls types, in words.
+fn in_words(expected: &str) -> String {
+    match expected {
+        "f64" => "a number".to_owned(),
+        "i64" | "u64" | "i32" | "u32" => "a whole number".to_owned(),
+        "a boolean" => "true or false".to_owned(),
+        other => other.to_owned(),
     }
 }
 

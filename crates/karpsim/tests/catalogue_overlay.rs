@@ -1,0 +1,210 @@
+//! Overlays: prices, reservations, GPU sharing, resources; and what is wrong with one.
+
+use karpsim::catalogue::diff::Change;
+use karpsim::catalogue::overlay::{Applied, CatalogueOverlay};
+use karpsim::catalogue::view::OfferingView;
+use karpsim::catalogue::{self, Catalogue};
+use std::io::Read;
+
+fn load(name: &str) -> Catalogue {
+    let path = format!("{}/../../data/catalogues/{name}.json.zst", env!("CARGO_MANIFEST_DIR"));
+    let mut text = String::new();
+    let file = std::fs::File::open(path).unwrap();
+    ruzstd::decoding::StreamingDecoder::new(file).unwrap().read_to_string(&mut text).unwrap();
+    catalogue::read(&text).unwrap()
+}
+
+fn overlay(body: &str) -> CatalogueOverlay {
+    CatalogueOverlay::read(&format!("apiVersion: karpsim.dev/v1alpha1\nkind: CatalogueOverlay\nname: acme\n{body}")).unwrap()
+}
+
+fn apply(body: &str) -> Applied {
+    overlay(body).apply(&load("aws-us-west-2")).unwrap()
+}
+
+fn said(body: &str) -> String {
+    let text = format!("apiVersion: karpsim.dev/v1alpha1\nkind: CatalogueOverlay\n{body}");
+    CatalogueOverlay::read(&text).unwrap_err().to_string()
+}
+
+fn offering(applied: &Applied, name: &str, capacity_type: &str, zone: &str) -> (f64, String) {
+    let instance_type = applied.catalogue.instance_types.iter().find(|it| it.name == name).unwrap();
+    let view = instance_type.offerings.iter().map(OfferingView::new);
+    let found = view.filter(|view| view.capacity_type == capacity_type && view.zone == zone).next().unwrap();
+    (found.offering.price.0, found.offering.price_source.to_string())
+}
+
+fn resource(applied: &Applied, name: &str, resource: &str) -> Option<String> {
+    let instance_type = applied.catalogue.instance_types.iter().find(|it| it.name == name).unwrap();
+    instance_type.capacity.get(resource).map(|amount| amount.to_string())
+}
+
+#[test]
+fn prices_change_rule_by_rule() {
+    let applied = apply(
+        "prices:
+- {capacityTypes: [on-demand], discountPercent: 28, reason: compute savings plan}
+- {requirements: [{key: karpenter.k8s.aws/instance-family, operator: In, values: [g4dn]}], capacityTypes: [on-demand], discountPercent: 50}
+- {instanceTypes: [m5.large], zones: [us-west-2a], capacityTypes: [spot], price: 0.01}
+- {requirements: [{key: karpenter.k8s.aws/instance-gpu-count, operator: Gt, values: ['0']}], licence: {perNode: 0.1, perVCPU: 0.01, perGPU: 0.5}}
+- {requirements: [{key: topology.kubernetes.io/zone, operator: In, values: [us-west-2d]}], capacityTypes: [on-demand], factor: 1.5}
+- {instanceTypes: [nothing.large], factor: 2}
+",
+    );
+    assert_eq!(applied.unused, ["prices[5]"]);
+    // 0.096 × 0.72; 0.526 × 0.72 × 0.5 + 0.1 + 4 × 0.01 + 1 × 0.5.
+    assert_eq!(
+        offering(&applied, "m5.large", "on-demand", "us-west-2a"),
+        (0.06912, "list, compute savings plan (acme)".into())
+    );
+    assert_eq!(offering(&applied, "m5.large", "on-demand", "us-west-2d").0, 0.10368);
+    assert_eq!(offering(&applied, "g4dn.xlarge", "on-demand", "us-west-2a").0, 0.82936);
+    assert_eq!(offering(&applied, "m5.large", "spot", "us-west-2a"), (0.01, "overlay, set (acme)".into()));
+    let (_, untouched) = offering(&applied, "m5.large", "spot", "us-west-2b");
+    assert_eq!(untouched, "spot-advisor");
+}
+
+#[test]
+fn reservations_are_reserved_offerings() {
+    let applied = apply("reservations:\n- {id: ri-1, instanceType: p5.48xlarge, zone: us-west-2b, count: 3, price: 20}\n");
+    let p5 = applied.catalogue.instance_types.iter().find(|it| it.name == "p5.48xlarge").unwrap();
+    let reserved = p5.offerings.last().unwrap();
+    assert_eq!((reserved.price.0, reserved.available, reserved.reservation_capacity), (20.0, true, 3));
+    let shown: Vec<String> =
+        reserved.requirements.iter().map(|one| format!("{}={}", one.key, one.values.join(","))).collect();
+    assert_eq!(
+        shown,
+        [
+            "karpenter.k8s.aws/capacity-reservation-id=ri-1",
+            "karpenter.sh/capacity-type=reserved",
+            "topology.k8s.aws/zone-id=usw2-az1",
+            "topology.kubernetes.io/zone=us-west-2b"
+        ]
+    );
+    let capacity_type = p5.requirements.iter().find(|one| one.key == "karpenter.sh/capacity-type").unwrap();
+    assert_eq!(capacity_type.values.join(","), "on-demand,reserved,spot");
+    catalogue::check(&applied.catalogue).unwrap();
+}
+
+#[test]
+fn gpus_are_shared() {
+    let sliced = apply("gpuSharing:\n- {timeSlicing: {replicas: 4}}\n");
+    assert_eq!(resource(&sliced, "g4dn.12xlarge", "nvidia.com/gpu"), Some("16".into()));
+    assert_eq!(resource(&sliced, "m5.large", "nvidia.com/gpu"), None);
+    let renamed = apply("gpuSharing:\n- {instanceTypes: [g4dn.xlarge], timeSlicing: {replicas: 4, renameByDefault: true}}\n");
+    assert_eq!(resource(&renamed, "g4dn.xlarge", "nvidia.com/gpu"), None);
+    assert_eq!(resource(&renamed, "g4dn.xlarge", "nvidia.com/gpu.shared"), Some("4".into()));
+    let mixed = apply(
+        "gpuSharing:\n- {instanceTypes: [p4d.24xlarge], mig: {profiles: {1g.5gb: 2, 2g.10gb: 1, 3g.20gb: 1}, gpus: 6}}\n",
+    );
+    assert_eq!(resource(&mixed, "p4d.24xlarge", "nvidia.com/gpu"), Some("2".into()));
+    assert_eq!(resource(&mixed, "p4d.24xlarge", "nvidia.com/mig-1g.5gb"), Some("12".into()));
+    assert_eq!(resource(&mixed, "p4d.24xlarge", "nvidia.com/mig-3g.20gb"), Some("6".into()));
+    let single = apply("gpuSharing:\n- {instanceTypes: [p5.48xlarge], mig: {strategy: single, profiles: {1g.10gb: 7}}}\n");
+    assert_eq!(resource(&single, "p5.48xlarge", "nvidia.com/gpu"), Some("56".into()));
+    let both = apply(
+        "gpuSharing:
+- {instanceTypes: [p4d.24xlarge], mig: {profiles: {7g.40gb: 1}}}
+- {instanceTypes: [p4d.24xlarge], timeSlicing: {resource: nvidia.com/mig-7g.40gb, replicas: 2}}
+",
+    );
+    assert_eq!(resource(&both, "p4d.24xlarge", "nvidia.com/mig-7g.40gb"), Some("16".into()));
+    assert_eq!(resource(&both, "p4d.24xlarge", "nvidia.com/gpu"), None);
+    let shares = apply("gpuSharing:\n- {shares: {resource: example.com/gpu-milli, perDevice: 1000}}\n");
+    assert_eq!(resource(&shares, "g5.48xlarge", "example.com/gpu-milli"), Some("8000".into()));
+    assert_eq!(resource(&shares, "g5.48xlarge", "nvidia.com/gpu"), Some("8".into()));
+    // A fractional type has no GPU in Karpenter's eyes until it is given one.
+    let fraction = apply("resources:\n- {instanceTypes: [g6f.large], capacity: {nvidia.com/gpu: 1, vpc.amazonaws.com/pod-eni: 0}}\n");
+    assert_eq!(resource(&fraction, "g6f.large", "nvidia.com/gpu"), Some("1".into()));
+    assert_eq!(resource(&fraction, "g6f.large", "vpc.amazonaws.com/pod-eni"), None);
+    for applied in [sliced, mixed, both, shares, fraction] {
+        catalogue::check(&applied.catalogue).unwrap();
+    }
+}
+
+#[test]
+fn mig_that_does_not_fit_is_refused() {
+    let refused = |body: &str| overlay(body).apply(&load("aws-us-west-2")).unwrap_err().to_string();
+    let on = |names: &str, profiles: &str| {
+        refused(&format!("gpuSharing:\n- {{instanceTypes: [{names}], mig: {{profiles: {profiles}}}}}\n"))
+    };
+    assert_eq!(
+        on("p4d.24xlarge", "{1g.10gb: 1, 3g.40gb: 1}"),
+        "`gpuSharing[0].mig.profiles`: a A100 40GB (p4d.24xlarge) has no profile `3g.40gb`; it has 1g.5gb, 1g.10gb, 2g.10gb, 3g.20gb, 4g.20gb, 7g.40gb"
+    );
+    // 7 compute slices, but 4 + 4 + 1 of 8 memory slices.
+    assert!(on("p4d.24xlarge", "{3g.20gb: 2, 1g.5gb: 1}").contains("7 of 7 compute slices and 9 of 8 memory slices"));
+    assert!(on("g4dn.xlarge", "{1g.5gb: 1}").contains("a t4 (g4dn.xlarge) has no MIG"));
+}
+
+#[test]
+fn what_is_wrong_with_an_overlay_is_said() {
+    assert_eq!(said("pricing: []\n"), "unknown field `pricing`");
+    assert_eq!(said("prices: [{discount: 3}]\n"), "`prices[0]`: unknown field `discount`");
+    assert_eq!(said("prices: [{factor: 1, price: 2}]\n"), "`prices[0]`: `price` and `factor` exclude each other");
+    assert_eq!(
+        said("prices: [{zones: [a]}]\n"),
+        "`prices[0]`: found none of them, allowed is exactly one of price, factor, discountPercent, licence"
+    );
+    assert_eq!(
+        said("prices: [{discountPercent: 120}]\n"),
+        "`prices[0].discountPercent`: found 120, allowed is a number from 0 to 100"
+    );
+    assert_eq!(
+        said("prices: [{factor: 1, requirements: [{key: a, operator: Equals, values: [b]}]}]\n"),
+        "`prices[0].requirements[0].operator`: found `Equals`, allowed is one of `In`, `NotIn`, `Exists`, `DoesNotExist`, `Gt`, `Lt`, `Gte`, `Lte`"
+    );
+    assert_eq!(said("gpuSharing: [{timeSlicing: {replicas: 1}}]\n"), "`gpuSharing[0].timeSlicing.replicas`: found 1, allowed is a number above 1");
+    assert_eq!(
+        CatalogueOverlay::read("kind: NodeOverlay\napiVersion: karpsim.dev/v1alpha1\n").unwrap_err().to_string(),
+        "`kind`: found `NodeOverlay`, allowed is `CatalogueOverlay`"
+    );
+}
+
+#[test]
+fn what_is_wrong_with_a_catalogue_is_said() {
+    let said = |text: &str| catalogue::read(text).unwrap_err().to_string();
+    let with = |field: &str, value: &str| {
+        let mut object = serde_json::json!({"name": "m5.large", "requirements": [], "capacity": {"cpu": "2", "memory": "8Gi", "pods": "29"},
+            "offerings": [{"price": 0.1, "available": true, "requirements": [
+                {"key": "karpenter.sh/capacity-type", "operator": "In", "values": ["spot"]},
+                {"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["z"]}]}]});
+        *object.pointer_mut(field).unwrap() = serde_json::from_str(value).unwrap();
+        said(&serde_json::json!({"provider": "aws", "instanceTypes": [object]}).to_string())
+    };
+    assert_eq!(
+        with("/offerings/0/price", "\"cheap\""),
+        "instance type `m5.large`: `offerings[0].price`: found string \"cheap\", allowed is a number"
+    );
+    assert_eq!(with("/offerings/0/price", "-1"), "instance type `m5.large`: `offerings[0].price`: found -1, allowed is a number not below 0");
+    assert!(with("/capacity/cpu", "\"two\"").starts_with("instance type `m5.large`: `capacity.cpu`: found string \"two\", allowed is a quantity"));
+    assert_eq!(with("/capacity", "{\"cpu\": \"2\", \"memory\": \"1Gi\"}"), "instance type `m5.large`: `capacity`: field `pods` is missing");
+    assert_eq!(
+        with("/offerings/0/requirements/0/operator", "\"in\""),
+        "instance type `m5.large`: `offerings[0].requirements[0].operator`: found `in`, allowed is one of `In`, `NotIn`, `Exists`, `DoesNotExist`, `Gt`, `Lt`, `Gte`, `Lte`"
+    );
+    assert_eq!(
+        with("/offerings/0/requirements/0/values/0", "\"ondemand\""),
+        "instance type `m5.large`: `offerings[0].requirements`: found `ondemand` for `karpenter.sh/capacity-type`, allowed is one of on-demand, reserved, spot"
+    );
+    assert_eq!(said(r#"{"instanceTypes": [{"name": "a", "capacity": {"cpu": 1, "memory": 1, "pods": 1}, "offering": []}]}"#),
+        "instance type `a`: unknown field `offering`");
+    assert_eq!(said("{\"instanceTypes\": ["), "the text ends in the middle of a value");
+}
+
+#[test]
+fn differences_are_found() {
+    let before = load("aws-us-west-2");
+    let applied = overlay("prices: [{instanceTypes: [m5.large], zones: [us-west-2a], capacityTypes: [on-demand], price: 0.1}]\nresources: [{instanceTypes: [g6f.large], capacity: {nvidia.com/gpu: 1}}]\n").apply(&before).unwrap();
+    let mut after = applied.catalogue;
+    after.instance_types.retain(|it| it.name != "m5.xlarge");
+    let diff = catalogue::diff(&before, &after);
+    assert_eq!((diff.removed.join(","), diff.added.len()), ("m5.xlarge".into(), 0));
+    assert_eq!(diff.changed.len(), 2);
+    assert_eq!(
+        diff.changed[1].1,
+        [Change::Price { capacity_type: "on-demand".into(), zone: "us-west-2a".into(), before: Some(0.096), after: Some(0.1) }]
+    );
+    assert!(matches!(&diff.changed[0].1[..], [Change::Amount { part: "capacity", resource, before: None, after: Some(_) }] if resource == "nvidia.com/gpu"));
+    assert!(catalogue::diff(&before, &before).is_empty());
+}
