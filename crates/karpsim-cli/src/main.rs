@@ -1,2 +1,51 @@
-//! The binary `karpsim`.
-fn main() {}
+//! The binary `karpsim`: read, call, show. No decision is made here.
+//!
+//! Data go to standard output, talk to standard error. Exit codes: 0 done, 1 the answer is no where one was asked for,
+//! 2 bad input, 3 out of resources.
+
+mod completions;
+mod decide;
+mod embedded;
+mod failure;
+mod output;
+mod processor;
+mod records;
+mod settings;
+mod sources;
+mod unpack;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// What Karpenter would do, offline: provisioning, disruption, cost
+#[derive(Debug, Parser)]
+#[command(name = "karpsim", version, arg_required_else_help = true, max_term_width = 110)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// One file a command.
+#[derive(Debug, Subcommand)]
+enum Command {
+    Decide(decide::Decide),
+    Completions(completions::Completions),
+}
+
+fn main() -> ExitCode {
+    let command_line = CommandLine::parse();
+    let outcome = match &command_line.command {
+        Command::Decide(command) => command.run(),
+        Command::Completions(command) => command.run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let said = failure.to_string();
+            if !said.is_empty() {
+                eprintln!("{said}");
+            }
+            ExitCode::from(failure.code())
+        }
+    }
+}

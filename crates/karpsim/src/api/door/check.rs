@@ -17,7 +17,7 @@ use crate::api::objects::Objects;
 use crate::api::problem::{Notice, NoticeKind, Place, Problem, ProblemKind, near_miss};
 use crate::api::scenario::ScenarioText;
 use crate::api::wire::{Audit, LeftoverField, Path, Sink};
-use crate::catalogue::{Catalogue, InstanceType};
+use crate::catalogue::InstanceType;
 use rustc_hash::FxHashSet;
 
 /// Kinds that decide nothing and are no surprise.
@@ -109,7 +109,7 @@ pub(super) fn scenario(text: &mut ScenarioText, findings: &mut Findings) -> Chec
     text.audit(&Path::ROOT, &mut leftovers);
     leftovers.done()?;
     for it in &text.catalogue.instance_types {
-        instance_type(it, "catalogue.")?;
+        instance_type(it)?;
     }
     let objects = &text.objects.0;
     others(objects, findings)?;
@@ -122,20 +122,12 @@ pub(super) fn scenario(text: &mut ScenarioText, findings: &mut Findings) -> Chec
     Ok(())
 }
 
-/// Checks a catalogue.
-pub(super) fn catalogue(catalogue: &Catalogue) -> Checked {
-    let mut findings = Findings::default();
-    let mut leftovers =
-        Leftovers { title: &|| String::new(), strict: true, findings: &mut findings, problem: None };
-    catalogue.audit(&Path::ROOT, &mut leftovers);
-    leftovers.done()?;
-    catalogue.instance_types.iter().try_for_each(|it| instance_type(it, ""))
-}
-
-fn instance_type(it: &InstanceType, prefix: &str) -> Checked {
-    let at = |rest: &str| Place::at(format!("{prefix}instanceTypes `{}`: {rest}", it.name));
+/// A type that the scenario itself describes. Less is asked of it than of a catalogue's: it may lack what a recorded
+/// scenario lacks.
+fn instance_type(it: &InstanceType) -> Checked {
+    let at = |rest: &str| Place::in_object(format!("instance type `{}`", it.name), rest);
     if it.name.is_empty() {
-        return Err(missing(Place::at(format!("{prefix}instanceTypes")), "name"));
+        return Err(missing(Place::at("catalogue.instanceTypes"), "name"));
     }
     not_negative(&it.capacity, || at("capacity"))?;
     not_negative(&it.overhead.kube_reserved, || at("overhead.kubeReserved"))?;

@@ -11,7 +11,7 @@ mod read;
 
 pub use findings::{Finding, Findings};
 pub use located::{Fault, Located};
-pub use read::{Read, read_catalogue, read_json, read_value, read_yaml};
+pub use read::{Read, read_json, read_value, read_yaml};
 
 use super::meta::Time;
 use super::problem::{Place, Problem, ProblemKind, near_miss};
@@ -69,16 +69,6 @@ pub fn admit(
         objects,
         memory: text.cluster,
     })
-}
-
-/// Checks a catalogue that was read.
-///
-/// # Errors
-///
-/// The first thing that is wrong.
-pub fn admit_catalogue(catalogue: Catalogue) -> Result<Catalogue, Problem> {
-    check::catalogue(&catalogue)?;
-    Ok(catalogue)
 }
 
 /// The catalogue that `reference` stands for.

@@ -6,7 +6,6 @@ use crate::api::objects::{Objects, Rest};
 use crate::api::problem::{Place, Problem, ProblemKind};
 use crate::api::scenario::{ObjectsBox, ScenarioKind, ScenarioText};
 use crate::api::yaml;
-use crate::catalogue::Catalogue;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
@@ -29,7 +28,7 @@ pub struct Read {
 pub fn read_json(text: &str) -> Result<Read, Problem> {
     match serde_json::from_str::<Form>(text) {
         Ok(form) => Ok(form.0),
-        Err(error) => Err(explain::<Form>(text, &error)),
+        Err(error) => Err(explain(text, &error)),
     }
 }
 
@@ -69,17 +68,8 @@ pub fn read_yaml(text: &str) -> Result<Vec<(usize, Read)>, (usize, Problem)> {
     Ok(all)
 }
 
-/// Reads a catalogue file.
-///
-/// # Errors
-///
-/// If the text is not JSON, or a field has not the type it must have.
-pub fn read_catalogue(text: &str) -> Result<Catalogue, Problem> {
-    serde_json::from_str(text).map_err(|error| explain::<Catalogue>(text, &error))
-}
-
 /// Finds the place of what serde_json complains about.
-fn explain<T: for<'de> Deserialize<'de>>(text: &str, error: &serde_json::Error) -> Problem {
+fn explain(text: &str, error: &serde_json::Error) -> Problem {
     if error.is_eof() {
         return Problem::new(Place::default(), ProblemKind::Truncated);
     }
@@ -89,7 +79,7 @@ fn explain<T: for<'de> Deserialize<'de>>(text: &str, error: &serde_json::Error) 
     }
     if error.is_data()
         && let Ok(value) = serde_json::from_str::<Value>(text)
-        && let Err(fault) = T::deserialize(Located(&value))
+        && let Err(fault) = Form::deserialize(Located(&value))
     {
         return fault.in_root(&value);
     }

@@ -1,0 +1,181 @@
+//! Karpenter's own settings, under Karpenter's own names: as flags, as environment variables, and as the `settings:` of
+//! the values of its Helm chart. A flag wins over the environment, both over the values, and all over the scenario.
+
+use crate::failure::Failure;
+use crate::unpack;
+use clap::Args;
+use karpsim::api::problem::near_miss;
+use karpsim::api::scenario::{MinValuesPolicy, Options, PreferencePolicy};
+use karpsim::api::yaml;
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// Flags for Karpenter's settings.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Karpenter's settings (they override the scenario's options)")]
+pub(crate) struct SettingsFlags {
+    /// How preferences are treated: Respect or Ignore
+    #[arg(long, value_name = "POLICY", env = "PREFERENCE_POLICY", hide_env_values = true)]
+    preference_policy: Option<String>,
+    /// What happens when minValues cannot be met: Strict or BestEffort
+    #[arg(long, value_name = "POLICY", env = "MIN_VALUES_POLICY", hide_env_values = true)]
+    min_values_policy: Option<String>,
+    /// Feature gates, as `SpotToSpotConsolidation=true,NodeOverlay=true`
+    #[arg(long, value_name = "GATES", env = "FEATURE_GATES", hide_env_values = true)]
+    feature_gates: Option<String>,
+    /// Values of Karpenter's Helm chart, whose `settings:` are taken
+    #[arg(long, value_name = "FILE")]
+    values: Option<PathBuf>,
+}
+
+/// Settings that override a scenario's options.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Settings {
+    preference_policy: Option<PreferencePolicy>,
+    min_values_policy: Option<MinValuesPolicy>,
+    gates: Vec<(Gate, bool)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Gate {
+    ReservedCapacity,
+    SpotToSpotConsolidation,
+    NodeOverlay,
+    StaticCapacity,
+    /// Of no consequence here.
+    Other,
+}
+
+const GATES: [(&str, Gate); 6] = [
+    ("NodeOverlay", Gate::NodeOverlay),
+    ("NodeRepair", Gate::Other),
+    ("ReservedCapacity", Gate::ReservedCapacity),
+    ("SpotToSpotConsolidation", Gate::SpotToSpotConsolidation),
+    ("StaticCapacity", Gate::StaticCapacity),
+    ("CapacityBuffer", Gate::Other),
+];
+
+impl SettingsFlags {
+    /// The settings that were given.
+    ///
+    /// # Errors
+    ///
+    /// If a word is none of Karpenter's, or the values cannot be read.
+    pub(crate) fn settings(&self) -> Result<Settings, Failure> {
+        let mut settings = Settings::default();
+        if let Some(path) = &self.values {
+            settings.take_values(path)?;
+        }
+        if let Some(word) = &self.preference_policy {
+            settings.preference_policy = Some(preference_policy(word, "--preference-policy")?);
+        }
+        if let Some(word) = &self.min_values_policy {
+            settings.min_values_policy = Some(min_values_policy(word, "--min-values-policy")?);
+        }
+        if let Some(list) = &self.feature_gates {
+            for item in list.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+                let (name, on) = item.split_once('=').unwrap_or((item, ""));
+                let on = match on {
+                    "true" => true,
+                    "false" => false,
+                    _ => return Err(wrong("--feature-gates", item, "NAME=true or NAME=false", None)),
+                };
+                settings.gates.push((gate(name, "--feature-gates")?, on));
+            }
+        }
+        Ok(settings)
+    }
+}
+
+impl Settings {
+    /// Lays these settings over `options`.
+    pub(crate) fn apply(&self, options: &mut Options) {
+        options.preference_policy = self.preference_policy.or(options.preference_policy);
+        options.min_values_policy = self.min_values_policy.or(options.min_values_policy);
+        let gates = &mut options.feature_gates;
+        for (gate, on) in &self.gates {
+            match gate {
+                Gate::ReservedCapacity => gates.reserved_capacity = Some(*on),
+                Gate::SpotToSpotConsolidation => gates.spot_to_spot_consolidation = Some(*on),
+                Gate::NodeOverlay => gates.node_overlay = Some(*on),
+                Gate::StaticCapacity => gates.static_capacity = Some(*on),
+                Gate::Other => {}
+            }
+        }
+    }
+
+    /// Takes the `settings:` of a chart's values. Settings that have no bearing on decisions are passed over.
+    fn take_values(&mut self, path: &std::path::Path) -> Result<(), Failure> {
+        let shown = unpack::shown(path);
+        let text = unpack::text(path)?;
+        let documents = yaml::documents(&text).map_err(|problem| Failure::problem(&shown, 0, &problem))?;
+        let Some(settings) = documents.iter().find_map(|document| document.value.get("settings")) else {
+            return Err(Failure::input(format!("{shown}: there is no `settings:`"))
+                .hint("the values of Karpenter's Helm chart have one at the top"));
+        };
+        let at = |name: &str| format!("{shown}: `settings.{name}`");
+        let word = |name: &str| match settings.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(word)) => Ok(Some(word.as_str())),
+            Some(other) => Err(wrong(&at(name), &other.to_string(), "a word", None)),
+        };
+        if let Some(found) = word("preferencePolicy")? {
+            self.preference_policy = Some(preference_policy(found, &at("preferencePolicy"))?);
+        }
+        if let Some(found) = word("minValuesPolicy")? {
+            self.min_values_policy = Some(min_values_policy(found, &at("minValuesPolicy"))?);
+        }
+        if let Some(gates) = settings.get("featureGates").and_then(Value::as_object) {
+            for (name, on) in gates {
+                // The chart writes `nodeOverlay`, the flag `NodeOverlay`.
+                let mut letters = name.chars();
+                let name: String =
+                    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
+                let gate = gate(&name, &at("featureGates"))?;
+                let on = on
+                    .as_bool()
+                    .ok_or_else(|| wrong(&at("featureGates"), &on.to_string(), "true or false", None))?;
+                self.gates.push((gate, on));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn preference_policy(word: &str, place: &str) -> Result<PreferencePolicy, Failure> {
+    [PreferencePolicy::Respect, PreferencePolicy::Ignore]
+        .into_iter()
+        .find(|policy| policy.as_str() == word)
+        .ok_or_else(|| {
+            wrong(place, word, "Respect or Ignore", near_miss(word, PreferencePolicy::WORDS.iter().copied()))
+        })
+}
+
+fn min_values_policy(word: &str, place: &str) -> Result<MinValuesPolicy, Failure> {
+    [MinValuesPolicy::Strict, MinValuesPolicy::BestEffort]
+        .into_iter()
+        .find(|policy| policy.as_str() == word)
+        .ok_or_else(|| {
+            wrong(
+                place,
+                word,
+                "Strict or BestEffort",
+                near_miss(word, MinValuesPolicy::WORDS.iter().copied()),
+            )
+        })
+}
+
+fn gate(name: &str, place: &str) -> Result<Gate, Failure> {
+    GATES.iter().find(|(known, _)| *known == name).map(|(_, gate)| *gate).ok_or_else(|| {
+        let names = GATES.map(|(name, _)| name);
+        wrong(place, name, &format!("one of {}", names.join(", ")), near_miss(name, names))
+    })
+}
+
+fn wrong(place: &str, found: &str, allowed: &str, near: Option<&str>) -> Failure {
+    let failure = Failure::input(format!("{place}: found `{found}`, allowed is {allowed}"));
+    match near {
+        Some(near) => failure.hint(format!("did you mean `{near}`?")),
+        None => failure,
+    }
+}
