@@ -9,6 +9,7 @@ use crate::sources::Sources;
 use clap::Args;
 use karpsim::Decision;
 use karpsim::api::door::{self, Findings};
+use karpsim::api::problem::ProblemKind;
 use karpsim::api::scenario::{Scenario, ScenarioText};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use serde::Serialize;
@@ -261,7 +262,18 @@ impl One<'_> {
             self.settings.apply(&mut text.options);
             door::admit(text, self.sources, findings)
         })
-        .map_err(|problem| Failure::problem(&self.shown, line, &problem))
+        .map_err(|problem| {
+            let failure = Failure::problem(&self.shown, line, &problem);
+            match problem.kind {
+                ProblemKind::NoCatalogue => {
+                    failure.hint("--catalogue aws/us-west-2, or another name or file")
+                }
+                ProblemKind::Value { found, .. } if found == "\"Trace\"" => {
+                    failure.hint("`karpsim replay` plays traces")
+                }
+                _ => failure,
+            }
+        })
     }
 }
 

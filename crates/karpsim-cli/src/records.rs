@@ -254,7 +254,7 @@ mod tests {
     fn a_value_ends_with_its_outermost_bracket() {
         for (text, end) in [
             (r#"{"a": 1} {"b": 2}"#, Some(8)),
-            (r#"{"a": "}\"}"}x"#, Some(12)),
+            (r#"{"a": "}\"}"}x"#, Some(13)),
             ("[[], {}]\n", Some(8)),
             (r#"{"a": ["#, None),
             (r#"{"a": "\\"}"#, Some(11)),

@@ -105,6 +105,8 @@ pub enum ProblemKind {
         /// The name that was meant, perhaps.
         near: Option<String>,
     },
+    /// No catalogue is named, and there is no instance type.
+    NoCatalogue,
     /// A catalogue that cannot be had.
     Catalogue {
         /// Why not, as a sentence.
@@ -173,6 +175,7 @@ impl fmt::Display for ProblemKind {
             ProblemKind::UnknownName { what, name, sought, .. } => {
                 write!(f, "no {what} `{name}` in {sought}")
             }
+            ProblemKind::NoCatalogue => f.write_str("there is no instance type: no catalogue is named"),
             ProblemKind::Catalogue { message, .. } => f.write_str(message),
         }
     }

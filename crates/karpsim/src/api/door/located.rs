@@ -230,19 +230,19 @@ impl<'de> SeqAccess<'de> for Elements<'de> {
     }
 }
 
-/// The fields of an object, `apiVersion` and `kind` first: what the rest means depends on them.
+/// The fields of an object, those first on which the meaning of the rest depends.
 struct Fields<'de> {
     fields: &'de Map<String, Value>,
-    first: [Option<&'static str>; 2],
+    first: [Option<&'static str>; 3],
     rest: serde_json::map::Iter<'de>,
     value: Option<(&'de str, &'de Value)>,
 }
 
-const TYPE: [&str; 2] = ["apiVersion", "kind"];
+const FIRST: [&str; 3] = ["apiVersion", "kind", "scenario"];
 
 impl<'de> Fields<'de> {
     fn new(fields: &'de Map<String, Value>) -> Self {
-        Fields { fields, first: TYPE.map(Some), rest: fields.iter(), value: None }
+        Fields { fields, first: FIRST.map(Some), rest: fields.iter(), value: None }
     }
 
     fn advance(&mut self) -> Option<(&'de str, &'de Value)> {
@@ -255,7 +255,7 @@ impl<'de> Fields<'de> {
         }
         self.rest
             .by_ref()
-            .find(|(name, _)| !TYPE.contains(&name.as_str()))
+            .find(|(name, _)| !FIRST.contains(&name.as_str()))
             .map(|(name, value)| (name.as_str(), value))
     }
 }

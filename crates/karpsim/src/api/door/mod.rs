@@ -93,13 +93,7 @@ pub fn resolve(
     let own = &reference.instance_types;
     let Some(base) = base else {
         if own.is_empty() {
-            return Err(Problem::new(
-                place(""),
-                ProblemKind::Catalogue {
-                    message: "there is no instance type: no catalogue is named".to_owned(),
-                    hint: None,
-                },
-            ));
+            return Err(Problem::new(place(""), ProblemKind::NoCatalogue));
         }
         return Ok(Arc::new(reference.resolve(None)));
     };

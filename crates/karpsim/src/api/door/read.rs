@@ -77,11 +77,17 @@ fn explain(text: &str, error: &serde_json::Error) -> Problem {
     if said.starts_with("recursion limit exceeded") {
         return Problem::new(Place::default(), ProblemKind::TooDeep);
     }
-    if error.is_data()
-        && let Ok(value) = serde_json::from_str::<Value>(text)
-        && let Err(fault) = Form::deserialize(Located(&value))
-    {
-        return fault.in_root(&value);
+    if error.is_data() {
+        match serde_json::from_str::<Value>(text) {
+            Ok(value) => {
+                if let Err(fault) = Form::deserialize(Located(&value)) {
+                    return fault.in_root(&value);
+                }
+            }
+            // What comes behind the wrong field is no JSON either: that is said first.
+            Err(syntax) if !syntax.is_data() => return explain(text, &syntax),
+            Err(_) => {}
+        }
     }
     let said = said.split(" at line ").next().unwrap_or_default();
     Problem::new(
