@@ -5,6 +5,7 @@
 
 pub mod convert;
 pub mod core;
+pub mod documents;
 pub mod defaults;
 pub mod door;
 pub mod karpenter;

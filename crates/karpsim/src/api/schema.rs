@@ -124,6 +124,15 @@ impl Definitions {
         self.done.insert(name, schema);
     }
 
+    /// Adds properties to the object under a name.
+    pub fn extend(&mut self, name: &str, properties: &[(&str, Value)]) {
+        if let Some(own) = self.done.get_mut(name).and_then(|schema| schema.get_mut("properties")) {
+            for (name, schema) in properties {
+                own[*name] = schema.clone();
+            }
+        }
+    }
+
     /// A whole schema document with `title`, whose root is `root`.
     pub fn document(self, title: &str, root: Value) -> Value {
         let mut document = Map::new();

@@ -1,7 +1,8 @@
 //! What differs between two catalogues, type by type.
 
 use super::read::one;
-use super::{Catalogue, InstanceType, Offering, labels};
+use super::{Catalogue, InstanceType, Offering};
+use crate::labels;
 use crate::api::core::{NodeSelectorRequirement, ResourceList};
 use crate::api::meta::{Operator, Str};
 use crate::quantity::Quantity;

@@ -8,7 +8,7 @@ use super::{Catalogue, InstanceType, Offering};
 use crate::api::core::NodeSelectorRequirement;
 use crate::api::meta::Operator;
 use crate::api::problem::near_miss;
-use super::labels;
+use crate::labels;
 use crate::quantity::Quantity;
 use std::collections::BTreeSet;
 

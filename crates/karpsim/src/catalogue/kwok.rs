@@ -7,7 +7,8 @@
 use super::overlay::in_one;
 use super::read::value_problem;
 use super::write::{Requirements, amount};
-use super::{Catalogue, InstanceType, Offering, Overhead, Price, labels};
+use super::{Catalogue, InstanceType, Offering, Overhead, Price};
+use crate::labels;
 use crate::api::core::{NodeSelectorRequirement, ResourceList};
 use crate::api::meta::{Operator, Str};
 use crate::api::problem::{Place, Problem, ProblemKind};

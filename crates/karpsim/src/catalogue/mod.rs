@@ -13,7 +13,6 @@ pub mod gcp;
 pub mod gpu_sharing;
 pub mod import;
 pub mod kwok;
-mod labels;
 pub mod node_class;
 pub mod overlay;
 pub mod price_series;

@@ -7,7 +7,8 @@
 
 use super::gpu_sharing::{self, GpuSharing, GpuSharingError};
 use super::read::{check_requirements, one, one_value, typed, value_problem};
-use super::{Catalogue, InstanceType, Offering, Price, labels};
+use super::{Catalogue, InstanceType, Offering, Price};
+use crate::labels;
 use crate::api::core::{NodeSelectorRequirement, ResourceList};
 use crate::api::meta::{Operator, Str};
 use crate::api::problem::{Place, Problem, ProblemKind};

@@ -1,7 +1,7 @@
 //! Prices that change: a spot price history as the `price` events of a trace.
 
 use super::import::SpotPrice;
-use super::labels;
+use crate::labels;
 use crate::api::meta::Str;
 use jiff::Timestamp;
 use serde_json::{Value, json};

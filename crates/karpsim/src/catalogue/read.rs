@@ -6,7 +6,7 @@ use crate::api::meta::{Operator, Str};
 use crate::api::problem::{Place, Problem, ProblemKind, near_miss};
 use crate::api::wire::{Audit, LeftoverField, Path, Sink};
 use crate::api::yaml;
-use super::labels;
+use crate::labels;
 use serde_json::Value;
 use std::collections::BTreeSet;
 

@@ -13,7 +13,8 @@ use crate::catalogue::aws::figures;
 use crate::catalogue::node_class::Ec2NodeClass;
 use crate::catalogue::overlay::in_one;
 use crate::catalogue::read::{one_value, value_problem};
-use crate::catalogue::{Catalogue, InstanceType, Offering, Price, Settings, labels};
+use crate::catalogue::{Catalogue, InstanceType, Offering, Price, Settings};
+use crate::labels;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 

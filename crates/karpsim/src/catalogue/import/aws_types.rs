@@ -5,7 +5,7 @@ use crate::api::core::{NodeSelectorRequirement, ResourceList};
 use crate::api::meta::{Operator, Str};
 use crate::api::problem::{Place, Problem, ProblemKind};
 use crate::catalogue::aws::{Facts, network};
-use crate::catalogue::labels;
+use crate::labels;
 use crate::quantity::Quantity;
 use serde_json::Value;
 
