@@ -84,6 +84,11 @@ impl Cluster {
         self.claims.values()
     }
 
+    /// The node of that name, as Karpenter last changed it.
+    pub fn node(&self, name: &str) -> Option<&Arc<Node>> {
+        self.nodes.get(name)
+    }
+
     /// Whether every NodeClaim has its instance. Until then nothing is decided.
     pub(crate) fn is_synced(&self) -> bool {
         self.claims.values().all(|claim| !claim.object.status.provider_id.is_empty())
@@ -197,8 +202,8 @@ impl Cluster {
                 storage_classes: self.storage_classes.values().cloned().collect(),
                 csi_nodes: self.csi_nodes.values().cloned().collect(),
                 pod_disruption_budgets: self.budgets.values().cloned().collect(),
-                others: Vec::new(),
                 count,
+                ..Objects::default()
             },
             memory: ClusterMemory {
                 nominated: names(|claim, now| claim.nominated_until > now),

@@ -1,0 +1,184 @@
+//! What ran how long, and what it cost. Money is added up in integers.
+
+use karpsim::api::meta::Str;
+use karpsim_controller::{Nanos, OfferingKey};
+use std::collections::BTreeMap;
+
+/// Nano-dollars in a dollar.
+const NANO_DOLLARS: f64 = 1e9;
+/// Nanoseconds in an hour.
+const HOUR: i128 = 3_600_000_000_000;
+
+/// A price in whole nano-dollars an hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct NanoDollarsPerHour(pub i64);
+
+impl NanoDollarsPerHour {
+    /// The nearest whole price.
+    pub fn from_dollars(dollars: f64) -> Self {
+        NanoDollarsPerHour((dollars * NANO_DOLLARS).round() as i64)
+    }
+
+    /// In dollars.
+    pub fn dollars(self) -> f64 {
+        self.0 as f64 / NANO_DOLLARS
+    }
+}
+
+/// Money: nano-dollars an hour times nanoseconds, not divided yet, so that nothing is lost on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Money(i128);
+
+impl Money {
+    /// In whole nano-dollars, to the nearest.
+    pub fn nano_dollars(self) -> i128 {
+        (self.0 + HOUR / 2).div_euclid(HOUR)
+    }
+
+    /// In dollars, for showing.
+    pub fn dollars(self) -> f64 {
+        self.nano_dollars() as f64 / NANO_DOLLARS
+    }
+}
+
+impl std::ops::AddAssign for Money {
+    fn add_assign(&mut self, other: Money) {
+        self.0 += other.0;
+    }
+}
+
+/// A node's entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Name of the NodeClaim; of the node, where there is none.
+    pub name: Str,
+    /// Its NodePool.
+    pub pool: Option<Str>,
+    /// As what it runs; `None` until it is launched.
+    pub offering: Option<OfferingKey>,
+    /// The price now.
+    pub price: NanoDollarsPerHour,
+    /// When its NodeClaim was made.
+    pub created: Option<Nanos>,
+    /// When its instance began; what is paid counts from here.
+    pub launched: Option<Nanos>,
+    /// When its node was there.
+    pub registered: Option<Nanos>,
+    /// When its node was ready.
+    pub ready: Option<Nanos>,
+    /// When its node was initialized.
+    pub initialized: Option<Nanos>,
+    /// When it was tainted for disruption.
+    pub disrupted: Option<Nanos>,
+    /// When it was told to go.
+    pub deleting: Option<Nanos>,
+    /// When it was gone.
+    pub gone: Option<Nanos>,
+    paid: Money,
+    paid_until: Nanos,
+}
+
+impl Entry {
+    /// How long it ran, until `now`.
+    pub fn ran(&self, now: Nanos) -> Nanos {
+        self.launched.map_or(0, |from| self.gone.unwrap_or(now).min(now) - from)
+    }
+
+    /// What it cost, until `now`.
+    pub fn cost(&self, now: Nanos) -> Money {
+        let mut cost = self.paid;
+        if self.launched.is_some() {
+            let until = self.gone.unwrap_or(now).min(now);
+            cost += Money(i128::from(self.price.0) * i128::from((until - self.paid_until).max(0)));
+        }
+        cost
+    }
+}
+
+/// All nodes that ever were.
+#[derive(Debug, Clone, Default)]
+pub struct Ledger {
+    entries: Vec<Entry>,
+    by_name: BTreeMap<Str, usize>,
+}
+
+impl Ledger {
+    /// Entries in the order in which they were made.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The entry of a NodeClaim, or of a node without one.
+    pub fn entry(&mut self, name: &str) -> Option<&mut Entry> {
+        self.by_name.get(name).and_then(|place| self.entries.get_mut(*place))
+    }
+
+    /// A new entry.
+    pub fn open(&mut self, name: Str, pool: Option<Str>, created: Option<Nanos>) {
+        self.by_name.insert(name.clone(), self.entries.len());
+        self.entries.push(Entry {
+            name,
+            pool,
+            offering: None,
+            price: NanoDollarsPerHour::default(),
+            created,
+            launched: None,
+            registered: None,
+            ready: None,
+            initialized: None,
+            disrupted: None,
+            deleting: None,
+            gone: None,
+            paid: Money::default(),
+            paid_until: 0,
+        });
+    }
+
+    /// An instance runs from now on.
+    pub fn launch(&mut self, name: &str, offering: OfferingKey, price: NanoDollarsPerHour, now: Nanos) {
+        if let Some(entry) = self.entry(name) {
+            entry.offering = Some(offering);
+            entry.price = price;
+            entry.launched = Some(now);
+            entry.paid_until = now;
+        }
+    }
+
+    /// Prices change: what has run so far is paid at the old ones.
+    pub fn reprice(&mut self, now: Nanos, price: impl Fn(&OfferingKey) -> Option<NanoDollarsPerHour>) {
+        for entry in &mut self.entries {
+            let Some(new) = entry.offering.as_ref().and_then(&price) else { continue };
+            if entry.gone.is_none() && new != entry.price {
+                entry.paid = entry.cost(now);
+                entry.paid_until = now;
+                entry.price = new;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Ledger, NanoDollarsPerHour};
+    use karpsim_controller::OfferingKey;
+
+    const SECOND: i64 = 1_000_000_000;
+
+    #[test]
+    fn a_change_of_price_splits_the_bill() {
+        let key =
+            OfferingKey { instance_type: "m5.large".into(), zone: "a".into(), capacity_type: "spot".into() };
+        let mut ledger = Ledger::default();
+        ledger.open("default-1".into(), Some("default".into()), Some(0));
+        ledger.launch("default-1", key, NanoDollarsPerHour::from_dollars(0.036), 10 * SECOND);
+        // 0.036 dollars an hour are 10 microdollars a second.
+        assert_eq!(ledger.entries()[0].cost(110 * SECOND).nano_dollars(), 1_000_000);
+        ledger.reprice(110 * SECOND, |_| Some(NanoDollarsPerHour::from_dollars(0.072)));
+        assert_eq!(ledger.entries()[0].cost(160 * SECOND).nano_dollars(), 2_000_000);
+        if let Some(entry) = ledger.entry("default-1") {
+            entry.gone = Some(160 * SECOND);
+        }
+        assert_eq!(ledger.entries()[0].cost(1000 * SECOND).nano_dollars(), 2_000_000);
+        assert_eq!(ledger.entries()[0].ran(1000 * SECOND), 150 * SECOND);
+    }
+}

@@ -1,0 +1,162 @@
+//! The cloud: what it offers at which price, how much of it there is, what it has not got.
+
+use crate::ledger::NanoDollarsPerHour;
+use crate::trace::{NewPrice, Offerings};
+use karpsim::api::core::ResourceList;
+use karpsim::catalogue::{Catalogue, InstanceType, Offering, Price};
+use karpsim::quantity::Quantity;
+use karpsim_controller::{Nanos, OfferingKey};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A limit on the number of nodes of some offerings.
+#[derive(Debug, Clone)]
+pub(crate) struct Limit {
+    pub(crate) offerings: Offerings,
+    pub(crate) limit: u64,
+}
+
+/// The cloud.
+#[derive(Debug, Clone)]
+pub(crate) struct Cloud {
+    base: Arc<Catalogue>,
+    /// With the prices of now.
+    catalogue: Arc<Catalogue>,
+    prices: Vec<(Offerings, NewPrice)>,
+    limits: Vec<Limit>,
+    /// What cannot be had, and until when.
+    unavailable: Vec<(Offerings, Option<Nanos>)>,
+    by_key: BTreeMap<OfferingKey, (usize, usize)>,
+}
+
+impl Cloud {
+    /// Offers `catalogue`; every node has `extra` beside what the catalogue says.
+    pub(crate) fn new(mut catalogue: Arc<Catalogue>, extra: &ResourceList) -> Self {
+        if !extra.is_empty() {
+            let changed = Arc::make_mut(&mut catalogue);
+            for instance_type in &mut changed.instance_types {
+                for (name, quantity) in extra.iter() {
+                    instance_type.capacity.insert(name, quantity);
+                }
+            }
+        }
+        let mut by_key = BTreeMap::new();
+        for (type_index, instance_type) in catalogue.instance_types.iter().enumerate() {
+            for (offering_index, offering) in instance_type.offerings.iter().enumerate() {
+                by_key
+                    .entry(OfferingKey::of(instance_type, offering))
+                    .or_insert((type_index, offering_index));
+            }
+        }
+        Cloud {
+            base: Arc::clone(&catalogue),
+            catalogue,
+            prices: Vec::new(),
+            limits: Vec::new(),
+            unavailable: Vec::new(),
+            by_key,
+        }
+    }
+
+    /// Adds to every type with a device the resource that stands for its shares.
+    pub(crate) fn share_devices(
+        catalogue: &mut Arc<Catalogue>,
+        resource: &str,
+        device: &str,
+        per_device: i64,
+    ) {
+        for instance_type in &mut Arc::make_mut(catalogue).instance_types {
+            if let Some(devices) = instance_type.capacity.get(device).filter(|devices| !devices.is_zero()) {
+                let shares = devices.units_rounded_up().saturating_mul(per_device);
+                instance_type.capacity.insert(resource, Quantity::from_units(shares));
+            }
+        }
+    }
+
+    /// What is offered now.
+    pub(crate) fn catalogue(&self) -> &Arc<Catalogue> {
+        &self.catalogue
+    }
+
+    pub(crate) fn instance_type(&self, name: &str) -> Option<&InstanceType> {
+        self.catalogue.instance_types.iter().find(|it| it.name == name)
+    }
+
+    fn offering(&self, key: &OfferingKey) -> Option<(&InstanceType, &Offering)> {
+        let (type_index, offering_index) = self.by_key.get(key)?;
+        let instance_type = self.catalogue.instance_types.get(*type_index)?;
+        Some((instance_type, instance_type.offerings.get(*offering_index)?))
+    }
+
+    /// The price of an offering now.
+    pub(crate) fn price(&self, key: &OfferingKey) -> Option<NanoDollarsPerHour> {
+        self.offering(key).map(|(_, offering)| NanoDollarsPerHour::from_dollars(offering.price.0))
+    }
+
+    /// Whether an offering is one of `offerings`.
+    pub(crate) fn selects(&self, offerings: &Offerings, key: &OfferingKey) -> bool {
+        self.offering(key).is_some_and(|(instance_type, offering)| offerings.select(instance_type, offering))
+    }
+
+    /// Changes prices; the last one that selects an offering counts.
+    pub(crate) fn set_price(&mut self, offerings: Offerings, price: NewPrice) {
+        self.prices.retain(|(old, _)| *old != offerings);
+        self.prices.push((offerings, price));
+        let mut catalogue = (*self.base).clone();
+        for instance_type in &mut catalogue.instance_types {
+            let shape = InstanceType {
+                name: instance_type.name.clone(),
+                requirements: instance_type.requirements.clone(),
+                ..InstanceType::default()
+            };
+            for offering in &mut instance_type.offerings {
+                if let Some((_, price)) = self.prices.iter().rev().find(|(it, _)| it.select(&shape, offering))
+                {
+                    offering.price = match price {
+                        NewPrice::Dollars(dollars) => Price(*dollars),
+                        NewPrice::Factor(factor) => Price(offering.price.0 * factor),
+                    };
+                }
+            }
+        }
+        self.catalogue = Arc::new(catalogue);
+    }
+
+    /// Launches of these fail, until `until` or until they are available again.
+    pub(crate) fn set_unavailable(&mut self, offerings: Offerings, until: Option<Nanos>) {
+        self.unavailable.retain(|(old, _)| *old != offerings);
+        self.unavailable.push((offerings, until));
+    }
+
+    /// Launches of these do not fail any more. What was selected by more is there as far as it is selected here.
+    pub(crate) fn set_available(&mut self, offerings: &Offerings) {
+        self.unavailable.retain(|(old, _)| old != offerings && *offerings != Offerings::default());
+    }
+
+    pub(crate) fn forget(&mut self, now: Nanos) {
+        self.unavailable.retain(|(_, until)| until.is_none_or(|until| until > now));
+    }
+
+    /// Sets a limit; `None` takes it away.
+    pub(crate) fn set_limit(&mut self, offerings: Offerings, limit: Option<u64>) {
+        self.limits.retain(|old| old.offerings != offerings);
+        if let Some(limit) = limit {
+            self.limits.push(Limit { offerings, limit });
+        }
+    }
+
+    /// Whether one more of `key` can be had, beside those that run.
+    pub(crate) fn has(&self, key: &OfferingKey, running: &[OfferingKey], now: Nanos) -> bool {
+        let Some((_, offering)) = self.offering(key) else { return false };
+        let refused = self
+            .unavailable
+            .iter()
+            .any(|(offerings, until)| until.is_none_or(|until| until > now) && self.selects(offerings, key));
+        offering.available
+            && !refused
+            && self.limits.iter().filter(|limit| self.selects(&limit.offerings, key)).all(|limit| {
+                let taken = running.iter().filter(|other| self.selects(&limit.offerings, other)).count();
+                (taken as u64) < limit.limit
+            })
+    }
+}
