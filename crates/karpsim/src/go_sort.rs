@@ -242,7 +242,7 @@ fn break_patterns<T>(v: &mut [T], from: usize, to: usize) {
         if other >= length {
             other -= length;
         }
-        v.swap(index - 1 + i, from + other);
+        v.swap(index + i, from + other);
     }
 }
 

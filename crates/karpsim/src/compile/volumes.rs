@@ -138,7 +138,9 @@ impl<'a> Storage<'a> {
         }
         volume_use.attached.sort();
         volume_use.attached.dedup();
-        volume_use.alternatives = alternatives.unwrap_or_default();
+        if !volume_use.unreachable {
+            volume_use.alternatives = alternatives.unwrap_or_default();
+        }
         volume_use
     }
 
@@ -160,7 +162,7 @@ impl<'a> Storage<'a> {
         }))
     }
 
-    /// The nodes that a claim's volume can be used on, or made on: one of these; empty: all.
+    /// The nodes that a claim's volume can be made on: one of these; empty: all.
     fn reachable_from(
         &self,
         algebra: &mut Algebra,
@@ -168,22 +170,10 @@ impl<'a> Storage<'a> {
         claim: &PersistentVolumeClaim,
     ) -> Result<Vec<Asked>, ()> {
         let mut alternatives = Vec::new();
+        // Karpenter looks for the volume in the pod's namespace. Volumes have none, so it never finds it: a pod with a
+        // claim that names a volume is bound to no zone by it, and joins no topology before it is first relaxed.
         if !claim.spec.volume_name.is_empty() {
-            let volume = self.volumes.get(claim.spec.volume_name.as_str()).ok_or(())?;
-            let required = volume.spec.node_affinity.as_ref().and_then(|affinity| affinity.required.as_ref());
-            // A disk of one node: the pod leaves it behind when it moves.
-            let leaves = volume.spec.local.is_some() || volume.spec.host_path.is_some();
-            for term in required.into_iter().flat_map(|required| &required.node_selector_terms) {
-                let all = term.match_expressions.as_deref().unwrap_or(&[]);
-                let kept: Vec<NodeSelectorRequirement> =
-                    all.iter().filter(|expression| !(leaves && expression.key == HOSTNAME)).cloned().collect();
-                if !kept.is_empty() {
-                    alternatives.push(asked_of(algebra, rules, &kept));
-                } else if !all.is_empty() {
-                    alternatives.push(Asked::default());
-                }
-            }
-            return Ok(alternatives);
+            return Err(());
         }
         let class_name = claim.spec.storage_class_name.as_deref().unwrap_or("");
         if class_name.is_empty() {

@@ -104,36 +104,22 @@ type Canonical = Option<(Vec<(Str, Str)>, BTreeSet<Expression>)>;
 
 /// Selectors that hash alike.
 #[derive(Default)]
-pub struct SelectorIdentities {
+pub(super) struct SelectorIdentities {
     of: FxHashMap<SelectorId, u32>,
     index: FxHashMap<Canonical, u32>,
-    first: Vec<Option<SelectorId>>,
 }
 
 impl SelectorIdentities {
     /// The identity of a selector.
-    pub fn identity(&mut self, selectors: &Selectors, selector: SelectorId) -> u32 {
+    pub(super) fn identity(&mut self, selectors: &Selectors, selector: SelectorId) -> u32 {
         if let Some(&known) = self.of.get(&selector) {
             return known;
         }
         let canonical = selectors.get(selector).map(canonical);
-        let next = self.first.len() as u32;
+        let next = self.index.len() as u32;
         let id = *self.index.entry(canonical).or_insert(next);
-        if id == next {
-            self.first.push(None);
-        }
         self.of.insert(selector, id);
         id
-    }
-
-    /// Notes a selector that has this identity; all of them select alike.
-    pub fn remember(&mut self, identity: u32, selector: SelectorId) {
-        self.first[identity as usize].get_or_insert(selector);
-    }
-
-    /// A selector with this identity.
-    pub fn selector(&self, identity: u32) -> SelectorId {
-        self.first[identity as usize].unwrap_or(SelectorId(0))
     }
 }
 

@@ -14,6 +14,7 @@ pub use identity::{Filter, Identity, IdentityId};
 use crate::compile::Problem;
 use crate::compile::asked::{Asked, Host};
 use crate::compile::pods::{ClassId, PodTerm, Spread};
+use crate::compile::selectors::SelectorId;
 use crate::compile::taints::{TaintsId, TolerationsId};
 use crate::requirements::{Algebra, ConstraintId, KeyId, Requirement, Shape, ValueId};
 use identity::SelectorIdentities;
@@ -34,6 +35,7 @@ pub struct Wanted {
 struct Prototype {
     identity: IdentityId,
     inverse: bool,
+    selector: SelectorId,
     min_domains: Option<i32>,
     filter: Option<Filter>,
     /// Whose tolerations decide the domains; `None`: all domains.
@@ -45,6 +47,7 @@ struct Prototype {
 struct Shunning {
     pod: usize,
     domain: Option<ValueId>,
+    selector: SelectorId,
     tolerations: TolerationsId,
 }
 
@@ -135,11 +138,11 @@ impl Topology {
             selector: self.selectors.identity(&problem.pods.selectors, spread.selector),
             filter: Some(filter.identity(problem, algebra)),
         };
-        let selector = spread.selector;
-        let identity = self.intern_with(identity, selector);
+        let identity = self.intern(identity);
         let prototype = Prototype {
             identity,
             inverse: false,
+            selector: spread.selector,
             min_domains: spread.min_domains,
             tolerations: spread.honors_taints.then_some(tolerations),
             filter: Some(filter),
@@ -164,16 +167,17 @@ impl Topology {
             selector: self.selectors.identity(&problem.pods.selectors, term.selector),
             filter: None,
         };
-        let identity = self.intern_with(identity, term.selector);
+        let identity = self.intern(identity);
         // Affinity names no taint policy, and Karpenter then goes by the pod's tolerations.
-        let prototype =
-            Prototype { identity, inverse, min_domains: None, filter: None, tolerations: Some(tolerations) };
+        let prototype = Prototype {
+            identity,
+            inverse,
+            selector: term.selector,
+            min_domains: None,
+            filter: None,
+            tolerations: Some(tolerations),
+        };
         Wanted { identity, prototype }
-    }
-
-    fn intern_with(&mut self, identity: Identity, selector: crate::compile::selectors::SelectorId) -> IdentityId {
-        self.selectors.remember(identity.selector, selector);
-        self.intern(identity)
     }
 
     /// Finds the pods of the cluster that others must stay away from.
@@ -192,7 +196,8 @@ impl Topology {
                 if !self.shunning.contains_key(&wanted.identity) {
                     self.shunning_order.push(wanted.identity);
                 }
-                let shunning = Shunning { pod, domain, tolerations: class.tolerations };
+                let shunning =
+                    Shunning { pod, domain, selector: term.selector, tolerations: class.tolerations };
                 self.shunning.entry(wanted.identity).or_default().push(shunning);
             }
         }
@@ -206,10 +211,11 @@ impl Topology {
         for at in 0..self.shunning_order.len() {
             let identity = self.shunning_order[at];
             let first = self.shunning[&identity].iter().find(|shunning| !taken.contains(&shunning.pod));
-            if let Some(tolerations) = first.map(|first| first.tolerations) {
+            if let Some((selector, tolerations)) = first.map(|first| (first.selector, first.tolerations)) {
                 let prototype = Prototype {
                     identity,
                     inverse: true,
+                    selector,
                     min_domains: None,
                     filter: None,
                     tolerations: Some(tolerations),
@@ -257,11 +263,10 @@ impl Topology {
     /// A group as it is before any round: its domains, and the pods of the cluster in them.
     fn create(&mut self, problem: &Problem<'_>, algebra: &mut Algebra, prototype: &Prototype) -> GroupId {
         let identity = self.identities[prototype.identity.0 as usize].clone();
-        let selector = self.selectors.selector(identity.selector);
         for node in 0..problem.api_nodes.len() {
             problem.label_value(algebra, node, identity.key);
         }
-        let mut group = Group::new(&identity, selector, prototype.min_domains, prototype.filter.clone(), prototype.inverse);
+        let mut group = Group::new(&identity, prototype.selector, prototype.min_domains, prototype.filter.clone(), prototype.inverse);
         for (domain, taints) in self.domains_of(problem, algebra, identity.key) {
             let reachable = prototype.tolerations.is_none_or(|tolerations| {
                 taints.iter().any(|&taints| problem.taints.tolerated(taints, tolerations))
