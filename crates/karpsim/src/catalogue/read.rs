@@ -10,12 +10,15 @@ use crate::labels;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// Reads a catalogue and checks it.
+/// Reads a catalogue and checks it. A list instead of an object is the instance types file of Karpenter's KWOK provider.
 ///
 /// # Errors
 ///
 /// The first thing that is wrong.
 pub fn read(text: &str) -> Result<Catalogue, Problem> {
+    if text.trim_start().starts_with('[') {
+        return super::kwok::read(text);
+    }
     // The fast way is for files that are right; the slow one finds the place.
     let catalogue = match serde_json::from_str::<Catalogue>(text) {
         Ok(catalogue) => catalogue,

@@ -106,6 +106,8 @@ fn head(catalogue: &Catalogue) -> serde_json::Map<String, serde_json::Value> {
             head.insert(key.to_owned(), value.into());
         }
     };
+    text("apiVersion", super::overlay::API_VERSION);
+    text("kind", "Catalogue");
     text("provider", &catalogue.provider);
     text("region", &catalogue.region);
     text("currency", catalogue.currency.as_deref().unwrap_or_default());

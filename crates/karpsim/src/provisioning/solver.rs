@@ -15,7 +15,7 @@ use crate::compile::types::ReservationId;
 use crate::compile::{Limit, Problem};
 use crate::requirements::{Algebra, ConstraintId, KeyId, Requirement, Undefined};
 use crate::topology::{GroupId, HostId, Topology};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -95,13 +95,6 @@ enum Refusal {
     Reserved,
 }
 
-/// What a verdict on a pod and an open node depended on: nothing else can change it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Stamp {
-    node: u32,
-    round: u32,
-}
-
 /// A compiled cluster with everything that rounds learn about it.
 pub struct Solver<'p> {
     /// The cluster.
@@ -129,7 +122,8 @@ pub struct Solver<'p> {
     limits: Vec<Vec<Limit>>,
     reservations_left: Vec<i64>,
     progress: u32,
-    failed_at: FxHashMap<(ClassId, bool), (u32, Failure)>,
+    failed_at: FxHashMap<(ClassId, bool, bool), (u32, Failure)>,
+    joined: FxHashSet<usize>,
     owned: FxHashMap<VariantId, Rc<(Vec<GroupId>, Vec<GroupId>)>>,
 }
 
@@ -187,6 +181,7 @@ impl<'p> Solver<'p> {
             reservations_left: Vec::new(),
             progress: 0,
             failed_at: FxHashMap::default(),
+            joined: FxHashSet::default(),
             owned: FxHashMap::default(),
         }
     }
@@ -260,6 +255,7 @@ impl<'p> Solver<'p> {
         self.claims.clear();
         self.order.clear();
         self.failed_at.clear();
+        self.joined.clear();
         self.progress = 0;
     }
 
@@ -327,7 +323,9 @@ impl<'p> Solver<'p> {
         if class.claims_devices {
             return Err(Failure::Devices);
         }
-        let key = (class_id, self.problem.records[pod].exempt);
+        // Before it is first relaxed, a pod whose volumes could not be looked up belongs to no topology.
+        let outside = class.volumes.unreachable && !self.joined.contains(&pod);
+        let key = (class_id, self.problem.records[pod].exempt, outside);
         if let Some(&(progress, failure)) = self.failed_at.get(&key)
             && progress == self.progress
         {
@@ -335,11 +333,7 @@ impl<'p> Solver<'p> {
             return Err(failure);
         }
         let mut variant = self.whole(class_id);
-        let mut groups = if class.volumes.unreachable {
-            Rc::default()
-        } else {
-            self.groups_of(variant)
-        };
+        let mut groups = if outside { self.groups_outside(pod, variant) } else { self.groups_of(variant) };
         loop {
             match self.place(pod, class, variant, &groups) {
                 Ok(()) => {
@@ -347,6 +341,7 @@ impl<'p> Solver<'p> {
                     return Ok(());
                 }
                 Err(Refusal::Reserved) => {
+                    self.join(pod, class_id, outside);
                     self.failed_at.insert(key, (self.progress, Failure::Reserved));
                     return Err(Failure::Reserved);
                 }
@@ -354,11 +349,36 @@ impl<'p> Solver<'p> {
             }
             let relaxed = self.variants.relaxed(self.problem, &mut self.algebra, &mut self.topology, variant);
             let Some(relaxed) = relaxed else {
+                self.join(pod, class_id, outside);
                 self.failed_at.insert(key, (self.progress, Failure::NoPlace));
                 return Err(Failure::NoPlace);
             };
             variant = relaxed;
             groups = self.groups_of(variant);
+        }
+    }
+
+    /// The groups of a pod that belongs to no topology yet: if it is on a node still, others stay away from it.
+    fn groups_outside(&mut self, pod: usize, variant: VariantId) -> Rc<(Vec<GroupId>, Vec<GroupId>)> {
+        if self.problem.records[pod].node.is_none() {
+            return Rc::default();
+        }
+        let shuns = self.variants.get(variant).shuns.clone();
+        let mut groups: Vec<GroupId> = shuns
+            .iter()
+            .map(|wanted| self.topology.activate(self.problem, &mut self.algebra, wanted))
+            .collect();
+        groups.sort_unstable();
+        groups.dedup();
+        Rc::new((Vec::new(), groups))
+    }
+
+    /// A pod that failed belongs to the topologies of its class from now on.
+    fn join(&mut self, pod: usize, class: ClassId, outside: bool) {
+        if outside {
+            self.joined.insert(pod);
+            let whole = self.whole(class);
+            self.groups_of(whole);
         }
     }
 
