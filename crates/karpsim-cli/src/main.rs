@@ -7,11 +7,18 @@ mod completions;
 mod decide;
 mod embedded;
 mod failure;
+mod ordered;
 mod output;
+mod play;
 mod processor;
+mod progress;
 mod records;
+mod replay;
+mod replay_table;
 mod settings;
 mod sources;
+mod table;
+mod trace_file;
 mod unpack;
 
 use clap::{Parser, Subcommand};
@@ -28,6 +35,7 @@ struct CommandLine {
 /// One file a command.
 #[derive(Debug, Subcommand)]
 enum Command {
+    Replay(replay::Replay),
     Decide(decide::Decide),
     Completions(completions::Completions),
 }
@@ -35,6 +43,7 @@ enum Command {
 fn main() -> ExitCode {
     let command_line = CommandLine::parse();
     let outcome = match &command_line.command {
+        Command::Replay(command) => command.run(),
         Command::Decide(command) => command.run(),
         Command::Completions(command) => command.run(),
     };

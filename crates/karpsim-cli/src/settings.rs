@@ -4,6 +4,7 @@
 use crate::failure::Failure;
 use crate::unpack;
 use clap::Args;
+use karpsim::api::meta::Duration;
 use karpsim::api::problem::near_miss;
 use karpsim::api::scenario::{MinValuesPolicy, Options, PreferencePolicy};
 use karpsim::api::yaml;
@@ -28,12 +29,52 @@ pub(crate) struct SettingsFlags {
     values: Option<PathBuf>,
 }
 
+/// Flags for the batch window, which matters only where time passes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Karpenter's settings (they override the scenario's options)")]
+pub(crate) struct BatchFlags {
+    /// How long a batch window lasts at most [default: 10s]
+    #[arg(long, value_name = "DURATION", env = "BATCH_MAX_DURATION", hide_env_values = true)]
+    batch_max_duration: Option<String>,
+    /// How long no pod may come for a batch window to end [default: 1s]
+    #[arg(long, value_name = "DURATION", env = "BATCH_IDLE_DURATION", hide_env_values = true)]
+    batch_idle_duration: Option<String>,
+}
+
+impl BatchFlags {
+    /// Lays the flags over what the chart's values say.
+    ///
+    /// # Errors
+    ///
+    /// If one is no duration.
+    pub(crate) fn lay_over(&self, settings: &mut Settings) -> Result<(), Failure> {
+        if let Some(text) = &self.batch_max_duration {
+            settings.batch_max = Some(duration(text, "--batch-max-duration")?);
+        }
+        if let Some(text) = &self.batch_idle_duration {
+            settings.batch_idle = Some(duration(text, "--batch-idle-duration")?);
+        }
+        Ok(())
+    }
+}
+
+/// A Go duration that is not negative.
+pub(crate) fn duration(text: &str, place: &str) -> Result<Duration, Failure> {
+    Duration::parse(text)
+        .filter(|duration| duration.nanos >= 0)
+        .ok_or_else(|| wrong(place, text, "a duration such as 10s, 1m30s or 0s", None))
+}
+
 /// Settings that override a scenario's options.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Settings {
     preference_policy: Option<PreferencePolicy>,
     min_values_policy: Option<MinValuesPolicy>,
     gates: Vec<(Gate, bool)>,
+    /// `--batch-max-duration`.
+    pub(crate) batch_max: Option<Duration>,
+    /// `--batch-idle-duration`.
+    pub(crate) batch_idle: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -124,6 +165,12 @@ impl Settings {
         }
         if let Some(found) = word("minValuesPolicy")? {
             self.min_values_policy = Some(min_values_policy(found, &at("minValuesPolicy"))?);
+        }
+        if let Some(found) = word("batchMaxDuration")? {
+            self.batch_max = Some(duration(found, &at("batchMaxDuration"))?);
+        }
+        if let Some(found) = word("batchIdleDuration")? {
+            self.batch_idle = Some(duration(found, &at("batchIdleDuration"))?);
         }
         if let Some(gates) = settings.get("featureGates").and_then(Value::as_object) {
             for (name, on) in gates {

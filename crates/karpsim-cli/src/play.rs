@@ -1,0 +1,154 @@
+//! How traces are played: the flags that `replay` and `whatif` share.
+
+use crate::failure::Failure;
+use crate::settings::{BatchFlags, Settings, SettingsFlags, duration};
+use crate::sources::Sources;
+use clap::{Args, ValueEnum};
+use karpsim::api::door;
+use karpsim::api::meta::Duration;
+use karpsim::api::problem::near_miss;
+use karpsim::catalogue::{Catalogue, CatalogueReference};
+use karpsim_controller::{Binding, Profile};
+use karpsim_sim::{DelaySettings, ReplayOptions};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Flags for playing a trace.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct PlayFlags {
+    /// Folder that `catalogue.file` is relative to [default: the trace's]
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// Instance types to use, whatever the trace names: a catalogue of the program, or a file
+    #[arg(long, value_name = "NAME|FILE")]
+    catalogue: Option<String>,
+    /// How long things take: `none`, or some of them as `launch=3s,nodeReady=10s`; more than once adds up
+    #[arg(long, value_name = "NAME=DURATION,…")]
+    delays: Vec<String>,
+    /// Who binds pods to new nodes: Karpenter when the node is made, or kube-scheduler when it is ready [default: by
+    /// the profile]
+    #[arg(long, value_name = "WHO")]
+    binding: Option<BindingWord>,
+    /// Whose timing is followed [default: karpenter-0.6 if the trace has a Provisioner, else karpenter-1]
+    #[arg(long, value_name = "VERSION")]
+    profile: Option<ProfileWord>,
+    /// How long Karpenter is taken to think about one simulation of consolidation [default: 0s]
+    #[arg(long, value_name = "DURATION")]
+    think_time: Option<String>,
+    /// When to stop, before the trace does, as a duration since its start
+    #[arg(long, value_name = "DURATION")]
+    end: Option<String>,
+    #[command(flatten)]
+    settings: SettingsFlags,
+    #[command(flatten)]
+    batch: BatchFlags,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum BindingWord {
+    Early,
+    Scheduler,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ProfileWord {
+    #[value(name = "karpenter-0.6")]
+    Karpenter06,
+    #[value(name = "karpenter-1")]
+    Karpenter1,
+}
+
+/// What the flags say.
+pub(crate) struct Play {
+    /// Timing.
+    pub(crate) options: ReplayOptions,
+    /// Karpenter's settings, over the trace's.
+    pub(crate) settings: Settings,
+    sources: Sources,
+}
+
+impl PlayFlags {
+    /// What the flags say about the trace in `file`.
+    ///
+    /// # Errors
+    ///
+    /// If one of them is wrong.
+    pub(crate) fn play(&self, file: &Path) -> Result<Play, Failure> {
+        let mut settings = self.settings.settings()?;
+        self.batch.lay_over(&mut settings)?;
+        let mut options = ReplayOptions {
+            batch_max: settings.batch_max,
+            batch_idle: settings.batch_idle,
+            binding: self.binding.map(|word| match word {
+                BindingWord::Early => Binding::Early,
+                BindingWord::Scheduler => Binding::Scheduler,
+            }),
+            profile: self.profile.map(|word| match word {
+                ProfileWord::Karpenter06 => Profile::Karpenter06,
+                ProfileWord::Karpenter1 => Profile::Karpenter1,
+            }),
+            ..ReplayOptions::default()
+        };
+        if let Some(text) = &self.think_time {
+            options.think_time = duration(text, "--think-time")?.nanos;
+        }
+        if let Some(text) = &self.end {
+            options.end = Some(duration(text, "--end")?.nanos);
+        }
+        for item in self.delays.iter().flat_map(|list| list.split(',')).map(str::trim) {
+            if item == "none" {
+                options = ReplayOptions {
+                    batch_max: settings.batch_max.or(Some(Duration::default())),
+                    batch_idle: settings.batch_idle.or(Some(Duration::default())),
+                    ..options.without_delays()
+                };
+            } else {
+                options.delays = delay(item)?.or(options.delays);
+            }
+        }
+        let sources = Sources::new(file, self.root.as_deref(), self.catalogue.as_deref())?;
+        Ok(Play { options, settings, sources })
+    }
+}
+
+/// `NAME=DURATION`.
+fn delay(item: &str) -> Result<DelaySettings, Failure> {
+    let mut settings = DelaySettings::default();
+    let Some((name, text)) = item.split_once('=') else {
+        let failure = Failure::input(format!("--delays: found `{item}`, allowed is `none` or NAME=DURATION"));
+        return Err(failure.hint(
+            match near_miss(item, std::iter::once("none").chain(DelaySettings::NAMES)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("the names are {}", DelaySettings::NAMES.join(", ")),
+            },
+        ));
+    };
+    // A trace has seconds; so bare numbers are seconds here too.
+    let nanos = match text.parse::<u32>() {
+        Ok(seconds) => Duration::from_secs(i64::from(seconds)).nanos,
+        Err(_) => duration(text, &format!("--delays {name}"))?.nanos,
+    };
+    settings.set(name, nanos).map_err(|error| {
+        let failure = Failure::input(format!("--delays: {} `{name}`", error.message));
+        match error.hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    })?;
+    Ok(settings)
+}
+
+impl Play {
+    /// The catalogue that a trace in the file `shown` has.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub(crate) fn catalogue(
+        &self,
+        shown: &str,
+        reference: &CatalogueReference,
+    ) -> Result<Arc<Catalogue>, Failure> {
+        door::resolve(reference, &self.sources).map_err(|problem| Failure::problem(shown, 0, &problem))
+    }
+}

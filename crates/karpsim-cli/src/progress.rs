@@ -1,0 +1,48 @@
+//! How far a replay is, on a terminal, if it takes more than a second.
+
+use crate::table::clock;
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+/// Says now and then how far a replay is.
+pub(crate) struct Progress {
+    /// Nothing is said where nobody looks.
+    shown: bool,
+    next: Instant,
+    calls: u32,
+    wrote: bool,
+    name: String,
+}
+
+impl Progress {
+    /// For the trace called `name`.
+    pub(crate) fn new(name: &str) -> Self {
+        Progress {
+            shown: std::io::stderr().is_terminal(),
+            next: Instant::now() + Duration::from_secs(1),
+            calls: 0,
+            wrote: false,
+            name: name.to_owned(),
+        }
+    }
+
+    /// The replay has come to `seconds`.
+    pub(crate) fn at(&mut self, seconds: f64) {
+        self.calls = self.calls.wrapping_add(1);
+        if !self.shown || self.calls % 256 != 0 || Instant::now() < self.next {
+            return;
+        }
+        self.next = Instant::now() + Duration::from_millis(200);
+        self.wrote = true;
+        eprint!("\r\u{1b}[K{} {}", self.name, clock(seconds));
+        let _ = std::io::stderr().flush();
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.wrote {
+            eprint!("\r\u{1b}[K");
+        }
+    }
+}
