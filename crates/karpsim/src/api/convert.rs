@@ -79,16 +79,21 @@ pub fn limits_without_resource(node_pool: &Value, catalogue: &Catalogue) -> Vec<
             place: Place::in_object(format!("NodePool `{name}`"), format!("spec.limits.{limit}")),
             kind: NoticeKind::LimitWithoutResource {
                 resource: limit.clone(),
-                // `gpu` for `nvidia.com/gpu` is no slip of the keys, but the commonest mistake.
-                near: resources
-                    .iter()
-                    .find(|resource| resource.rsplit('/').next() == Some(limit) && **resource != limit)
-                    .copied()
-                    .or_else(|| near_miss(limit, resources.iter().copied()))
-                    .map(str::to_owned),
+                near: lookalikes(limit, &resources),
             },
         })
         .collect()
+}
+
+/// What a limit without a resource was meant to be. `gpu` for `nvidia.com/gpu` is no slip of the keys, but the commonest
+/// mistake.
+fn lookalikes(limit: &str, resources: &BTreeSet<&str>) -> Option<String> {
+    let same: Vec<&str> =
+        resources.iter().filter(|resource| resource.rsplit('/').next() == Some(limit)).copied().collect();
+    if same.is_empty() {
+        return near_miss(limit, resources.iter().copied()).map(str::to_owned);
+    }
+    Some(same.join("`, `"))
 }
 
 fn type_of(object: &Value) -> (&str, &str) {

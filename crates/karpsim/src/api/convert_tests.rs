@@ -76,7 +76,7 @@ fn a_limit_on_a_resource_that_no_type_has_is_named() {
         said(json!({"gpu": 100})),
         [
             "NodePool `gpu`: `spec.limits.gpu`: no instance type has a resource `gpu`, so this limit never binds \
-          (`nvidia.com/gpu` exists)"
+          (there is `nvidia.com/gpu`)"
         ]
     );
     assert_eq!(

@@ -250,7 +250,7 @@ impl fmt::Display for NoticeKind {
             }
             NoticeKind::LimitWithoutResource { resource, near } => {
                 write!(f, "no instance type has a resource `{resource}`, so this limit never binds")?;
-                near.as_ref().map_or(Ok(()), |near| write!(f, " (`{near}` exists)"))
+                near.as_ref().map_or(Ok(()), |near| write!(f, " (there is `{near}`)"))
             }
             NoticeKind::Unmodelled { name } => write!(f, "field `{name}` is not modelled and has no effect"),
             NoticeKind::UnknownField { name } => write!(f, "unknown field `{name}` has no effect"),

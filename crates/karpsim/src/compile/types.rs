@@ -324,6 +324,13 @@ impl TypeTable {
         types
     }
 
+    /// The price of the type's first offering in `zone` with `capacity_type`, available or not; 0 if there is none.
+    pub fn price_at(&self, of: usize, zone: &str, capacity_type: &str) -> f64 {
+        let offerings = self.types[of].offerings.iter();
+        let mut matching = offerings.filter(|offering| offering.zone == zone && offering.capacity_type == capacity_type);
+        matching.next().map_or(0.0, |offering| if offering.price.is_nan() { 0.0 } else { offering.price })
+    }
+
     /// The index of the type `name`.
     pub fn find(&self, name: &str) -> Option<usize> {
         self.types.iter().position(|it| it.name == name)

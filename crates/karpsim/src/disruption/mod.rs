@@ -1,16 +1,92 @@
 //! Which nodes are removed or replaced.
 
+pub mod balanced;
+pub mod budgets;
+pub mod candidates;
 pub mod evictable;
+mod methods;
+pub mod schedule;
+pub mod simulation;
 
 use crate::api::Scenario;
+use crate::compile::{Problem, compile};
 use crate::decision::{Command, DisruptionDecision, Method};
+use crate::provisioning::solver::Solver;
+use crate::requirements::Algebra;
+use evictable::PodBudgets;
 
 /// Asks each of `methods` for its commands, each from the same state.
-pub fn disrupt(_scenario: &Scenario, _methods: &[Method]) -> DisruptionDecision {
-    DisruptionDecision::default()
+pub fn disrupt(scenario: &Scenario, methods: &[Method]) -> DisruptionDecision {
+    let (problem, algebra) = compile(scenario);
+    disrupt_compiled(&problem, algebra, methods)
 }
 
-/// Whether `command`, found earlier, would still be found in `scenario` now, as Karpenter asks after its wait.
-pub fn still_valid(_scenario: &Scenario, _command: &Command) -> bool {
-    true
+/// The same on a scenario that is compiled already.
+pub fn disrupt_compiled(problem: &Problem<'_>, algebra: Algebra, methods: &[Method]) -> DisruptionDecision {
+    if !is_synced(problem) {
+        return DisruptionDecision::default();
+    }
+    let budgets = PodBudgets::new(&problem.scenario.objects);
+    let mut solver = Solver::new(problem, algebra);
+    let commands = methods.iter().flat_map(|&method| methods::commands(&mut solver, &budgets, method)).collect();
+    DisruptionDecision { commands }
+}
+
+/// Whether Karpenter knows what every NodeClaim has become: until all are launched it disrupts nothing.
+pub fn is_synced(problem: &Problem<'_>) -> bool {
+    let known = crate::labels::known_node_classes(&problem.scenario.catalogue.provider);
+    problem.scenario.objects.node_claims.iter().all(|claim| {
+        let class = &claim.spec.node_class_ref;
+        !claim.status.provider_id.is_empty() || !known.contains(&(class.group.as_str(), class.kind.as_str()))
+    })
+}
+
+/// Whether `command`, found earlier, would still be carried out in `scenario` now, as Karpenter asks after its wait: its
+/// nodes are candidates still, the budgets allow them, and their pods would go where they were to go.
+pub fn still_valid(scenario: &Scenario, command: &Command) -> bool {
+    validated(scenario, command).is_some_and(|nodes| nodes.len() == command.candidates.len())
+}
+
+/// The nodes of `command` that may still be removed. Empty nodes go one by one: those that are still empty and within
+/// budget remain. Consolidation goes all or none. `None`: nothing remains of it.
+pub fn validated(scenario: &Scenario, command: &Command) -> Option<Vec<crate::api::meta::Str>> {
+    let (problem, algebra) = compile(scenario);
+    let budgets = PodBudgets::new(&scenario.objects);
+    let mut field = methods::field(&problem, &budgets, command.method);
+    field.candidates.retain(|candidate| command.candidates.contains(&candidate.name));
+    if field.candidates.len() != command.candidates.len() && command.method != Method::Emptiness {
+        return None;
+    }
+    let mut allowances = field.allowances;
+    let allowed: Vec<_> = field
+        .candidates
+        .into_iter()
+        .filter(|candidate| match allowances.get_mut(&candidate.pool.metadata.name) {
+            Some(allowance) if allowance.allowed > 0 => {
+                allowance.allowed -= 1;
+                true
+            }
+            _ => false,
+        })
+        .collect();
+    let names: Vec<_> = allowed.iter().map(|candidate| candidate.name.clone()).collect();
+    if command.method == Method::Emptiness {
+        return (!names.is_empty()).then_some(names);
+    }
+    if names.len() != command.candidates.len() {
+        return None;
+    }
+    let mut solver = Solver::new(&problem, algebra);
+    let simulation = solver.simulate(&budgets, &allowed, true)?;
+    let same = match (simulation.launches.as_slice(), command.replacements.as_slice()) {
+        ([], []) => true,
+        ([launch], [replacement]) => {
+            let table = &problem.tables[launch.table];
+            let possible: std::collections::BTreeSet<&str> =
+                launch.types.iter().map(|&of| table.types[of].name.as_str()).collect();
+            replacement.instance_types.iter().all(|name| possible.contains(name.as_str()))
+        }
+        _ => false,
+    };
+    (simulation.stranded.is_empty() && same).then_some(names)
 }

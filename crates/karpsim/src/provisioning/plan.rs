@@ -146,7 +146,7 @@ impl Solver<'_> {
             constraint = self.algebra.sum(constraint, narrowed);
         }
         let names: Vec<Str> = chosen.types.iter().map(|&of| table.types[of].name.clone()).collect();
-        let requirements = decided_requirements(&mut self.algebra, constraint, &names);
+        let requirements = decided_requirements(&mut self.algebra, constraint, Some(&names));
         let mut instance_types = names;
         instance_types.sort();
         let mut pods: Vec<Str> = plan.pods.iter().map(|&pod| problem.pod_name(pod)).collect();
@@ -210,11 +210,16 @@ fn least_daemon_requests(template: &crate::compile::pools::Template, shapes: &Sh
 }
 
 /// `spec.requirements` of a NodeClaim: without those that only the simulation needs, and without the instance type
-/// unless it has `minValues`.
-fn decided_requirements(algebra: &mut Algebra, constraint: ConstraintId, types: &[Str]) -> Vec<DecidedRequirement> {
+/// unless it has `minValues`: then its values are `types`, if any were chosen.
+pub fn decided_requirements(
+    algebra: &mut Algebra,
+    constraint: ConstraintId,
+    types: Option<&[Str]>,
+) -> Vec<DecidedRequirement> {
     let mut constraint = constraint;
     let instance_type = algebra.key(labels::INSTANCE_TYPE, |_| true);
-    if algebra.of(constraint, instance_type).is_some_and(|requirement| requirement.min_values.is_some()) {
+    let listed = algebra.of(constraint, instance_type).is_some_and(|requirement| requirement.min_values.is_some());
+    if let Some(types) = types.filter(|_| listed) {
         let values: Vec<_> = types.iter().map(|name| algebra.value(instance_type, name)).collect();
         let named = algebra.constraint([(instance_type, Requirement::any_of(values))]);
         constraint = algebra.sum(constraint, named);

@@ -1,0 +1,229 @@
+//! Which nodes can be disrupted at all, and why the others cannot.
+
+use super::evictable::{self, Hold, PodBudgets};
+use crate::api::karpenter::{ConsolidationPolicy, NodePool};
+use crate::api::meta::{Duration, Str, condition_is_true};
+use crate::compile::Problem;
+use crate::compile::pools::is_managed;
+use crate::decision::Method;
+use crate::labels::{self, DO_NOT_DISRUPT};
+use std::collections::BTreeMap;
+
+/// A node that can be disrupted.
+#[derive(Debug, Clone)]
+pub struct Candidate<'a> {
+    /// Index among the state's nodes.
+    pub node: usize,
+    /// Name of the node.
+    pub name: Str,
+    /// Its NodePool.
+    pub pool: &'a NodePool,
+    /// Table of the NodePool's instance types.
+    pub table: usize,
+    /// Its instance type, if the catalogue has it.
+    pub instance_type: Option<usize>,
+    /// Its capacity type; empty: no label.
+    pub capacity_type: Str,
+    /// Its pods that will be made again elsewhere.
+    pub reschedulable: Vec<usize>,
+    /// What it costs, in dollars an hour; 0 if that is not known.
+    pub price: f64,
+    /// What it costs to disrupt it: 1 and what each pod adds.
+    pub disruption_cost: f64,
+}
+
+/// Why a node cannot be disrupted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Obstacle {
+    /// Karpenter did not make it.
+    Unmanaged,
+    /// There is only a NodeClaim.
+    NoNode,
+    /// It is not initialised.
+    Uninitialized,
+    /// It is being removed already.
+    Deleting,
+    /// A pod has been promised to it.
+    Nominated,
+    /// `karpenter.sh/do-not-disrupt` on the node.
+    Annotated,
+    /// It has no NodePool label, or the NodePool is gone, or has no instance types.
+    NoNodePool,
+    /// `karpenter.sh/do-not-disrupt` on a pod.
+    PodAnnotated(Str),
+    /// A PodDisruptionBudget holds a pod.
+    PodHeld(Str, Hold),
+    /// Its NodePool has a fixed number of nodes.
+    Static,
+    /// Its NodePool has not.
+    NotStatic,
+    /// Its NodePool's `consolidateAfter` is `Never`.
+    ConsolidationDisabled,
+    /// It has pods.
+    NotEmpty,
+    /// It has none: emptiness sees to it.
+    Empty,
+    /// Its NodePool consolidates empty nodes only.
+    PolicyWhenEmpty,
+    /// The catalogue does not have its instance type.
+    UnknownInstanceType,
+    /// It lacks a label that its price follows from.
+    NoLabel(&'static str),
+    /// The condition `Consolidatable` is not true: `consolidateAfter` has not passed since the last pod event.
+    NotConsolidatable,
+    /// The condition `Drifted` is not true.
+    NotDrifted,
+}
+
+/// Whether drift, which is bounded by the grace period, is asking: then pods that hold their node do not count if the
+/// NodeClaim has one.
+fn is_eventual(method: Method) -> bool {
+    matches!(method, Method::Drift | Method::StaticDrift)
+}
+
+/// All nodes, by name, each as a candidate or with what stands in its way; the method's own filter is not applied.
+pub fn candidates<'a>(
+    problem: &'a Problem<'_>,
+    budgets: &PodBudgets<'_>,
+    method: Method,
+) -> Vec<Result<Candidate<'a>, (usize, Obstacle)>> {
+    let provider = &problem.scenario.catalogue.provider;
+    let pools: BTreeMap<&str, &NodePool> = problem
+        .scenario
+        .objects
+        .node_pools
+        .iter()
+        .filter(|pool| is_managed(pool, provider))
+        .map(|pool| (pool.metadata.name.as_str(), pool))
+        .collect();
+    (0..problem.nodes.len())
+        .map(|node| candidate(problem, &pools, budgets, method, node).map_err(|obstacle| (node, obstacle)))
+        .collect()
+}
+
+fn candidate<'a>(
+    problem: &'a Problem<'_>,
+    pools: &BTreeMap<&str, &'a NodePool>,
+    budgets: &PodBudgets<'_>,
+    method: Method,
+    index: usize,
+) -> Result<Candidate<'a>, Obstacle> {
+    let node = &problem.nodes[index];
+    let claim = node.claim.as_ref().ok_or(Obstacle::Unmanaged)?;
+    let api = node.node.ok_or(Obstacle::NoNode)?;
+    if !node.initialized {
+        return Err(Obstacle::Uninitialized);
+    }
+    if node.marked {
+        return Err(Obstacle::Deleting);
+    }
+    if problem.scenario.memory.nominated.contains(&node.name) {
+        return Err(Obstacle::Nominated);
+    }
+    if problem.api_nodes[api].node.metadata.annotations.get(DO_NOT_DISRUPT) == Some("true") {
+        return Err(Obstacle::Annotated);
+    }
+    let written = node.labels_of(&problem.api_nodes);
+    let pool = written.get(labels::NODE_POOL).and_then(|name| pools.get(name)).ok_or(Obstacle::NoNodePool)?;
+    let table = *problem.table_of_pool.get(&pool.metadata.name).ok_or(Obstacle::NoNodePool)?;
+    let types = &problem.tables[table];
+    if types.types.is_empty() {
+        return Err(Obstacle::NoNodePool);
+    }
+    let bounded = is_eventual(method) && claim.spec.termination_grace_period.is_some();
+    if !bounded {
+        for &pod in &node.pods {
+            if !evictable::is_disruptable(problem.pod(pod), problem.now()) {
+                return Err(Obstacle::PodAnnotated(problem.pod_name(pod)));
+            }
+        }
+        for &pod in &node.pods {
+            if let Some(hold) = budgets.holds_now(problem.pod(pod), problem.now()) {
+                return Err(Obstacle::PodHeld(problem.pod_name(pod), hold));
+            }
+        }
+    }
+    let reschedulable: Vec<usize> =
+        node.pods.iter().copied().filter(|&pod| evictable::is_reschedulable(problem.pod(pod))).collect();
+    let mut disruption_cost = 1.0;
+    for &pod in &reschedulable {
+        disruption_cost += evictable::eviction_cost(problem.pod(pod)).max(0.0);
+    }
+    let instance_type = written.get(labels::INSTANCE_TYPE).and_then(|name| types.find(name));
+    let (zone, capacity_type) = (written.get(labels::ZONE).unwrap_or(""), written.get(labels::CAPACITY_TYPE));
+    let price = instance_type.map_or(0.0, |of| types.price_at(of, zone, capacity_type.unwrap_or("")));
+    Ok(Candidate {
+        node: index,
+        name: node.name.clone(),
+        pool,
+        table,
+        instance_type,
+        capacity_type: capacity_type.unwrap_or("").into(),
+        reschedulable,
+        price,
+        disruption_cost,
+    })
+}
+
+impl Candidate<'_> {
+    /// Whether no pod adds to what it costs to disrupt it.
+    pub fn is_empty(&self) -> bool {
+        self.disruption_cost <= 1.0
+    }
+
+    /// Dollars an hour that are saved by unit of disruption.
+    pub fn savings_ratio(&self) -> f64 {
+        self.price / self.disruption_cost
+    }
+
+    fn consolidate_after(&self) -> Option<Duration> {
+        self.pool.spec.disruption.consolidate_after.and_then(|after| after.0)
+    }
+
+    /// What stands in the way of `method` in particular.
+    pub fn obstacle(&self, problem: &Problem<'_>, method: Method) -> Option<Obstacle> {
+        let conditions =
+            problem.nodes[self.node].claim.as_ref().map_or(&[][..], |claim| claim.status.conditions.as_slice());
+        let is_static = self.pool.spec.replicas.is_some();
+        match method {
+            Method::StaticDrift if !is_static => return Some(Obstacle::NotStatic),
+            Method::StaticDrift => {}
+            _ if is_static => return Some(Obstacle::Static),
+            _ => {}
+        }
+        match method {
+            Method::Drift | Method::StaticDrift => {
+                return (!condition_is_true(conditions, "Drifted")).then_some(Obstacle::NotDrifted);
+            }
+            Method::Emptiness => {
+                if self.consolidate_after().is_none() {
+                    return Some(Obstacle::ConsolidationDisabled);
+                }
+                if !self.is_empty() {
+                    return Some(Obstacle::NotEmpty);
+                }
+            }
+            Method::MultiNodeConsolidation | Method::SingleNodeConsolidation => {
+                let labels = problem.nodes[self.node].labels_of(&problem.api_nodes);
+                if self.instance_type.is_none() {
+                    return Some(Obstacle::UnknownInstanceType);
+                }
+                for label in [labels::CAPACITY_TYPE, labels::ZONE] {
+                    if labels.get(label).is_none() {
+                        return Some(Obstacle::NoLabel(label));
+                    }
+                }
+                if self.consolidate_after().is_none() {
+                    return Some(Obstacle::ConsolidationDisabled);
+                }
+                if self.is_empty() {
+                    return Some(Obstacle::Empty);
+                }
+                if self.pool.spec.disruption.consolidation_policy == Some(ConsolidationPolicy::WhenEmpty) {
+                    return Some(Obstacle::PolicyWhenEmpty);
+                }
+            }
+        }
+        (!condition_is_true(conditions, "Consolidatable")).then_some(Obstacle::NotConsolidatable)
+    }
+}

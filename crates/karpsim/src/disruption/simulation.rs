@@ -1,0 +1,246 @@
+//! What would become of the pods if some nodes were removed, and whether that is worth it.
+
+use super::balanced::sum;
+use super::candidates::Candidate;
+use super::evictable::PodBudgets;
+use crate::compile::is_provisionable;
+use crate::labels::{self, ON_DEMAND, RESERVED, SPOT};
+use crate::provisioning::min_values;
+use crate::provisioning::plan::{MAX_INSTANCE_TYPES, Plan};
+use crate::provisioning::solver::{RoundRules, Solver};
+use crate::requirements::{ConstraintId, Requirement, Undefined};
+
+/// A replacement of a spot node must leave so many cheaper types.
+const SPOT_TO_SPOT_TYPES: usize = 15;
+
+/// What would become of the pods.
+#[derive(Debug, Clone, Default)]
+pub struct Simulation {
+    /// Nodes that would have to be launched, their types ordered by price.
+    pub launches: Vec<Plan>,
+    /// Pods that are not pending and would have no place, or only one on a node that is not initialised.
+    pub stranded: Vec<usize>,
+}
+
+/// Nodes to be removed, and what would come in their place.
+#[derive(Debug, Clone, Default)]
+pub struct Proposal {
+    /// What would be launched.
+    pub replacements: Vec<Plan>,
+}
+
+/// Why some nodes are not consolidated.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Unconsolidatable {
+    /// No NodePool is ready to launch anything, so Karpenter does not even ask.
+    NoNodePools,
+    /// Pods would have no place.
+    Stranded(Vec<usize>),
+    /// It would take several new nodes.
+    NeedsNodes(usize),
+    /// No instance type that would do is cheaper.
+    NotCheaper {
+        /// What the nodes cost now, in dollars an hour.
+        price: f64,
+        /// The least that a replacement could cost at worst.
+        cheapest: Option<f64>,
+    },
+    /// The cheaper types do not meet `minValues`.
+    MinValues,
+    /// Spot nodes are not replaced by spot nodes without the feature gate.
+    SpotToSpotDisabled,
+    /// There are too few cheaper types to replace spot by spot.
+    SpotToSpotTypes(usize),
+    /// The replacement would be of a type that is being removed, or dearer.
+    SameType,
+    /// A Balanced NodePool finds that it saves too little for the disruption.
+    NotWorthIt,
+}
+
+impl Solver<'_> {
+    /// Simulates the removal of `candidates`. `None`: no NodePool is ready.
+    pub fn simulate(&mut self, budgets: &PodBudgets<'_>, candidates: &[Candidate<'_>], consolidating: bool) -> Option<Simulation> {
+        let problem = self.problem;
+        if problem.dynamic.is_empty() {
+            return None;
+        }
+        let moving = candidates
+            .iter()
+            .flat_map(|candidate| candidate.reschedulable.iter().copied())
+            .filter(|&pod| budgets.will_move(problem.pod(pod), problem.now()));
+        let pods: Vec<usize> =
+            problem.pending.iter().copied().chain(moving).chain(problem.leaving.iter().copied()).collect();
+        let removed: Vec<usize> = candidates.iter().map(|candidate| candidate.node).collect();
+        let rules = RoundRules { strict_reservations: false, spares_young_nodes: consolidating };
+        let outcome = self.round(&pods, &removed, rules);
+        let mut simulation = Simulation::default();
+        let mut strand = |pod: usize| {
+            if !is_provisionable(problem.pod(pod)) {
+                simulation.stranded.push(pod);
+            }
+        };
+        outcome.failed.iter().for_each(|(pod, _)| strand(*pod));
+        for (node, pods) in &outcome.filled {
+            if !problem.nodes[*node].initialized {
+                // Karpenter does not count on a node that may never come up, but for pods that have to go anyway.
+                pods.iter().filter(|pod| !problem.leaving.contains(pod)).for_each(|pod| strand(*pod));
+            }
+        }
+        let mut launches = Vec::with_capacity(outcome.claims.len());
+        for claim in &outcome.claims {
+            let mut plan = self.plan(claim);
+            self.order_by_price(&mut plan);
+            plan.types.truncate(MAX_INSTANCE_TYPES);
+            if self.truncate(&mut plan) {
+                launches.push(plan);
+            } else {
+                plan.pods.iter().for_each(|pod| strand(*pod));
+            }
+        }
+        simulation.launches = launches;
+        Some(simulation)
+    }
+
+    /// Whether removing `candidates` pays: their pods fit elsewhere, or on one node that is cheaper than they are.
+    pub fn consolidate(&mut self, budgets: &PodBudgets<'_>, candidates: &[Candidate<'_>]) -> Result<Proposal, Unconsolidatable> {
+        let simulation = self.simulate(budgets, candidates, true).ok_or(Unconsolidatable::NoNodePools)?;
+        if !simulation.stranded.is_empty() {
+            return Err(Unconsolidatable::Stranded(simulation.stranded));
+        }
+        let mut launches = simulation.launches;
+        let mut plan = match launches.len() {
+            0 => return Ok(Proposal::default()),
+            1 => launches.remove(0),
+            several => return Err(Unconsolidatable::NeedsNodes(several)),
+        };
+        let price = sum(candidates.iter().map(|candidate| candidate.price));
+        let allowed = |solver: &mut Self, plan: &Plan, capacity_type: &str| {
+            let key = solver.algebra.key(labels::CAPACITY_TYPE, |_| true);
+            let value = solver.algebra.value(key, capacity_type);
+            let integers = solver.algebra.integers(key);
+            solver.algebra.of(plan.constraint, key).is_none_or(|requirement| requirement.has(value, integers))
+        };
+        let all_spot = candidates.iter().all(|candidate| candidate.capacity_type == SPOT);
+        if all_spot && allowed(self, &plan, SPOT) {
+            return self.replace_spot_by_spot(candidates, plan, price);
+        }
+        self.keep_cheaper(&mut plan, price)?;
+        if allowed(self, &plan, SPOT) && allowed(self, &plan, ON_DEMAND) {
+            // The types were chosen by their spot prices: should spot be out, the launch must fail.
+            plan.constraint = self.narrowed_to_spot(plan.constraint);
+        }
+        Ok(Proposal { replacements: vec![plan] })
+    }
+
+    fn narrowed_to_spot(&mut self, constraint: ConstraintId) -> ConstraintId {
+        let key = self.algebra.key(labels::CAPACITY_TYPE, |_| true);
+        let spot = self.algebra.value(key, SPOT);
+        let spot = self.algebra.constraint([(key, Requirement::any_of([spot]))]);
+        self.algebra.sum(constraint, spot)
+    }
+
+    fn replace_spot_by_spot(
+        &mut self,
+        candidates: &[Candidate<'_>],
+        mut plan: Plan,
+        price: f64,
+    ) -> Result<Proposal, Unconsolidatable> {
+        if !self.problem.scenario.options.spot_to_spot_consolidation() {
+            return Err(Unconsolidatable::SpotToSpotDisabled);
+        }
+        plan.constraint = self.narrowed_to_spot(plan.constraint);
+        let kinds = self.compatible_kinds(plan.table, plan.constraint);
+        let table = &self.problem.tables[plan.table];
+        plan.types.retain(|&of| {
+            table.types[of].offerings.iter().any(|offering| offering.available && kinds[offering.kind])
+        });
+        self.keep_cheaper(&mut plan, price)?;
+        if candidates.len() == 1 {
+            // With fewer, the next cheaper type would be found again and again.
+            if plan.types.len() < SPOT_TO_SPOT_TYPES {
+                return Err(Unconsolidatable::SpotToSpotTypes(plan.types.len()));
+            }
+            let kept = if self.algebra.has_min_values(plan.constraint) {
+                min_values::needed(&self.algebra, table, &plan.types, plan.constraint).max(SPOT_TO_SPOT_TYPES)
+            } else {
+                SPOT_TO_SPOT_TYPES
+            };
+            plan.types.truncate(kept);
+        }
+        Ok(Proposal { replacements: vec![plan] })
+    }
+
+    /// Keeps the types that are cheaper than `price` at worst.
+    fn keep_cheaper(&mut self, plan: &mut Plan, price: f64) -> Result<(), Unconsolidatable> {
+        let worst = self.worst_launch_prices(plan);
+        let cheapest = plan.types.iter().map(|&of| worst[of]).fold(None, |least: Option<f64>, price| {
+            Some(least.map_or(price, |least| least.min(price)))
+        });
+        plan.types.retain(|&of| worst[of] < price);
+        let table = &self.problem.tables[plan.table];
+        if !min_values::unmet_by(&self.algebra, table, &plan.types, plan.constraint).is_empty() {
+            return Err(Unconsolidatable::MinValues);
+        }
+        if plan.types.is_empty() {
+            return Err(Unconsolidatable::NotCheaper { price, cheapest });
+        }
+        Ok(())
+    }
+
+    /// What each type can cost at worst: the dearest available offering of the first capacity type that it can be had
+    /// as, of reserved, spot, on demand.
+    fn worst_launch_prices(&mut self, plan: &Plan) -> Vec<f64> {
+        let kinds = self.compatible_kinds(plan.table, plan.constraint);
+        let by_capacity_type = [RESERVED, SPOT, ON_DEMAND].map(|capacity_type| {
+            let key = self.algebra.key(labels::CAPACITY_TYPE, |_| true);
+            let value = self.algebra.value(key, capacity_type);
+            let only = self.algebra.constraint([(key, Requirement::any_of([value]))]);
+            self.compatible_kinds(plan.table, only)
+        });
+        let types = self.problem.tables[plan.table].types.iter();
+        types
+            .map(|it| {
+                let available = || it.offerings.iter().filter(|offering| offering.available && kinds[offering.kind]);
+                by_capacity_type
+                    .iter()
+                    .find_map(|of_type| {
+                        let prices = available().filter(|offering| of_type[offering.kind]).map(|offering| offering.price);
+                        prices.reduce(|dearest, price| if price > dearest { price } else { dearest })
+                    })
+                    .unwrap_or(f64::MAX)
+            })
+            .collect()
+    }
+
+    /// Several nodes are not replaced by one of a type that is among them, or a dearer one: keeping that node would do.
+    pub fn filter_same_type(&mut self, candidates: &[Candidate<'_>], proposal: &mut Proposal) -> Result<(), Unconsolidatable> {
+        let Some(plan) = proposal.replacements.first_mut() else { return Ok(()) };
+        let problem = self.problem;
+        let mut limit = f64::MAX;
+        for of in plan.types.clone() {
+            let name = &problem.tables[plan.table].types[of].name;
+            let mut among = false;
+            let mut least: Option<f64> = None;
+            for candidate in candidates {
+                let table = &problem.tables[candidate.table];
+                let Some(own) = candidate.instance_type.filter(|&own| table.types[own].name == *name) else { continue };
+                among = true;
+                let labels = problem.nodes[candidate.node].labels;
+                for offering in &table.types[own].offerings {
+                    let kind = table.kinds[offering.kind];
+                    if self.algebra.compatible(labels, kind, Undefined::WellKnownAllowed)
+                        && least.is_none_or(|least| offering.price < least)
+                    {
+                        least = Some(offering.price);
+                    }
+                }
+            }
+            if among {
+                // Not offered anywhere: Karpenter's map yields 0.
+                limit = limit.min(least.unwrap_or(0.0));
+            }
+        }
+        self.keep_cheaper(plan, limit).map_err(|_| Unconsolidatable::SameType)
+    }
+}
+
