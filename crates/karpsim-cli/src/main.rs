@@ -20,6 +20,8 @@ mod sources;
 mod table;
 mod trace_file;
 mod unpack;
+mod variant;
+mod whatif;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -36,6 +38,8 @@ struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     Replay(replay::Replay),
+    #[command(name = "whatif")]
+    WhatIf(whatif::WhatIf),
     Decide(decide::Decide),
     Completions(completions::Completions),
 }
@@ -44,6 +48,7 @@ fn main() -> ExitCode {
     let command_line = CommandLine::parse();
     let outcome = match &command_line.command {
         Command::Replay(command) => command.run(),
+        Command::WhatIf(command) => command.run(),
         Command::Decide(command) => command.run(),
         Command::Completions(command) => command.run(),
     };

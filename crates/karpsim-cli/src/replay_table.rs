@@ -31,6 +31,7 @@ fn decisions(result: &ReplayResult, full: bool) -> String {
     let mut table = Table::new(&[
         ("TIME", Align::Right),
         ("DECISION", Align::Left),
+        ("NODEPOOL", Align::Left),
         ("NODES", Align::Left),
         ("PODS", Align::Left),
         ("WHY", Align::Left),
@@ -39,13 +40,13 @@ fn decisions(result: &ReplayResult, full: bool) -> String {
     let mut marks = result.marks.iter().peekable();
     for decision in result.decisions.iter().take(shown) {
         while let Some(mark) = marks.next_if(|mark| mark.at <= decision.at) {
-            table.row(vec![clock(mark.at), format!("# {}", mark.text)]);
+            table.row(vec![clock(mark.at), "mark".to_owned(), String::new(), mark.text.clone()]);
         }
         decision_rows(decision, full, &mut table);
     }
     if result.decisions.len() <= shown {
         for mark in marks {
-            table.row(vec![clock(mark.at), format!("# {}", mark.text)]);
+            table.row(vec![clock(mark.at), "mark".to_owned(), String::new(), mark.text.clone()]);
         }
     }
     if table.is_empty() {
@@ -64,7 +65,10 @@ fn decisions(result: &ReplayResult, full: bool) -> String {
 /// One row for all like nodes of a decision.
 fn decision_rows(decision: &DecisionRecord, full: bool, table: &mut Table) {
     let shown = if full { usize::MAX } else { 2 };
-    let what = format!("{} {}", decision.kind, decision.reason);
+    let what = match decision.kind {
+        "provision" => decision.kind.to_owned(),
+        kind => format!("{kind} {}", decision.reason),
+    };
     let mut first = true;
     for (sign, list) in [("+", &decision.launched), ("-", &decision.removed)] {
         for group in like(list) {
@@ -78,6 +82,7 @@ fn decision_rows(decision: &DecisionRecord, full: bool, table: &mut Table) {
             table.row(vec![
                 time,
                 what,
+                node.node_pool.to_string(),
                 format!("{sign}{count}{} {} {}", node.instance_type, node.capacity_type, node.zone),
                 shortened(pods, shown),
                 why,
@@ -168,6 +173,7 @@ fn totals(result: &ReplayResult) -> String {
         table.row(vec![format!("  {pool}"), dollars(*cost)]);
     }
     table.row(vec!["cost of other nodes".into(), dollars(totals.cost_usd_unmanaged)]);
+    table.row(vec!["by instance type".into(), String::new()]);
     for (instance_type, seconds) in &totals.node_seconds_by_instance_type {
         let cost = totals.cost_usd_by_instance_type.get(instance_type).copied().unwrap_or(0.0);
         table.row(vec![

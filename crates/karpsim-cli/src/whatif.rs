@@ -1,0 +1,242 @@
+//! `karpsim whatif`: a trace as it is, and with changes, side by side.
+
+use crate::failure::Failure;
+use crate::play::{Play, PlayFlags};
+use crate::replay::{Format, print};
+use crate::table::{Align, Table, dollars, wait};
+use crate::trace_file::trace_failure;
+use crate::variant::{Original, Patch};
+use clap::Args;
+use karpsim_controller::Profile;
+use karpsim_sim::result::Percentiles;
+use karpsim_sim::{ReplayResult, replay};
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// A month, as prices are compared.
+const MONTH_HOURS: f64 = 730.0;
+
+/// What the trace without changes is called.
+const BASE: &str = "base";
+
+const EXAMPLES: &str = "\
+Examples:
+  karpsim whatif data/traces/resnet-gpu.json \\
+    --variant spot=data/variants/resnet-spot.yaml \\
+    --variant keep-5m=data/variants/resnet-keep-5m.yaml
+
+A patch holds what is to be different:
+  objects:               # JSON merge patches: null removes, lists are replaced
+  - kind: NodePool       # a Provisioner is patched as its NodePool
+    name: gpu
+    patch: {spec: {disruption: {consolidateAfter: 5m}}}
+  options: {delays: {nodeReady: 30}}
+  catalogue: {name: aws/us-east-1}";
+
+/// Play a trace as it is and with changes, and compare cost and waiting
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct WhatIf {
+    /// A trace as JSON, JSON Lines or YAML, plain or packed with zstd or gzip; `-` is standard input
+    #[arg(value_name = "TRACE")]
+    trace: PathBuf,
+    /// A variant: a name, and a file with what is different
+    #[arg(long = "variant", value_name = "NAME=PATCH.yaml", required = true)]
+    variants: Vec<String>,
+    /// How the result is shown
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    output: Format,
+    /// Take warnings for errors
+    #[arg(long)]
+    strict: bool,
+    #[command(flatten)]
+    play: PlayFlags,
+}
+
+/// All variants of a trace.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WhatIfResult {
+    api_version: &'static str,
+    kind: &'static str,
+    /// Name of the trace.
+    name: String,
+    /// How long it is, in seconds.
+    seconds: f64,
+    /// The trace as it is (`base`), then the variants in the order in which they were given.
+    variants: Vec<VariantResult>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct VariantResult {
+    name: String,
+    cost_usd: f64,
+    cost_usd_against_base: f64,
+    /// Absent if the base costs nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_percent_against_base: Option<f64>,
+    cost_usd_per_month_against_base: f64,
+    pods_pending_seconds: Percentiles,
+    nodes_launched: usize,
+    nodes_removed: usize,
+    pods_never_placed: usize,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+impl WhatIf {
+    /// Runs the command.
+    ///
+    /// # Errors
+    ///
+    /// If something in the trace or in a patch is wrong; then nothing is shown.
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let patches = self.patches()?;
+        let mut play = self.play.play(&self.trace)?;
+        let original = Original::read(&self.trace)?;
+        if original.has_provisioner {
+            // The variants have NodePools instead, which do not tell.
+            play.options.profile = play.options.profile.or(Some(Profile::Karpenter06));
+        }
+        let jobs: Vec<Option<&Patch>> =
+            std::iter::once(None).chain(patches.iter().map(|(_, patch)| Some(patch))).collect();
+        let results: Vec<ReplayResult> =
+            jobs.into_par_iter().map(|patch| played(&original, patch, &play)).collect::<Result<_, _>>()?;
+        let names = std::iter::once(BASE).chain(patches.iter().map(|(name, _)| name.as_str()));
+        let result = compare(names, results, &original.notices);
+        self.warn(&original.shown, &result)?;
+        let text = self.output.render(&result, table)?;
+        print(&text)
+    }
+
+    fn patches(&self) -> Result<Vec<(String, Patch)>, Failure> {
+        let mut names = BTreeSet::from([BASE]);
+        let mut patches = Vec::with_capacity(self.variants.len());
+        for variant in &self.variants {
+            let Some((name, file)) =
+                variant.split_once('=').filter(|(name, file)| !name.is_empty() && !file.is_empty())
+            else {
+                return Err(Failure::input(format!(
+                    "--variant: found `{variant}`, allowed is NAME=PATCH.yaml"
+                )));
+            };
+            if !names.insert(name) {
+                let failure = Failure::input(format!("--variant: the name `{name}` is taken"));
+                return Err(if name == BASE {
+                    failure.hint("it is the trace without changes")
+                } else {
+                    failure
+                });
+            }
+            patches.push((name.to_owned(), Patch::read(Path::new(file))?));
+        }
+        Ok(patches)
+    }
+
+    /// Says every warning once.
+    fn warn(&self, shown: &str, result: &WhatIfResult) -> Result<(), Failure> {
+        let mut said = BTreeSet::new();
+        for warning in result.variants.iter().flat_map(|variant| &variant.warnings) {
+            if said.insert(warning) {
+                if self.strict {
+                    return Err(Failure::input(format!("{shown}: {warning}"))
+                        .hint("--strict takes warnings for errors"));
+                }
+                eprintln!("warning: {warning}");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn played(original: &Original, patch: Option<&Patch>, play: &Play) -> Result<ReplayResult, Failure> {
+    let mut trace = original.with(patch)?;
+    play.settings.apply(&mut trace.header.options.karpenter);
+    let catalogue = play.catalogue(&original.shown, &trace.header.catalogue)?;
+    let who = patch.map_or(original.shown.as_str(), Patch::shown);
+    replay(&trace, &play.options, catalogue).map_err(|error| trace_failure(who, &error))
+}
+
+fn compare<'a>(
+    names: impl Iterator<Item = &'a str>,
+    results: Vec<ReplayResult>,
+    notices: &[String],
+) -> WhatIfResult {
+    let base = results.first();
+    let base_cost = base.map_or(0.0, |base| base.totals.cost_usd);
+    let name = base.map(|base| base.name.clone()).unwrap_or_default();
+    let seconds = base.map_or(0.0, |base| base.end);
+    let variants = names
+        .zip(results)
+        .enumerate()
+        .map(|(index, (name, result))| {
+            let totals = &result.totals;
+            let against = totals.cost_usd - base_cost;
+            let own = if index == 0 { notices } else { &[] };
+            VariantResult {
+                name: name.to_owned(),
+                cost_usd: totals.cost_usd,
+                cost_usd_against_base: nanos(against),
+                cost_percent_against_base: (base_cost > 0.0)
+                    .then(|| (against / base_cost * 1e6).round() / 1e4),
+                cost_usd_per_month_against_base: if seconds > 0.0 {
+                    nanos(against / seconds * 3600.0 * MONTH_HOURS)
+                } else {
+                    0.0
+                },
+                pods_pending_seconds: totals.pods_pending_seconds,
+                nodes_launched: totals.nodes_launched,
+                nodes_removed: totals.nodes_removed,
+                pods_never_placed: totals.pods_never_bound,
+                warnings: own.iter().cloned().chain(result.warnings).collect(),
+            }
+        })
+        .collect();
+    WhatIfResult { api_version: "karpsim.dev/v1alpha1", kind: "WhatIfResult", name, seconds, variants }
+}
+
+/// To the nano-dollar, of which costs are made.
+fn nanos(dollars: f64) -> f64 {
+    (dollars * 1e9).round() / 1e9
+}
+
+fn table(result: &WhatIfResult) -> String {
+    let mut table = Table::new(&[
+        ("VARIANT", Align::Left),
+        ("COST", Align::Right),
+        ("AGAINST BASE", Align::Right),
+        ("%", Align::Right),
+        ("A MONTH", Align::Right),
+        ("PENDING P50", Align::Right),
+        ("P99", Align::Right),
+        ("LAUNCHED", Align::Right),
+        ("REMOVED", Align::Right),
+        ("NEVER PLACED", Align::Right),
+    ]);
+    for (index, variant) in result.variants.iter().enumerate() {
+        let base = index == 0;
+        let signed = |amount: f64| {
+            let sign = if amount > 0.0 { "+" } else { "" };
+            if base { "-".to_owned() } else { format!("{sign}{}", dollars(amount)) }
+        };
+        table.row(vec![
+            if base { "as it is".to_owned() } else { variant.name.clone() },
+            dollars(variant.cost_usd),
+            signed(variant.cost_usd_against_base),
+            match variant.cost_percent_against_base {
+                Some(percent) if !base => format!("{percent:+.1} %"),
+                _ => "-".to_owned(),
+            },
+            signed(variant.cost_usd_per_month_against_base),
+            wait(variant.pods_pending_seconds.p50),
+            wait(variant.pods_pending_seconds.p99),
+            variant.nodes_launched.to_string(),
+            variant.nodes_removed.to_string(),
+            variant.pods_never_placed.to_string(),
+        ]);
+    }
+    table.to_string()
+}
