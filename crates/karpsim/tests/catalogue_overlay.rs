@@ -207,4 +207,12 @@ fn differences_are_found() {
     );
     assert!(matches!(&diff.changed[0].1[..], [Change::Amount { part: "capacity", resource, before: None, after: Some(_) }] if resource == "nvidia.com/gpu"));
     assert!(catalogue::diff(&before, &before).is_empty());
+    // Between regions the cheapest price counts, and zones do not.
+    let elsewhere = catalogue::diff(&load("aws-eu-central-1"), &before);
+    let (_, m5) = elsewhere.changed.iter().find(|(name, _)| name == "m5.large").unwrap();
+    assert!(
+        m5.contains(&Change::Price { capacity_type: "on-demand".into(), zone: "".into(), before: Some(0.115), after: Some(0.096) }),
+        "{m5:?}"
+    );
+    assert_eq!(m5.len(), 2, "on demand and spot: {m5:?}");
 }

@@ -36,6 +36,18 @@ words! {
     }
 }
 
+words! {
+    /// Where Karpenter looks for the volume that a bound claim names.
+    pub enum VolumeLookup {
+        /// In the pod's namespace, where no volume is found: Karpenter asks so, and the client that the provisioning
+        /// rounds were recorded with takes it at its word. A pod with a bound claim is then held to no zone by it, and
+        /// joins no topology before it is first relaxed.
+        PodNamespace = "PodNamespace",
+        /// In the cluster, as a client does that knows volumes to have no namespace.
+        Cluster = "Cluster",
+    }
+}
+
 wire! {
     /// Feature gates; absent ones are at Karpenter v1.14.1's default.
     pub struct FeatureGates {
@@ -61,6 +73,8 @@ wire! {
         min_values_policy: Option<MinValuesPolicy> = "minValuesPolicy",
         /// Feature gates.
         feature_gates: FeatureGates = "featureGates",
+        /// Volumes of bound claims; absent: as the recordings of the scenario's kind were made.
+        volume_lookup: Option<VolumeLookup> = "volumeLookup",
     }
     passed { }
     unmodelled { }
@@ -75,6 +89,14 @@ impl Options {
     /// Whether `minValues` are lowered where they cannot be met.
     pub fn relaxes_min_values(&self) -> bool {
         self.min_values_policy == Some(MinValuesPolicy::BestEffort)
+    }
+
+    /// Where volumes of bound claims are looked for.
+    pub fn volume_lookup(&self, kind: ScenarioKind) -> VolumeLookup {
+        self.volume_lookup.unwrap_or(match kind {
+            ScenarioKind::Provisioning => VolumeLookup::PodNamespace,
+            ScenarioKind::Disruption => VolumeLookup::Cluster,
+        })
     }
 
     /// Whether capacity reservations are used.

@@ -1,6 +1,7 @@
 //! What differs between two catalogues, type by type.
 
 use super::read::one;
+use super::view::View;
 use super::{Catalogue, InstanceType, Offering};
 use crate::labels;
 use crate::api::core::{NodeSelectorRequirement, ResourceList};
@@ -15,7 +16,7 @@ pub enum Change {
     Price {
         /// Capacity type.
         capacity_type: Str,
-        /// Zone.
+        /// Zone; empty: the cheapest of all, where the catalogues are of different regions.
         zone: Str,
         /// In the first catalogue.
         before: Option<f64>,
@@ -71,7 +72,8 @@ impl Diff {
     }
 }
 
-/// What differs between `before` and `after`. Sources and dates of prices are not compared.
+/// What differs between `before` and `after`. Sources and dates of prices are not compared. Catalogues of different regions
+/// have no zone in common: of these the cheapest price of each capacity type is compared, and labels of place are not.
 pub fn diff(before: &Catalogue, after: &Catalogue) -> Diff {
     let by_name = |catalogue: &'_ Catalogue| -> BTreeMap<Str, usize> {
         catalogue.instance_types.iter().enumerate().map(|(index, it)| (it.name.clone(), index)).collect()
@@ -83,7 +85,8 @@ pub fn diff(before: &Catalogue, after: &Catalogue) -> Diff {
             None => result.removed.push(name.clone()),
             Some(&other) => {
                 if let (Some(a), Some(b)) = (before.instance_types.get(index), after.instance_types.get(other)) {
-                    let changes = changes(a, b);
+                    let changes =
+                        if before.region == after.region { changes(a, b) } else { changes_between_regions(a, b) };
                     if !changes.is_empty() {
                         result.changed.push((name.clone(), changes));
                     }
@@ -129,22 +132,46 @@ fn changes(before: &InstanceType, after: &InstanceType) -> Vec<Change> {
             found.push(Change::Available { capacity_type, zone, after: b.available });
         }
     }
-    amounts("capacity", &before.capacity, &after.capacity, &mut found);
-    amounts("kubeReserved", &before.overhead.kube_reserved, &after.overhead.kube_reserved, &mut found);
-    amounts("systemReserved", &before.overhead.system_reserved, &after.overhead.system_reserved, &mut found);
-    amounts("evictionThreshold", &before.overhead.eviction_threshold, &after.overhead.eviction_threshold, &mut found);
+    other_changes(before, after, |_| true, &mut found);
+    found
+}
+
+fn changes_between_regions(before: &InstanceType, after: &InstanceType) -> Vec<Change> {
+    let mut found = Vec::new();
+    for capacity_type in [labels::ON_DEMAND, labels::RESERVED, labels::SPOT] {
+        let cheapest = |instance_type| View::new(instance_type).cheapest(Some(capacity_type)).map(|one| one.offering.price);
+        let (a, b) = (cheapest(before), cheapest(after));
+        if a != b {
+            found.push(Change::Price {
+                capacity_type: capacity_type.into(),
+                zone: Str::default(),
+                before: a.map(|price| price.0),
+                after: b.map(|price| price.0),
+            });
+        }
+    }
+    let of_a_place = [labels::ZONE, labels::REGION, "topology.k8s.aws/zone-id", "topology.k8s.gcp/zone-id"];
+    other_changes(before, after, |key| !of_a_place.contains(&key), &mut found);
+    found
+}
+
+/// Resources, and the labels that are asked for.
+fn other_changes(before: &InstanceType, after: &InstanceType, compared: impl Fn(&str) -> bool, found: &mut Vec<Change>) {
+    amounts("capacity", &before.capacity, &after.capacity, found);
+    amounts("kubeReserved", &before.overhead.kube_reserved, &after.overhead.kube_reserved, found);
+    amounts("systemReserved", &before.overhead.system_reserved, &after.overhead.system_reserved, found);
+    amounts("evictionThreshold", &before.overhead.eviction_threshold, &after.overhead.eviction_threshold, found);
     let label = |requirements: &[NodeSelectorRequirement], key: &str| {
         requirements.iter().find(|requirement| requirement.key == key).map(shown)
     };
     let keys: BTreeSet<&Str> =
         before.requirements.iter().chain(&after.requirements).map(|requirement| &requirement.key).collect();
-    for key in keys {
+    for key in keys.into_iter().filter(|key| compared(key)) {
         let (a, b) = (label(&before.requirements, key), label(&after.requirements, key));
         if a != b {
             found.push(Change::Label { key: key.clone(), before: a, after: b });
         }
     }
-    found
 }
 
 fn amounts(part: &'static str, before: &ResourceList, after: &ResourceList, found: &mut Vec<Change>) {

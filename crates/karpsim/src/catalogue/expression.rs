@@ -193,6 +193,46 @@ impl Filter {
     }
 }
 
+/// A value of an `In` that no type and no offering has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownValue {
+    /// The label.
+    pub key: String,
+    /// The value.
+    pub value: String,
+    /// What was meant, perhaps.
+    pub near: Option<String>,
+}
+
+impl Filter {
+    /// Values that are asked for and that nothing in `catalogue` has.
+    pub fn unknown_values(&self, catalogue: &Catalogue) -> Vec<UnknownValue> {
+        let mut found = Vec::new();
+        for (expression, _) in self.expressions.iter().filter(|(_, subject)| *subject == Subject::Label) {
+            let Test::In(wanted) = &expression.test else { continue };
+            let there: BTreeSet<&str> = catalogue
+                .instance_types
+                .iter()
+                .flat_map(|it| it.requirements.iter().chain(it.offerings.iter().flat_map(|offering| &offering.requirements)))
+                .filter(|requirement| requirement.key == expression.key)
+                .flat_map(|requirement| requirement.values.iter().map(|value| value.as_str()))
+                .collect();
+            for value in wanted.iter().filter(|value| !there.contains(value.as_str())) {
+                // Short names (t4) are near to many: a letter may differ.
+                let near = near_miss(value, there.iter().copied()).or_else(|| {
+                    there.iter().copied().find(|other| other.len() == value.len() && strsim::hamming(other, value) == Ok(1))
+                });
+                found.push(UnknownValue {
+                    key: expression.key.clone(),
+                    value: value.clone(),
+                    near: near.map(ToOwned::to_owned),
+                });
+            }
+        }
+        found
+    }
+}
+
 fn find<'a>(requirements: &'a [NodeSelectorRequirement], key: &str) -> Option<&'a NodeSelectorRequirement> {
     requirements.iter().find(|requirement| requirement.key == key)
 }
@@ -396,6 +436,17 @@ mod tests {
         ] {
             assert_eq!(select(texts), expected, "{texts:?}");
         }
+    }
+
+    #[test]
+    fn values_that_nothing_has_are_noticed() {
+        let catalogue = catalogue();
+        let expressions = ["topology.kubernetes.io/zone in (z1,y2)", "karpenter.sh/capacity-type=ondemand"];
+        let filter =
+            Filter::new(&catalogue, expressions.iter().map(|text| Expression::parse(text).unwrap()).collect()).unwrap();
+        let found: Vec<(String, Option<String>)> =
+            filter.unknown_values(&catalogue).into_iter().map(|unknown| (unknown.value, unknown.near)).collect();
+        assert_eq!(found, [("y2".into(), Some("z2".into())), ("ondemand".into(), Some("on-demand".into()))]);
     }
 
     #[test]

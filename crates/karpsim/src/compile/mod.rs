@@ -112,7 +112,7 @@ pub fn compile(scenario: &Scenario) -> (Problem<'_>, Algebra) {
     taints.taints(&[]);
     taints.tolerations(&[]);
     let hostname = algebra.key(HOSTNAME, |_| false);
-    let storage = Storage::new(objects);
+    let storage = Storage::new(objects, scenario.options.volume_lookup(scenario.kind));
     let mut pods = Pods::new(&objects.namespaces);
 
     let api_nodes = nodes::api_nodes(&mut algebra, &rules, &mut taints, objects);

@@ -8,6 +8,7 @@ use crate::api::core::{
     NodeSelectorRequirement, PersistentVolume, PersistentVolumeClaim, Pod, StorageClass, Volume,
 };
 use crate::api::meta::{Operator, Str};
+use crate::api::scenario::VolumeLookup;
 use crate::labels::{HOSTNAME, LabelRules};
 use crate::requirements::Algebra;
 use rustc_hash::FxHashMap;
@@ -25,6 +26,7 @@ const MIGRATED: [(&str, &str); 7] = [
 
 /// Claims, volumes and classes by name.
 pub struct Storage<'a> {
+    lookup: VolumeLookup,
     claims: FxHashMap<(&'a str, &'a str), &'a PersistentVolumeClaim>,
     volumes: FxHashMap<&'a str, &'a PersistentVolume>,
     classes: FxHashMap<&'a str, &'a StorageClass>,
@@ -45,8 +47,9 @@ pub struct VolumeUse {
 
 impl<'a> Storage<'a> {
     /// The storage of a cluster.
-    pub fn new(objects: &'a Objects) -> Self {
+    pub fn new(objects: &'a Objects, lookup: VolumeLookup) -> Self {
         Storage {
+            lookup,
             claims: objects
                 .persistent_volume_claims
                 .iter()
@@ -162,7 +165,7 @@ impl<'a> Storage<'a> {
         }))
     }
 
-    /// The nodes that a claim's volume can be made on: one of these; empty: all.
+    /// The nodes that a claim's volume can be used on, or made on: one of these; empty: all.
     fn reachable_from(
         &self,
         algebra: &mut Algebra,
@@ -170,10 +173,25 @@ impl<'a> Storage<'a> {
         claim: &PersistentVolumeClaim,
     ) -> Result<Vec<Asked>, ()> {
         let mut alternatives = Vec::new();
-        // Karpenter looks for the volume in the pod's namespace. Volumes have none, so it never finds it: a pod with a
-        // claim that names a volume is bound to no zone by it, and joins no topology before it is first relaxed.
         if !claim.spec.volume_name.is_empty() {
-            return Err(());
+            let volume = self.volumes.get(claim.spec.volume_name.as_str()).ok_or(())?;
+            if self.lookup == VolumeLookup::PodNamespace {
+                return Err(());
+            }
+            let required = volume.spec.node_affinity.as_ref().and_then(|affinity| affinity.required.as_ref());
+            // A disk of one node: the pod leaves it behind when it moves.
+            let leaves = volume.spec.local.is_some() || volume.spec.host_path.is_some();
+            for term in required.into_iter().flat_map(|required| &required.node_selector_terms) {
+                let all = term.match_expressions.as_deref().unwrap_or(&[]);
+                let kept: Vec<NodeSelectorRequirement> =
+                    all.iter().filter(|expression| !(leaves && expression.key == HOSTNAME)).cloned().collect();
+                if !kept.is_empty() {
+                    alternatives.push(asked_of(algebra, rules, &kept));
+                } else if !all.is_empty() {
+                    alternatives.push(Asked::default());
+                }
+            }
+            return Ok(alternatives);
         }
         let class_name = claim.spec.storage_class_name.as_deref().unwrap_or("");
         if class_name.is_empty() {
