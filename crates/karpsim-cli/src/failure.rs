@@ -9,6 +9,8 @@ use std::io;
 pub(crate) enum Failure {
     /// Whoever read the output has enough: no error.
     OutputClosed,
+    /// The answer is no where one was asked for; it has been said.
+    No,
     /// The input is wrong.
     Input(Sentence),
     /// Memory, disk or a limit is used up.
@@ -72,6 +74,7 @@ impl Failure {
     pub(crate) fn code(&self) -> u8 {
         match self {
             Failure::OutputClosed => 0,
+            Failure::No => 1,
             Failure::Input(_) => 2,
             Failure::Resources(_) => 3,
         }

@@ -3,6 +3,13 @@
 //! Data go to standard output, talk to standard error. Exit codes: 0 done, 1 the answer is no where one was asked for,
 //! 2 bad input, 3 out of resources.
 
+mod catalogue;
+mod catalogue_diff;
+mod catalogue_import;
+mod catalogue_list;
+mod catalogue_price;
+mod catalogue_show;
+mod catalogue_table;
 mod completions;
 mod decide;
 mod embedded;
@@ -13,6 +20,7 @@ mod play;
 mod processor;
 mod progress;
 mod records;
+mod schema;
 mod replay;
 mod replay_table;
 mod settings;
@@ -41,6 +49,8 @@ enum Command {
     #[command(name = "whatif")]
     WhatIf(whatif::WhatIf),
     Decide(decide::Decide),
+    Catalogue(catalogue::CatalogueCommand),
+    Schema(schema::Schema),
     Completions(completions::Completions),
 }
 
@@ -50,6 +60,8 @@ fn main() -> ExitCode {
         Command::Replay(command) => command.run(),
         Command::WhatIf(command) => command.run(),
         Command::Decide(command) => command.run(),
+        Command::Catalogue(command) => command.run(),
+        Command::Schema(command) => command.run(),
         Command::Completions(command) => command.run(),
     };
     match outcome {

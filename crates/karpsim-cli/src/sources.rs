@@ -103,7 +103,7 @@ fn read_file(path: &Path) -> Result<Arc<Catalogue>, Problem> {
     };
     let text = unpack::text(&found).map_err(|failure| match failure {
         Failure::Input(sentence) | Failure::Resources(sentence) => problem(sentence.text, sentence.hint),
-        Failure::OutputClosed => problem(found.display().to_string(), None),
+        Failure::OutputClosed | Failure::No => problem(found.display().to_string(), None),
     })?;
     catalogue::read(&text)
         .map(Arc::new)

@@ -1,0 +1,204 @@
+//! `karpsim catalogue import`: own catalogues and price series.
+
+use crate::catalogue::{in_file, print};
+use crate::failure::Failure;
+use crate::output::OutputFile;
+use crate::unpack;
+use clap::{Args, Subcommand, ValueEnum};
+use karpsim::api::meta::Time;
+use karpsim::catalogue::import::aws::AwsImport;
+use karpsim::catalogue::{self, Catalogue, Settings, kwok, price_series};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Make a catalogue out of what a cloud's own command line prints
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    #[command(subcommand)]
+    command: Sub,
+}
+
+#[derive(Debug, Subcommand)]
+enum Sub {
+    Aws(Aws),
+    Kwok(Kwok),
+    SpotPrices(SpotPrices),
+}
+
+const AWS_HELP: &str = "\
+The commands, in any number of files each; which is which is told by the content:
+  aws ec2 describe-instance-types
+  aws ec2 describe-instance-type-offerings --location-type availability-zone
+  aws ec2 describe-availability-zones
+  aws pricing get-products --region us-east-1 --service-code AmazonEC2 --filters \\
+    Type=TERM_MATCH,Field=regionCode,Value=REGION Type=TERM_MATCH,Field=operatingSystem,Value=Linux \\
+    Type=TERM_MATCH,Field=preInstalledSw,Value=NA Type=TERM_MATCH,Field=capacitystatus,Value=Used
+  aws ec2 describe-spot-price-history --product-descriptions Linux/UNIX 'Linux/UNIX (Amazon VPC)' --start-time NOW
+
+Example:
+  karpsim catalogue import aws *.json --output mine.json && karpsim catalogue list mine.json";
+
+/// From the JSON of five AWS commands
+#[derive(Debug, Args)]
+#[command(after_help = AWS_HELP)]
+struct Aws {
+    /// Files with the output of the commands
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// The region, where the files have several
+    #[arg(long)]
+    region: Option<String>,
+    /// Part of the memory that the hypervisor takes [default: 0.075]
+    #[arg(long, value_name = "PART", env = "VM_MEMORY_OVERHEAD_PERCENT", hide_env_values = true)]
+    vm_memory_overhead_percent: Option<f64>,
+    /// Network interfaces that are not for pods
+    #[arg(long, value_name = "N", env = "RESERVED_ENIS", hide_env_values = true, default_value_t = 0)]
+    reserved_enis: i64,
+    #[command(flatten)]
+    to: To,
+}
+
+/// From the instance types file of Karpenter's KWOK provider
+#[derive(Debug, Args)]
+struct Kwok {
+    /// The file
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    to: To,
+}
+
+const SPOT_HELP: &str = "\
+The result is a trace with `price` events only, to be laid over another:
+  aws ec2 describe-spot-price-history --start-time 2026-08-13T00:00:00Z > history.json
+  karpsim catalogue import spot-prices history.json --start 2026-08-13T00:00:00Z --output prices.jsonl
+  karpsim replay trace.json --overlay prices.jsonl";
+
+/// A spot price history as a price series for a replay
+#[derive(Debug, Args)]
+#[command(after_help = SPOT_HELP)]
+struct SpotPrices {
+    /// Output of `aws ec2 describe-spot-price-history`
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// The moment in the history that is `at: 0` [default: its first price]
+    #[arg(long, value_name = "TIME")]
+    start: Option<String>,
+    /// Write to FILE, not to standard output
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// A catalogue file
+    Json,
+    /// KWOK's instance types
+    Kwok,
+}
+
+#[derive(Debug, Args)]
+struct To {
+    /// Form of the result
+    #[arg(short = 'o', long = "form", value_enum, default_value = "json")]
+    form: Form,
+    /// Write to FILE, not to standard output
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+impl Import {
+    /// Runs the command.
+    ///
+    /// # Errors
+    ///
+    /// If a file is wrong, or parts are missing.
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        match &self.command {
+            Sub::Aws(command) => command.run(),
+            Sub::Kwok(command) => {
+                let text = unpack::text(&command.file)?;
+                let catalogue = kwok::read(&text).map_err(|problem| in_file(&command.file, &problem))?;
+                command.to.write(&catalogue)
+            }
+            Sub::SpotPrices(command) => command.run(),
+        }
+    }
+}
+
+fn read(files: &[PathBuf]) -> Result<AwsImport, Failure> {
+    let mut import = AwsImport::default();
+    for path in files {
+        let text = unpack::text(path)?;
+        import.add(&text).map_err(|problem| in_file(path, &problem))?;
+    }
+    Ok(import)
+}
+
+impl Aws {
+    fn run(&self) -> Result<(), Failure> {
+        let settings = Settings {
+            vm_memory_overhead_percent: self.vm_memory_overhead_percent,
+            reserved_enis: self.reserved_enis,
+            ..Settings::default()
+        };
+        let (catalogue, notes) =
+            read(&self.files)?.finish(self.region.as_deref(), &settings).map_err(|problem| {
+                let failure = Failure::input(problem.to_string());
+                match problem.hint() {
+                    Some(hint) => failure.hint(hint),
+                    None => failure,
+                }
+            })?;
+        for note in notes {
+            eprintln!("warning: {note}");
+        }
+        self.to.write(&catalogue)
+    }
+}
+
+impl SpotPrices {
+    fn run(&self) -> Result<(), Failure> {
+        let import = read(&self.files)?;
+        let prices = import.spot_prices();
+        let start = match &self.start {
+            Some(text) => {
+                serde_json::from_value::<Time>(text.as_str().into())
+                    .map_err(|_| {
+                        Failure::input(format!("--start: found `{text}`, allowed is a time such as 2026-08-13T00:00:00Z"))
+                    })?
+                    .0
+            }
+            None => prices
+                .iter()
+                .map(|price| price.at)
+                .min()
+                .ok_or_else(|| Failure::input("the files hold no spot price for Linux"))?,
+        };
+        let text = price_series::write_trace(&price_series::series(prices, start), start);
+        write(self.output.as_deref(), &text)
+    }
+}
+
+impl To {
+    fn write(&self, catalogue: &Catalogue) -> Result<(), Failure> {
+        let text = match self.form {
+            Form::Json => catalogue::write(catalogue),
+            Form::Kwok => kwok::write(catalogue),
+        };
+        write(self.output.as_deref(), &text)?;
+        if let Some(path) = &self.output {
+            eprintln!("{} instance types written to {}", catalogue.instance_types.len(), path.display());
+        }
+        Ok(())
+    }
+}
+
+fn write(path: Option<&Path>, text: &str) -> Result<(), Failure> {
+    let Some(path) = path else { return print(text) };
+    let mut file = OutputFile::create(path)?;
+    if let Err(error) = file.write_all(text.as_bytes()) {
+        return Err(file.failure(&error));
+    }
+    file.finish()
+}

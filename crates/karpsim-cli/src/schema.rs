@@ -1,0 +1,28 @@
+//! `karpsim schema`: the forms that karpsim reads and writes, as JSON Schema.
+
+use crate::catalogue::print;
+use crate::catalogue_table::json;
+use crate::failure::Failure;
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use karpsim::api::documents::Document;
+
+/// Print the JSON Schema of a form
+#[derive(Debug, Args)]
+pub(crate) struct Schema {
+    /// The form
+    #[arg(value_name = "FORM", value_parser = PossibleValuesParser::new(Document::ALL.map(Document::name)))]
+    form: String,
+}
+
+impl Schema {
+    /// Runs the command.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be printed.
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let document = Document::ALL.into_iter().find(|document| document.name() == self.form);
+        document.map_or(Ok(()), |document| print(&json(&document.schema())))
+    }
+}
