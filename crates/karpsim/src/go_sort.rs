@@ -7,13 +7,13 @@
 //! indexes, which comes to the same as long as it depends on the elements alone.
 
 /// Up to this length insertion sort does it all.
-const INSERTION_MAX: usize = 12;
+pub const INSERTION_MAX: usize = 12;
 /// From this length on the pivot is a median of medians.
 const NINTHER_MIN: usize = 50;
 /// How many pairs out of order are mended before a nearly sorted range is given up.
 const MEND_MAX: usize = 5;
 /// Ranges shorter than this are not mended.
-const MEND_MIN: usize = 50;
+pub const MEND_MIN: usize = 50;
 /// With so many exchanges a range counts as descending.
 const DESCENDING_SWAPS: usize = 12;
 
@@ -22,6 +22,11 @@ pub fn sort_slice<T>(elements: &mut [T], mut less: impl FnMut(&T, &T) -> bool) {
     let length = elements.len();
     let limit = usize::BITS - length.leading_zeros();
     quicksort(elements, &mut less, 0, length, limit);
+}
+
+/// Whether the search for a pivot in the whole of `elements` meets no two out of order, so that they count as increasing.
+pub fn probes_increasing<T>(elements: &[T], mut less: impl FnMut(&T, &T) -> bool) -> bool {
+    choose_pivot(elements, &mut less, 0, elements.len()).1 == Hint::Increasing
 }
 
 fn insertion_sort<T>(v: &mut [T], less: &mut impl FnMut(&T, &T) -> bool, from: usize, to: usize) {

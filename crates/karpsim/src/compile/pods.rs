@@ -316,8 +316,9 @@ impl Pods {
         self.ports(ports)
     }
 
-    /// When all ports are known: finds out which of them conflict.
+    /// When all is known: finds out which selectors select which labels, and which ports conflict.
     pub fn seal(&mut self) {
+        self.selectors.seal();
         let count = self.ports.len();
         self.port_conflicts = (0..count * count)
             .map(|at| {

@@ -20,7 +20,12 @@ pub struct Selectors {
     keys: FxHashSet<Str>,
     label_sets: Vec<Labels>,
     label_index: FxHashMap<Labels, LabelSetId>,
+    /// By selector and set of labels, once all are known.
+    verdicts: Vec<bool>,
 }
+
+/// With more combinations of selectors and labels than this, each is found out when it is asked for.
+const MAX_VERDICTS: usize = 1 << 22;
 
 impl Selectors {
     /// Interns a selector.
@@ -56,14 +61,36 @@ impl Selectors {
         self.selectors[id.0 as usize].as_ref()
     }
 
+    /// When all selectors and labels are known: finds out which select which.
+    pub fn seal(&mut self) {
+        let count = self.label_sets.len();
+        if self.selectors.len() * count > MAX_VERDICTS {
+            return;
+        }
+        self.verdicts = self
+            .selectors
+            .iter()
+            .flat_map(|selector| {
+                self.label_sets
+                    .iter()
+                    .map(|labels| selector.as_ref().is_some_and(|selector| selects(selector, labels)))
+            })
+            .collect();
+    }
+
     /// Whether the selector selects the labels. An absent one selects nothing.
     pub fn selects(&self, selector: SelectorId, labels: LabelSetId) -> bool {
+        let at = selector.0 as usize * self.label_sets.len() + labels.0 as usize;
+        self.verdicts.get(at).copied().unwrap_or_else(|| self.find_out(selector, labels))
+    }
+
+    fn find_out(&self, selector: SelectorId, labels: LabelSetId) -> bool {
         self.get(selector).is_some_and(|selector| selects(selector, &self.label_sets[labels.0 as usize]))
     }
 
     /// Whether a list with the selector returns objects with the labels. An absent one returns everything.
     pub fn lists(&self, selector: SelectorId, labels: LabelSetId) -> bool {
-        self.get(selector).is_none_or(|selector| selects(selector, &self.label_sets[labels.0 as usize]))
+        self.get(selector).is_none() || self.selects(selector, labels)
     }
 }
 

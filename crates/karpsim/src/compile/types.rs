@@ -282,6 +282,14 @@ impl TypeTable {
         }
     }
 
+    /// The greatest allocatable of each resource among `shapes`.
+    pub fn most(&self, shapes: &ShapeSet, most: &mut [i64]) {
+        for (most, thresholds) in most.iter_mut().zip(&self.at_least) {
+            let greatest = thresholds.iter().rev().find(|(_, enough)| enough.meets(shapes));
+            *most = greatest.map_or(0, |(amount, _)| *amount);
+        }
+    }
+
     /// The shapes whose labels can be reconciled with `constraint`.
     pub fn compatible(&self, algebra: &Algebra, constraint: ConstraintId) -> ShapeSet {
         let mut set = self.all();

@@ -35,10 +35,38 @@ pub(super) fn field<'a>(problem: &'a Problem<'_>, budgets: &PodBudgets<'_>, meth
     Field { candidates, totals, allowances: allowances(problem, method.reason()) }
 }
 
+/// How a method went: what those who ask again and again want to know beside its commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Course {
+    /// Nodes that the method could look at.
+    pub candidates: usize,
+    /// A candidate was passed over because of a budget.
+    pub constrained_by_budgets: bool,
+    /// Removals that consolidation simulated.
+    pub simulations: usize,
+    /// The most that it has time for.
+    pub limit: Option<usize>,
+}
+
+impl Course {
+    /// Whether there is time for one more simulation.
+    fn goes_on(&mut self) -> bool {
+        let goes_on = self.limit.is_none_or(|limit| self.simulations < limit);
+        self.simulations += usize::from(goes_on);
+        goes_on
+    }
+}
+
 /// Asks `method` for its commands.
-pub(super) fn commands(solver: &mut Solver<'_>, budgets: &PodBudgets<'_>, method: Method) -> Vec<Command> {
+pub(super) fn commands(
+    solver: &mut Solver<'_>,
+    budgets: &PodBudgets<'_>,
+    method: Method,
+    course: &mut Course,
+) -> Vec<Command> {
     let problem = solver.problem;
     let mut field = field(problem, budgets, method);
+    course.candidates = field.candidates.len();
     if field.candidates.is_empty() {
         return Vec::new();
     }
@@ -46,8 +74,8 @@ pub(super) fn commands(solver: &mut Solver<'_>, budgets: &PodBudgets<'_>, method
         Method::Emptiness => emptiness(&mut field),
         Method::StaticDrift => return static_drift(solver, &field),
         Method::Drift => drift(solver, budgets, &mut field),
-        Method::MultiNodeConsolidation => multi_node(solver, budgets, &mut field),
-        Method::SingleNodeConsolidation => single_node(solver, budgets, &mut field),
+        Method::MultiNodeConsolidation => multi_node(solver, budgets, &mut field, course),
+        Method::SingleNodeConsolidation => single_node(solver, budgets, &mut field, course),
     };
     found.into_iter().map(|(candidates, proposal)| command(solver, method, &candidates, &proposal)).collect()
 }
@@ -117,17 +145,23 @@ fn drift<'a>(solver: &mut Solver<'_>, budgets: &PodBudgets<'_>, field: &mut Fiel
 }
 
 /// The largest prefix of the candidates, in order of savings, that can be removed at once, by halving.
-fn multi_node<'a>(solver: &mut Solver<'_>, budgets: &PodBudgets<'_>, field: &mut Field<'a>) -> Found<'a> {
+fn multi_node<'a>(
+    solver: &mut Solver<'_>,
+    budgets: &PodBudgets<'_>,
+    field: &mut Field<'a>,
+    course: &mut Course,
+) -> Found<'a> {
     by_savings_ratio(&mut field.candidates);
     let allowances = &mut field.allowances;
     let candidates: Vec<Candidate<'a>> =
         field.candidates.drain(..).filter(|candidate| take(allowances, candidate)).collect();
+    course.constrained_by_budgets = candidates.len() < course.candidates;
     if candidates.len() < 2 {
         return None;
     }
     let (mut low, mut high) = (1, MULTI_NODE_MAX.min(candidates.len() - 1));
     let mut best: Option<(usize, Proposal)> = None;
-    while low <= high {
+    while low <= high && course.goes_on() {
         let middle = low.midpoint(high);
         match remove_together(solver, budgets, &candidates[..=middle], &field.totals)? {
             Some(proposal) => {
@@ -159,11 +193,23 @@ fn remove_together(
 }
 
 /// The first node that can be removed or replaced by a cheaper one: by savings, the NodePools in turn.
-fn single_node<'a>(solver: &mut Solver<'_>, budgets: &PodBudgets<'_>, field: &mut Field<'a>) -> Found<'a> {
+fn single_node<'a>(
+    solver: &mut Solver<'_>,
+    budgets: &PodBudgets<'_>,
+    field: &mut Field<'a>,
+    course: &mut Course,
+) -> Found<'a> {
     by_savings_ratio(&mut field.candidates);
     for candidate in interleaved(field.candidates.drain(..)) {
-        if !has_allowance(&field.allowances, &candidate) || !balanced::can_pass(&candidate, &field.totals) {
+        if !has_allowance(&field.allowances, &candidate) {
+            course.constrained_by_budgets = true;
             continue;
+        }
+        if !balanced::can_pass(&candidate, &field.totals) {
+            continue;
+        }
+        if !course.goes_on() {
+            return None;
         }
         let candidates = vec![candidate];
         if let Ok(proposal) = solver.consolidate(budgets, &candidates)

@@ -14,6 +14,7 @@ use crate::decision::{Command, DisruptionDecision, Method};
 use crate::provisioning::solver::Solver;
 use crate::requirements::Algebra;
 use evictable::PodBudgets;
+pub use methods::Course;
 
 /// Asks each of `methods` for its commands, each from the same state.
 pub fn disrupt(scenario: &Scenario, methods: &[Method]) -> DisruptionDecision {
@@ -28,8 +29,24 @@ pub fn disrupt_compiled(problem: &Problem<'_>, algebra: Algebra, methods: &[Meth
     }
     let budgets = PodBudgets::new(&problem.scenario.objects);
     let mut solver = Solver::new(problem, algebra);
-    let commands = methods.iter().flat_map(|&method| methods::commands(&mut solver, &budgets, method)).collect();
+    let commands = methods
+        .iter()
+        .flat_map(|&method| methods::commands(&mut solver, &budgets, method, &mut Course::default()))
+        .collect();
     DisruptionDecision { commands }
+}
+
+/// Asks `method` alone, and tells how it went. Consolidation simulates at most `limit` removals, if there is a limit.
+pub fn examine(scenario: &Scenario, method: Method, limit: Option<usize>) -> (Vec<Command>, Course) {
+    let (problem, algebra) = compile(scenario);
+    let mut course = Course { limit, ..Course::default() };
+    if !is_synced(&problem) {
+        return (Vec::new(), course);
+    }
+    let budgets = PodBudgets::new(&problem.scenario.objects);
+    let mut solver = Solver::new(&problem, algebra);
+    let commands = methods::commands(&mut solver, &budgets, method, &mut course);
+    (commands, course)
 }
 
 /// Whether Karpenter knows what every NodeClaim has become: until all are launched it disrupts nothing.

@@ -1,9 +1,11 @@
 //! Where pending pods go, and which nodes are launched for the rest.
 
 pub mod min_values;
+mod open_order;
 pub mod plan;
 pub mod solver;
 pub mod variants;
+mod verdicts;
 
 use crate::api::Scenario;
 use crate::api::meta::Str;

@@ -6,6 +6,8 @@
 //! asked for twice.
 
 use super::min_values;
+use super::open_order::OpenOrder;
+use super::verdicts::Verdicts;
 use super::variants::{VariantId, Variants};
 use crate::compile::asked::{Asked, Host};
 use crate::compile::pods::{Class, ClassId, PortsId};
@@ -14,7 +16,7 @@ use crate::compile::shapes::ShapeSet;
 use crate::compile::types::ReservationId;
 use crate::compile::{Limit, Problem};
 use crate::requirements::{Algebra, ConstraintId, KeyId, Requirement, Undefined};
-use crate::topology::{GroupId, HostId, Topology};
+use crate::topology::{GroupId, HostId, Kind, Topology};
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
@@ -47,7 +49,6 @@ pub struct Claim {
     /// Reservations that it holds.
     pub reserved: SmallVec<[ReservationId; 2]>,
     host: HostId,
-    version: u32,
 }
 
 /// A node of the cluster in a round.
@@ -90,8 +91,13 @@ struct Placement {
     reserved: SmallVec<[ReservationId; 2]>,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Refusal {
-    No,
+    /// As long as the node stays as it is.
+    Lasting,
+    /// As long as the topology stays as it is, too.
+    Passing,
+    /// As long as others hold the reservations.
     Reserved,
 }
 
@@ -112,15 +118,25 @@ pub struct Solver<'p> {
     /// For each node: its dynamic pool and what it takes from each of that pool's limits.
     takes: Vec<Option<(usize, Vec<i64>)>>,
     opens: Vec<Open>,
+    verdicts: Verdicts,
+    /// No two states of nodes have the same version, in whatever round.
+    next_version: u32,
 
     // Of the round:
     rules: RoundRules,
     touched: Vec<(usize, Open)>,
     nodes: Vec<usize>,
     claims: Vec<Claim>,
-    order: Vec<(u32, u32)>,
+    order: OpenOrder,
     limits: Vec<Vec<Limit>>,
     reservations_left: Vec<i64>,
+    claim_versions: Vec<u32>,
+    changed_claims: Vec<u32>,
+    /// By node of the round and resource: what the largest of its instance types has, in all and left.
+    most: Vec<i64>,
+    most_left: Vec<i64>,
+    reservation_changes: u32,
+    rounds: u64,
     progress: u32,
     failed_at: FxHashMap<(ClassId, bool, bool), (u32, Failure)>,
     joined: FxHashSet<usize>,
@@ -176,10 +192,18 @@ impl<'p> Solver<'p> {
             touched: Vec::new(),
             nodes: Vec::new(),
             claims: Vec::new(),
-            order: Vec::new(),
+            order: OpenOrder::default(),
             limits: Vec::new(),
             reservations_left: Vec::new(),
+            claim_versions: Vec::new(),
+            changed_claims: Vec::new(),
+            most: Vec::new(),
+            most_left: Vec::new(),
+            reservation_changes: 0,
+            rounds: 0,
             progress: 0,
+            verdicts: Verdicts::default(),
+            next_version: 1,
             failed_at: FxHashMap::default(),
             joined: FxHashSet::default(),
             owned: FxHashMap::default(),
@@ -226,6 +250,7 @@ impl<'p> Solver<'p> {
     fn begin(&mut self, pods: &[usize], removed: &[usize], rules: RoundRules) {
         let problem = self.problem;
         self.rules = rules;
+        self.rounds += 1;
         self.nodes.clear();
         self.nodes.extend(problem.node_order.iter().copied().filter(|node| !removed.contains(node)));
         self.limits.clone_from(&self.base_limits);
@@ -254,6 +279,10 @@ impl<'p> Solver<'p> {
         self.owned.clear();
         self.claims.clear();
         self.order.clear();
+        self.claim_versions.clear();
+        self.changed_claims.clear();
+        self.most.clear();
+        self.most_left.clear();
         self.failed_at.clear();
         self.joined.clear();
         self.progress = 0;
@@ -345,7 +374,7 @@ impl<'p> Solver<'p> {
                     self.failed_at.insert(key, (self.progress, Failure::Reserved));
                     return Err(Failure::Reserved);
                 }
-                Err(Refusal::No) => {}
+                Err(_) => {}
             }
             let relaxed = self.variants.relaxed(self.problem, &mut self.algebra, &mut self.topology, variant);
             let Some(relaxed) = relaxed else {
@@ -393,7 +422,7 @@ impl<'p> Solver<'p> {
         if !class.volumes.unresolved && self.place_on_existing(pod, class, variant, groups) {
             return Ok(());
         }
-        crate::go_sort::sort_slice(&mut self.order, |a, b| a.0 < b.0);
+        self.order.sort();
         if self.place_on_open_claim(pod, class, variant, groups) {
             return Ok(());
         }
@@ -409,17 +438,29 @@ impl<'p> Solver<'p> {
     ) -> bool {
         let problem = self.problem;
         let exempt = problem.records[pod].exempt;
+        let stamp = self.stamp(variant, groups);
         for at in 0..self.nodes.len() {
             let index = self.nodes[at];
             let node = &problem.nodes[index];
             if self.rules.spares_young_nodes && node.young && !exempt {
                 continue;
             }
-            let Some(constraint) = self.fits_existing(index, class, variant, groups) else { continue };
+            let version = self.opens[index].version;
+            if self.verdicts.nodes(variant).fails(index, version, stamp) {
+                continue;
+            }
+            let constraint = match self.fits_existing(index, class, variant, groups) {
+                Ok(constraint) => constraint,
+                Err(refusal) => {
+                    self.verdicts.nodes(variant).note(index, version, stamp, refusal == Refusal::Lasting);
+                    continue;
+                }
+            };
             self.touch(index);
             let open = &mut self.opens[index];
             open.constraint = constraint;
-            open.version += 1;
+            open.version = self.next_version;
+            self.next_version += 1;
             open.pods.push(pod);
             for (left, request) in open.remaining.iter_mut().zip(&class.requests) {
                 *left -= request;
@@ -454,19 +495,19 @@ impl<'p> Solver<'p> {
         }
     }
 
-    /// What a node of the cluster would be with the pod; `None`: it cannot take it.
+    /// What a node of the cluster would be with the pod; refused if it cannot take it.
     fn fits_existing(
         &mut self,
         index: usize,
         class: &Class,
         variant: VariantId,
         groups: &(Vec<GroupId>, Vec<GroupId>),
-    ) -> Option<ConstraintId> {
+    ) -> Result<ConstraintId, Refusal> {
         let problem = self.problem;
         let node = &problem.nodes[index];
         let open = &self.opens[index];
         if !class.requests.iter().zip(&open.remaining).all(|(request, left)| request <= left && *left >= 0) {
-            return None;
+            return Err(Refusal::Lasting);
         }
         let (asked, tolerations) = {
             let variant = self.variants.get(variant);
@@ -476,17 +517,25 @@ impl<'p> Solver<'p> {
             || exceeds_attach_limits(node, &open.attached, class)
             || open.ports.iter().any(|&ports| problem.pods.ports_conflict(ports, class.ports))
         {
-            return None;
+            return Err(Refusal::Lasting);
         }
         let own = open.constraint;
         if !asked.met_by(own, node.host_label, Undefined::Denied, &mut self.algebra) {
-            return None;
+            return Err(Refusal::Lasting);
         }
         let base = self.algebra.sum(own, asked.constraint);
         let host = (node.host.0, node.host_label);
-        self.with_alternatives(&class.volumes.alternatives, base, host, Undefined::Denied, |solver, constraint| {
-            solver.narrow_by_topology(variant, groups, constraint, host, Undefined::Denied)
-        })
+        let mut last = Refusal::Lasting;
+        let fits = self.with_alternatives(&class.volumes.alternatives, base, host, Undefined::Denied, |solver, constraint| {
+            match solver.narrow_by_topology(variant, groups, constraint, host, Undefined::Denied) {
+                Ok(narrowed) => Some(narrowed),
+                Err(refusal) => {
+                    last = if class.volumes.alternatives.len() > 1 { Refusal::Passing } else { refusal };
+                    None
+                }
+            }
+        });
+        fits.ok_or(last)
     }
 
     /// Tries each way in which the pod's volumes can be reached; without volumes, once.
@@ -510,7 +559,8 @@ impl<'p> Solver<'p> {
         })
     }
 
-    /// `node` narrowed to the domains that the pod's groups, and those that shun it, allow. `None`: they allow none.
+    /// `node` narrowed to the domains that the pod's groups, and those that shun it, allow. Refused if they allow
+    /// none.
     fn narrow_by_topology(
         &mut self,
         variant: VariantId,
@@ -518,7 +568,7 @@ impl<'p> Solver<'p> {
         node: ConstraintId,
         host: (HostId, Host),
         undefined: Undefined,
-    ) -> Option<ConstraintId> {
+    ) -> Result<ConstraintId, Refusal> {
         let problem = self.problem;
         let (class, strict) = {
             let variant = self.variants.get(variant);
@@ -530,7 +580,7 @@ impl<'p> Solver<'p> {
             let key = self.topology.group(group).key;
             if key == problem.hostname {
                 if !self.topology.allows_host(problem, &self.algebra, group, class, strict, host) {
-                    return None;
+                    return Err(Refusal::Passing);
                 }
                 continue;
             }
@@ -538,7 +588,7 @@ impl<'p> Solver<'p> {
             let of_node = self.algebra.of(node, key);
             let domains = self.topology.next_domains(problem, &self.algebra, group, class, of_pod, of_node);
             if domains.values.is_empty() {
-                return None;
+                return Err(Refusal::Passing);
             }
             let integers = self.algebra.integers(key);
             match narrowed.iter_mut().find(|(known, _)| *known == key) {
@@ -552,17 +602,17 @@ impl<'p> Solver<'p> {
         let mut constraint = node;
         for (key, requirement) in narrowed {
             match self.algebra.of(node, key) {
-                Some(existing) if !existing.reconciles(&requirement, self.algebra.integers(key)) => return None,
+                Some(existing) if !existing.reconciles(&requirement, self.algebra.integers(key)) => return Err(Refusal::Passing),
                 None if !(undefined == Undefined::WellKnownAllowed && self.algebra.is_well_known(key))
                     && !requirement.allows_absence() =>
                 {
-                    return None;
+                    return Err(Refusal::Passing);
                 }
                 _ => {}
             }
             constraint = self.algebra.with(constraint, key, requirement);
         }
-        Some(constraint)
+        Ok(constraint)
     }
 
     fn place_on_open_claim(
@@ -572,15 +622,61 @@ impl<'p> Solver<'p> {
         variant: VariantId,
         groups: &(Vec<GroupId>, Vec<GroupId>),
     ) -> bool {
-        for at in 0..self.order.len() {
-            let index = self.order[at].1 as usize;
-            if let Ok(placement) = self.fits_claim(&ClaimRef::Open(index), class, variant, groups, false) {
-                self.order[at].0 += 1;
-                self.commit(index, pod, class, variant, groups, placement);
-                return true;
+        let stamp = self.stamp(variant, groups);
+        if self.all_refuse_still(class, variant, groups, stamp) {
+            return false;
+        }
+        for place in 0..self.order.len() {
+            let index = self.order.node(place);
+            if self.is_too_full(index, class) {
+                continue;
+            }
+            if self.verdicts.claims(variant).fails(index, self.claim_versions[index], stamp) {
+                continue;
+            }
+            match self.fits_claim(&ClaimRef::Open(index), class, variant, groups, false) {
+                Ok(placement) => {
+                    self.order.raise(place);
+                    self.commit(index, pod, class, variant, groups, placement);
+                    return true;
+                }
+                Err(refusal) => {
+                    let version = self.claim_versions[index];
+                    self.verdicts.claims(variant).note(index, version, stamp, refusal == Refusal::Lasting);
+                }
             }
         }
+        self.verdicts.claims(variant).all_refused(stamp, self.changed_claims.len());
         false
+    }
+
+    /// Whether all nodes of the round have refused the like of the pod, and those that have changed since do so again.
+    fn all_refuse_still(
+        &mut self,
+        class: &Class,
+        variant: VariantId,
+        groups: &(Vec<GroupId>, Vec<GroupId>),
+        stamp: u64,
+    ) -> bool {
+        let Some(since) = self.verdicts.claims(variant).all_refused_at(stamp) else { return false };
+        for at in since..self.changed_claims.len() {
+            let index = self.changed_claims[at] as usize;
+            if self.is_too_full(index, class) {
+                continue;
+            }
+            let version = self.claim_versions[index];
+            if self.verdicts.claims(variant).fails(index, version, stamp) {
+                continue;
+            }
+            match self.fits_claim(&ClaimRef::Open(index), class, variant, groups, false) {
+                Ok(_) => return false,
+                Err(refusal) => {
+                    self.verdicts.claims(variant).note(index, version, stamp, refusal == Refusal::Lasting);
+                }
+            }
+        }
+        self.verdicts.claims(variant).all_refused(stamp, self.changed_claims.len());
+        true
     }
 
     fn place_on_new_claim(
@@ -602,24 +698,24 @@ impl<'p> Solver<'p> {
                 ports: SmallVec::new(),
                 reserved: SmallVec::new(),
                 host: self.first_new_host + self.claims.len() as HostId,
-                version: 0,
             };
             let relaxes = problem.scenario.options.relaxes_min_values();
             match self.fits_claim(&ClaimRef::New(&claim), class, variant, groups, relaxes) {
                 Ok(placement) => {
                     let at = self.claims.len();
                     self.claims.push(claim);
-                    self.order.push((1, at as u32));
+                    self.order.append(at);
+                    self.claim_versions.push(0);
                     self.commit(at, pod, class, variant, groups, placement);
                     self.charge_limits(template.dynamic, template.table, at);
                     return Ok(());
                 }
                 // Reserved capacity of this NodePool is worth waiting for: no later one is tried.
                 Err(Refusal::Reserved) => return Err(Refusal::Reserved),
-                Err(Refusal::No) => {}
+                Err(_) => {}
             }
         }
-        Err(Refusal::No)
+        Err(Refusal::Passing)
     }
 
     /// The instance types that what is left of the pool's limits allows. `None`: none.
@@ -679,22 +775,60 @@ impl<'p> Solver<'p> {
         if !problem.taints.tolerated(template.taints, tolerations)
             || !asked.met_by(own, host.1, undefined, &mut self.algebra)
         {
-            return Err(Refusal::No);
+            return Err(Refusal::Lasting);
         }
         let base = self.algebra.sum(own, asked.constraint);
-        let mut last = Refusal::No;
+        let mut last = Refusal::Lasting;
         let placement = self.with_alternatives(&class.volumes.alternatives, base, host, undefined, |solver, constraint| {
-            last = Refusal::No;
-            let narrowed = solver.narrow_by_topology(variant, groups, constraint, host, undefined)?;
+            let narrowed = match solver.narrow_by_topology(variant, groups, constraint, host, undefined) {
+                Ok(narrowed) => narrowed,
+                Err(refusal) => {
+                    last = refusal;
+                    return None;
+                }
+            };
             match solver.choose_types(claim, class, narrowed, relaxes_min_values) {
                 Ok(placement) => Some(placement),
+                Err(Refusal::Lasting) if narrowed != constraint => {
+                    last = Refusal::Passing;
+                    None
+                }
                 Err(refusal) => {
                     last = refusal;
                     None
                 }
             }
         });
-        placement.ok_or(last)
+        // With several ways to reach its volumes, the last refusal does not speak for all.
+        placement.ok_or(if class.volumes.alternatives.len() > 1 && last == Refusal::Lasting { Refusal::Passing } else { last })
+    }
+
+    /// Whether the pod asks for more of a resource than the largest of the node's instance types has left. Found out
+    /// without looking at types; most nodes that are tried are full.
+    fn is_too_full(&self, index: usize, class: &Class) -> bool {
+        let width = class.requests.len();
+        let left = &self.most_left[index * width..(index + 1) * width];
+        class.requests.iter().zip(left).any(|(request, left)| request > left)
+    }
+
+    /// Notes how much of each resource the largest of a node's instance types has left.
+    fn note_most_left(&mut self, index: usize, shapes_changed: bool) {
+        let claim = &self.claims[index];
+        let table = &self.problem.tables[self.problem.templates[claim.template].table];
+        let width = claim.requests.len();
+        if self.most.len() <= index * width {
+            self.most.resize((index + 1) * width, 0);
+            self.most_left.resize((index + 1) * width, 0);
+        }
+        let range = index * width..(index + 1) * width;
+        if shapes_changed {
+            table.most(&claim.shapes, &mut self.most[range.clone()]);
+        }
+        for ((left, most), request) in
+            self.most_left[range.clone()].iter_mut().zip(&self.most[range]).zip(&claim.requests)
+        {
+            *left = most - request;
+        }
     }
 
     /// The instance types that remain, and the reservations that the node would hold.
@@ -731,11 +865,11 @@ impl<'p> Solver<'p> {
             }
         }
         if shapes.is_empty() {
-            return Err(Refusal::No);
+            return Err(Refusal::Lasting);
         }
         for (key, count) in min_values::unmet(&self.algebra, table, &shapes, constraint) {
             if !relaxes_min_values {
-                return Err(Refusal::No);
+                return Err(Refusal::Lasting);
             }
             if let Some(requirement) = self.algebra.of(constraint, key).cloned() {
                 let lowered = Requirement { min_values: Some(count), ..requirement };
@@ -795,8 +929,11 @@ impl<'p> Solver<'p> {
         let problem = self.problem;
         let claim = &mut self.claims[at];
         claim.pods.push(pod);
-        claim.version += 1;
+        self.changed_claims.push(at as u32);
+        self.claim_versions[at] = self.next_version;
+        self.next_version += 1;
         claim.constraint = placement.constraint;
+        let shapes_changed = claim.pods.len() == 1 || claim.shapes != placement.shapes;
         claim.shapes = placement.shapes;
         for (sum, request) in claim.requests.iter_mut().zip(&class.requests) {
             *sum += request;
@@ -805,6 +942,9 @@ impl<'p> Solver<'p> {
             claim.ports.push(class.ports);
         }
         let before = std::mem::replace(&mut claim.reserved, placement.reserved);
+        if claim.reserved != before {
+            self.reservation_changes += 1;
+        }
         for reservation in claim.reserved.iter().filter(|reservation| !before.contains(reservation)) {
             self.reservations_left[reservation.0 as usize] -= 1;
         }
@@ -813,8 +953,27 @@ impl<'p> Solver<'p> {
         }
         let taints = problem.templates[claim.template].taints;
         let host = (claim.host, Host::Unnamed);
+        self.note_most_left(at, shapes_changed);
         let class_id = self.variants.get(variant).class;
         self.topology.record(problem, &mut self.algebra, class_id, &groups.1, taints, placement.constraint, host);
+    }
+
+    /// What passing refusals of a variant depend on: it never takes the same value in two states. Left out are
+    /// groups over hostnames (what they say of a node changes only when the node itself does, as long as the round lasts)
+    /// and anti-affinity (a domain that is taken stays taken).
+    fn stamp(&mut self, variant: VariantId, groups: &(Vec<GroupId>, Vec<GroupId>)) -> u64 {
+        let class = self.variants.get(variant).class;
+        let own = groups.0.iter().copied();
+        let repelling: SmallVec<[GroupId; 4]> =
+            self.topology.repelling(self.problem, class).iter().copied().collect();
+        let mut stamp = (self.rounds << 44) + ((groups.0.len() as u64) << 36) + u64::from(self.reservation_changes);
+        for group in own.chain(repelling) {
+            let group = self.topology.group(group);
+            if group.key != self.problem.hostname && group.kind != Kind::AntiAffinity {
+                stamp += u64::from(group.version);
+            }
+        }
+        stamp
     }
 
     /// The shapes that `constraint` allows and that are on offer.

@@ -1,0 +1,73 @@
+//! Which nodes have refused a pod, as long as nothing can have changed their mind.
+//!
+//! Every state of a node has a version of its own, in whatever round; a lasting refusal holds for that version. A passing
+//! one holds as long as the stamp of what it depended on beside the node is the same, too.
+
+use super::variants::VariantId;
+
+/// Refusals of one variant by nodes of one sort.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Refusals {
+    lasting: Vec<u32>,
+    passing: Vec<(u32, u64)>,
+    all: Option<(u64, usize)>,
+}
+
+/// All refusals that are known.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Verdicts {
+    claims: Vec<Refusals>,
+    nodes: Vec<Refusals>,
+}
+
+impl Verdicts {
+    /// Refusals by nodes of the round.
+    pub(super) fn claims(&mut self, variant: VariantId) -> &mut Refusals {
+        of(&mut self.claims, variant)
+    }
+
+    /// Refusals by nodes of the cluster.
+    pub(super) fn nodes(&mut self, variant: VariantId) -> &mut Refusals {
+        of(&mut self.nodes, variant)
+    }
+}
+
+fn of(all: &mut Vec<Refusals>, variant: VariantId) -> &mut Refusals {
+    let at = variant.0 as usize;
+    if all.len() <= at {
+        all.resize_with(at + 1, Refusals::default);
+    }
+    &mut all[at]
+}
+
+impl Refusals {
+    /// Whether the node is known to refuse. Versions are shifted by one, so that 0 is no version.
+    pub(super) fn fails(&self, node: usize, version: u32, stamp: u64) -> bool {
+        self.lasting.get(node) == Some(&(version + 1)) || self.passing.get(node) == Some(&(version + 1, stamp))
+    }
+
+    /// Notes that all nodes have refused, after so many changes of nodes in the round.
+    pub(super) fn all_refused(&mut self, stamp: u64, changes: usize) {
+        self.all = Some((stamp, changes));
+    }
+
+    /// After how many changes all nodes last refused, if what passing refusals depend on is the same.
+    pub(super) fn all_refused_at(&self, stamp: u64) -> Option<usize> {
+        self.all.filter(|(at, _)| *at == stamp).map(|(_, changes)| changes)
+    }
+
+    /// Notes a refusal.
+    pub(super) fn note(&mut self, node: usize, version: u32, stamp: u64, lasting: bool) {
+        if lasting {
+            if self.lasting.len() <= node {
+                self.lasting.resize(node + 1, 0);
+            }
+            self.lasting[node] = version + 1;
+        } else {
+            if self.passing.len() <= node {
+                self.passing.resize(node + 1, (0, 0));
+            }
+            self.passing[node] = (version + 1, stamp);
+        }
+    }
+}
