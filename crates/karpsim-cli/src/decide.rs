@@ -10,7 +10,11 @@ use clap::Args;
 use karpsim::Decision;
 use karpsim::api::door::{self, Findings};
 use karpsim::api::problem::ProblemKind;
-use karpsim::api::scenario::{Scenario, ScenarioText};
+use karpsim::api::scenario::{Scenario, ScenarioKind, ScenarioText};
+use karpsim::compile::compile;
+use karpsim::decision::{DisruptionDecision, Method};
+use karpsim::disruption::disrupt_compiled;
+use karpsim::provisioning::provision_compiled;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -67,7 +71,8 @@ struct Timing {
     compile: f64,
     decide: f64,
     render: f64,
-    methods: BTreeMap<&'static str, f64>,
+    /// Of disruption, each method.
+    methods: BTreeMap<Method, f64>,
 }
 
 /// A decided scenario.
@@ -124,6 +129,7 @@ impl Decide {
             sources: &sources,
             settings,
             strict: self.strict,
+            timed: self.timings.is_some(),
         };
         let mut batch = read_batch(&mut records);
         while !batch.records.is_empty() {
@@ -216,6 +222,7 @@ struct One<'a> {
     sources: &'a Sources,
     settings: &'a Settings,
     strict: bool,
+    timed: bool,
 }
 
 impl One<'_> {
@@ -236,7 +243,7 @@ impl One<'_> {
         }
         let mut timing = Timing { name: scenario.name.to_string(), ..Timing::default() };
         timing.read = processor::seconds() - start;
-        let decision = decide(&scenario, &mut timing);
+        let decision = decide(&scenario, self.timed, &mut timing);
         let start = processor::seconds();
         let line = render(&scenario.name, &decision).map_err(|error| {
             Box::new(Refused {
@@ -277,11 +284,26 @@ impl One<'_> {
     }
 }
 
-/// Decides, and notes where the time went.
-fn decide(scenario: &Scenario, timing: &mut Timing) -> Decision {
+/// Decides, and notes where the time went. The methods of disruption are asked one by one if each is to be timed.
+fn decide(scenario: &Scenario, timed: bool, timing: &mut Timing) -> Decision {
     let start = processor::seconds();
-    let decision = karpsim::decide(scenario);
-    timing.decide = processor::seconds() - start;
+    let (problem, algebra) = compile(scenario);
+    let compiled = processor::seconds();
+    timing.compile = compiled - start;
+    let decision = match scenario.kind {
+        ScenarioKind::Provisioning => Decision::Provisioning(provision_compiled(&problem, algebra)),
+        ScenarioKind::Disruption if timed => {
+            let mut commands = Vec::new();
+            for method in Method::ALL {
+                let start = processor::seconds();
+                commands.extend(disrupt_compiled(&problem, algebra.clone(), &[method]).commands);
+                timing.methods.insert(method, processor::seconds() - start);
+            }
+            Decision::Disruption(DisruptionDecision { commands })
+        }
+        ScenarioKind::Disruption => Decision::Disruption(disrupt_compiled(&problem, algebra, &Method::ALL)),
+    };
+    timing.decide = processor::seconds() - compiled;
     decision
 }
 

@@ -155,8 +155,8 @@ impl WhatIf {
 fn played(original: &Original, patch: Option<&Patch>, play: &Play) -> Result<ReplayResult, Failure> {
     let mut trace = original.with(patch)?;
     play.settings.apply(&mut trace.header.options.karpenter);
-    let catalogue = play.catalogue(&original.shown, &trace.header.catalogue)?;
     let who = patch.map_or(original.shown.as_str(), Patch::shown);
+    let catalogue = play.catalogue(who, &trace.header.catalogue)?;
     replay(&trace, &play.options, catalogue).map_err(|error| trace_failure(who, &error))
 }
 

@@ -343,21 +343,36 @@ fn a_reader_that_has_enough_is_no_error() {
     assert_eq!((child.wait().unwrap().code(), said.as_str()), (Some(0), ""));
 }
 
-#[test]
-fn every_command_shows_an_example() {
-    let help = karpsim(&["--help"], b"").out;
-    let commands: Vec<&str> = help
+/// The commands below `path`, each with its help.
+fn commands(path: &[String]) -> Vec<(String, String)> {
+    let arguments: Vec<&str> = path.iter().map(String::as_str).chain(["--help"]).collect();
+    let help = karpsim(&arguments, b"").out;
+    let below: Vec<String> = help
         .lines()
         .skip_while(|line| *line != "Commands:")
         .skip(1)
         .take_while(|line| !line.is_empty())
+        // A description that is broken into lines stands deeper than a name.
+        .filter(|line| !line.starts_with("   "))
         .filter_map(|line| line.split_whitespace().next())
         .filter(|command| *command != "help")
+        .map(str::to_owned)
         .collect();
-    assert!(commands.contains(&"decide") && commands.contains(&"completions"), "{help}");
-    for command in commands {
-        let help = karpsim(&[command, "--help"], b"").out;
-        assert!(help.contains(&format!("\n  karpsim {command} ")), "{command}: {help}");
+    if below.is_empty() {
+        return vec![(path.join(" "), help)];
+    }
+    below.into_iter().flat_map(|name| commands(&[path, &[name]].concat())).collect()
+}
+
+#[test]
+fn every_command_shows_an_example() {
+    let all = commands(&[]);
+    let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
+    for name in ["decide", "replay", "whatif", "completions"] {
+        assert!(names.contains(&name), "{names:?}");
+    }
+    for (name, help) in &all {
+        assert!(help.contains(&format!("karpsim {name} ")) && help.contains("Example"), "{name}: {help}");
     }
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let run = karpsim(&["completions", shell], b"");

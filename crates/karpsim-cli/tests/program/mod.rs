@@ -1,5 +1,7 @@
 //! Runs the program, and keeps folders for its files.
 
+#![allow(dead_code, reason = "every test file uses some of it")]
+
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -42,7 +44,13 @@ pub fn command(arguments: &[&str]) -> Command {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    for variable in ["PREFERENCE_POLICY", "MIN_VALUES_POLICY", "FEATURE_GATES"] {
+    for variable in [
+        "PREFERENCE_POLICY",
+        "MIN_VALUES_POLICY",
+        "FEATURE_GATES",
+        "BATCH_MAX_DURATION",
+        "BATCH_IDLE_DURATION",
+    ] {
         command.env_remove(variable);
     }
     command

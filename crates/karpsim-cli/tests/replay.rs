@@ -1,0 +1,260 @@
+//! `karpsim replay` and `karpsim whatif` as their users meet them.
+
+mod program;
+
+use program::{Folder, command, data, karpsim};
+use serde_json::{Value, json};
+
+const TRACE: &str = "traces/resnet-gpu.json";
+const LIMIT: &str = "warning: NodePool `gpu`: `spec.limits.gpu`: no instance type has a resource `gpu`, so this limit never \
+                     binds (there is `amd.com/gpu`, `nvidia.com/gpu`)\n";
+
+fn result(arguments: &[&str]) -> Value {
+    let run = karpsim(&[arguments, &["-o", "json"]].concat(), b"");
+    assert_eq!(run.code, 0, "{}", run.err);
+    serde_json::from_str(&run.out).unwrap()
+}
+
+#[test]
+fn the_walk_through_without_delays_costs_what_arithmetic_says() {
+    let result = result(&["replay", TRACE, "--delays", "none"]);
+    assert_eq!(
+        (&result["apiVersion"], &result["kind"]),
+        (&json!("karpsim.dev/v1alpha1"), &json!("ReplayResult"))
+    );
+    let totals = &result["totals"];
+    // 1 × 1830 s + 5 × 1230 s at 0.526 dollars an hour.
+    assert_eq!(totals["nodeSecondsByInstanceType"]["g4dn.xlarge"], json!(7980.0));
+    assert!((totals["costUsd"].as_f64().unwrap() - 7980.0 / 3600.0 * 0.526).abs() < 1e-8);
+    assert!((totals["costUsdUnmanaged"].as_f64().unwrap() - 0.192).abs() < 1e-9);
+    let decisions: Vec<(f64, &str, usize, usize)> = result["decisions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|decision| {
+            let count = |list: &str| decision[list].as_array().unwrap().len();
+            let at = decision["at"].as_f64().unwrap();
+            (at, decision["kind"].as_str().unwrap(), count("launched"), count("removed"))
+        })
+        .collect();
+    assert_eq!(decisions, [(0.0, "provision", 1, 0), (600.0, "provision", 5, 0), (1830.0, "disrupt", 0, 6)]);
+    assert_eq!(totals["podsByInstanceType"]["default/resnet"], json!({"g4dn.xlarge": 6}));
+}
+
+#[test]
+fn the_table_tells_the_story() {
+    let run = karpsim(&["replay", TRACE], b"");
+    assert_eq!((run.code, run.err.as_str()), (0, LIMIT));
+    let lines: Vec<&str> = run.out.lines().collect();
+    assert_eq!(
+        lines[0],
+        "resnet-gpu: 40m from 2022-03-21T02:00:00Z, karpenter-0.6 timing, bound by Karpenter"
+    );
+    for line in [
+        "0:00:01  provision      gpu       +g4dn.xlarge on-demand us-west-2a             default/resnet-1",
+        "0:10:01  provision      gpu       +5 × g4dn.xlarge on-demand us-west-2a         default/resnet-2, default/resnet-3 \
+         and 3 other(s)  $0.5260/h, then g4dn.2xlarge at $0.7520/h",
+        "0:30:31  disrupt Empty  gpu       -6 × g4dn.xlarge on-demand us-west-2a",
+        "nodes                 6 launched, 6 removed",
+    ] {
+        assert!(lines.iter().any(|found| found.starts_with(line)), "{line}\n{}", run.out);
+    }
+    assert!(lines.iter().all(|line| !line.ends_with(' ') && !line.contains('\u{1b}')), "{}", run.out);
+}
+
+/// The same with every number as a double: YAML does not tell 1 from 1.0.
+fn doubles(value: Value) -> Value {
+    match value {
+        Value::Number(number) => json!(number.as_f64()),
+        Value::Array(values) => values.into_iter().map(doubles).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, doubles(value))).collect(),
+        other => other,
+    }
+}
+
+#[test]
+fn forms_and_sources_do_not_change_the_result() {
+    let folder = Folder::new("forms");
+    let json = karpsim(&["replay", TRACE, "-o", "json"], b"");
+    let yaml = karpsim(&["replay", TRACE, "-o", "yaml"], b"");
+    let as_value: Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(doubles(karpsim::api::yaml::documents(&yaml.out).unwrap().remove(0).value), doubles(as_value));
+    assert!(
+        yaml.out.starts_with("apiVersion: karpsim.dev/v1alpha1\nkind: ReplayResult\nname: resnet-gpu\n"),
+        "{}",
+        yaml.out
+    );
+
+    let text = std::fs::read_to_string(data(TRACE)).unwrap();
+    let piped = karpsim(&["replay", "-", "-o", "json"], text.as_bytes());
+    assert_eq!(piped.out, json.out);
+    // The same as a stream: the header, then a line an event.
+    let mut header: Value = serde_json::from_str(&text).unwrap();
+    let events = header.as_object_mut().unwrap().remove("events").unwrap();
+    let lines: String = std::iter::once(&header)
+        .chain(events.as_array().unwrap())
+        .map(|value| format!("{value}\n"))
+        .collect();
+    assert_eq!(karpsim(&["replay", "-", "-o", "json"], lines.as_bytes()).out, json.out);
+    // And as YAML, packed.
+    let packed = ruzstd::encoding::compress_to_vec(
+        format!("# a comment\n{}", serde_json::from_str::<Value>(&text).unwrap()).as_bytes(),
+        ruzstd::encoding::CompressionLevel::Fastest,
+    );
+    let path = folder.file("trace.yaml.zst", packed);
+    assert_eq!(karpsim(&["replay", &path, "-o", "json"], b"").out, json.out);
+    // And again, on one thread.
+    let alone = command(&["replay", TRACE, "-o", "json"]).env("RAYON_NUM_THREADS", "1").output().unwrap();
+    assert_eq!(String::from_utf8(alone.stdout).unwrap(), json.out);
+}
+
+#[test]
+fn events_are_written_whole_or_not_at_all() {
+    let folder = Folder::new("events");
+    let path = folder.path("events.jsonl");
+    let run = karpsim(&["replay", TRACE, "--events", &path], b"");
+    assert_eq!(run.code, 0, "{}", run.err);
+    let written = std::fs::read_to_string(&path).unwrap();
+    let events: Vec<Value> = written.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(events.iter().any(|event| event["what"] == "mark"), "{written}");
+    assert!(events.windows(2).all(|pair| pair[0]["t"].as_f64() <= pair[1]["t"].as_f64()));
+    assert_eq!(folder.names(), ["events.jsonl"]);
+
+    std::fs::remove_file(&path).unwrap();
+    let broken = folder.file(
+        "broken.jsonl",
+        "{\"apiVersion\":\"karpsim.dev/v1alpha1\",\"kind\":\"Trace\",\"catalogue\":\
+        {\"name\":\"aws/us-west-2\"}}\n{\"at\":5,\"mark\":\"a\"}\n{\"at\":3,\"mark\":\"b\"}\n",
+    );
+    let run = karpsim(&["replay", &broken, "--events", &path], b"");
+    assert_eq!((run.code, run.out.as_str()), (2, ""));
+    assert_eq!(run.err, format!("error: {broken}:3: `at`: goes back in time: 3 s after an event at 5 s\n"));
+    assert_eq!(folder.names(), ["broken.jsonl"]);
+}
+
+#[test]
+fn flags_are_heard() {
+    let end = |arguments: &[&str]| result(&[&["replay", TRACE], arguments].concat());
+    assert_eq!(end(&["--end", "10m"])["end"], json!(600.0));
+    let delays = end(&["--delays", "launch=5,nodeReady=1m", "--delays", "podStop=0s"]);
+    assert_eq!(delays["delays"]["launch"], json!(5.0));
+    assert_eq!(delays["delays"]["nodeReady"], json!(60.0));
+    assert_eq!(delays["delays"]["podStop"], json!(0.0));
+    let other = end(&["--profile", "karpenter-1", "--binding", "early"]);
+    assert_eq!((&other["profile"], &other["binding"]), (&json!("karpenter-1"), &json!("early")));
+    let first = |result: &Value| result["decisions"][0]["at"].as_f64().unwrap();
+    assert!((first(&end(&["--batch-idle-duration", "5s"])) - 5.0).abs() < 1e-9);
+    let output = command(&["replay", TRACE, "-o", "json"]).env("BATCH_IDLE_DURATION", "3s").output().unwrap();
+    assert!((first(&serde_json::from_slice(&output.stdout).unwrap()) - 3.0).abs() < 1e-9);
+
+    for (arguments, sentence) in [
+        (
+            vec!["--delays", "nodeRedy=3"],
+            "error: --delays: unknown delay `nodeRedy`\n  hint: did you mean `nodeReady`?\n",
+        ),
+        (
+            vec!["--delays", "nodeReady"],
+            "error: --delays: found `nodeReady`, allowed is `none` or NAME=DURATION\n  hint: did you mean `nodeReady`?\n",
+        ),
+        (
+            vec!["--batch-max-duration", "ten"],
+            "error: --batch-max-duration: found `ten`, allowed is a duration such as 10s, 1m30s or 0s\n",
+        ),
+        (
+            vec!["--strict"],
+            "error: traces/resnet-gpu.json: NodePool `gpu`: `spec.limits.gpu`: no instance type has a resource `gpu`, so \
+             this limit never binds (there is `amd.com/gpu`, `nvidia.com/gpu`)\n  hint: --strict takes warnings for errors\n",
+        ),
+    ] {
+        let run = karpsim(&[&["replay", TRACE], &*arguments].concat(), b"");
+        assert_eq!((run.code, run.err.as_str(), run.out.as_str()), (2, sentence, ""));
+    }
+}
+
+const VARIANTS: [&str; 6] = [
+    "--variant",
+    "spot=variants/resnet-spot.yaml",
+    "--variant",
+    "2xlarge=variants/resnet-2xlarge.yaml",
+    "--variant",
+    "keep-5m=variants/resnet-keep-5m.yaml",
+];
+
+#[test]
+fn what_if_compares_variants_with_the_trace() {
+    let result = result(&[&["whatif", TRACE, "--delays", "none"], &VARIANTS[..]].concat());
+    let variants = result["variants"].as_array().unwrap();
+    let names: Vec<&str> = variants.iter().map(|variant| variant["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["base", "spot", "2xlarge", "keep-5m"]);
+    let cost = |index: usize| variants[index]["costUsd"].as_f64().unwrap();
+    let near = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+    near(cost(0), 7980.0 / 3600.0 * 0.526);
+    assert!(cost(1) < cost(0) * 0.6, "{}", cost(1));
+    near(cost(2), 7980.0 / 3600.0 * 0.752);
+    // Six nodes, 270 s longer.
+    near(cost(3), (7980.0 + 6.0 * 270.0) / 3600.0 * 0.526);
+    let against = variants[3]["costUsdAgainstBase"].as_f64().unwrap();
+    near(against, 6.0 * 270.0 / 3600.0 * 0.526);
+    near(variants[3]["costUsdPerMonthAgainstBase"].as_f64().unwrap(), against * 730.0 / (2400.0 / 3600.0));
+
+    // The base is what replay gives.
+    let replayed = self::result(&["replay", TRACE]);
+    let table = karpsim(&[&["whatif", TRACE], &VARIANTS[..]].concat(), b"");
+    assert_eq!((table.code, table.err.as_str()), (0, LIMIT));
+    let base = table.out.lines().nth(1).unwrap();
+    let cost = format!("${:.4}", replayed["totals"]["costUsd"].as_f64().unwrap());
+    assert!(base.starts_with("as it is") && base.contains(&cost), "{}", table.out);
+}
+
+#[test]
+fn a_patch_that_matches_nothing_is_an_error() {
+    let folder = Folder::new("patches");
+    for (patch, sentence) in [
+        (
+            "objects: [{kind: NodePool, name: gpus, patch: {}}]",
+            "there is no NodePool gpus in the trace to be patched\n  hint: did you mean NodePool gpu?",
+        ),
+        (
+            "objects: [{kind: Provisioner, name: gpu, patch: {}}]",
+            "there is no Provisioner gpu in the trace to be patched\n  hint: a Provisioner is patched as its NodePool",
+        ),
+        (
+            "objects: [{kind: Deployment, namespace: kube-system, name: core-dns, patch: {}}]",
+            "there is no Deployment kube-system/core-dns in the trace to be patched\n  hint: did you mean Deployment \
+             kube-system/coredns?",
+        ),
+        (
+            "objects: [{kind: NodePool, name: gpu, pach: {}}]",
+            "`objects[0]`: unknown field `pach`\n  hint: did you mean `patch`?",
+        ),
+        ("objects: [{kind: NodePool, patch: {}}]", "`objects[0]`: field `name` is missing"),
+        ("object: []", "unknown field `object`\n  hint: did you mean `objects`?"),
+        ("- 1", "found no fields, allowed are objects, options, catalogue"),
+        (
+            "objects: [{kind: NodePool, name: gpu, patch: {spec: {weigth: 3}}}]",
+            "`objects[0].spec.weigth`: NodePool `gpu`: unknown field\n  hint: did you mean `weight`?",
+        ),
+        (
+            "options: {delays: {nodeRedy: 3}}",
+            "`options.delays.nodeRedy`: unknown delay\n  hint: did you mean `nodeReady`?",
+        ),
+        (
+            "catalogue: {include: [g4dn.xlarg]}",
+            "`catalogue.include[0]`: no instance type `g4dn.xlarg` in catalogue `aws/us-west-2`\n  hint: did you mean \
+             `g4dn.xlarge`?",
+        ),
+    ] {
+        let path = folder.file("patch.yaml", patch);
+        let run = karpsim(&["whatif", TRACE, "--variant", &format!("a={path}")], b"");
+        assert_eq!(
+            (run.code, run.err, run.out.as_str()),
+            (2, format!("error: {path}: {sentence}\n"), ""),
+            "{patch}"
+        );
+    }
+    let twice = karpsim(&["whatif", TRACE, "--variant", "base=a.yaml"], b"");
+    assert_eq!(
+        twice.err,
+        "error: --variant: the name `base` is taken\n  hint: it is the trace without changes\n"
+    );
+}
