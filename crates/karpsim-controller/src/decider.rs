@@ -1,6 +1,7 @@
 //! Who decides. A trait, so that the loops can be tested with decisions written by hand.
 
 use karpsim::api::Scenario;
+use karpsim::api::meta::Str;
 use karpsim::decision::{Command, Method, ProvisioningDecision};
 
 /// What a method of disruption found.
@@ -22,8 +23,8 @@ pub trait Decider {
     fn provision(&self, scenario: &Scenario) -> ProvisioningDecision;
     /// What `method` would do; at most `simulations` of them if there is a limit.
     fn disrupt(&self, scenario: &Scenario, method: Method, simulations: Option<usize>) -> Found;
-    /// Whether `command`, found some time ago, would still be found.
-    fn still_valid(&self, scenario: &Scenario, command: &Command) -> bool;
+    /// The nodes of `command`, found some time ago, that may still be removed: of empty nodes some, of others all.
+    fn validate(&self, scenario: &Scenario, command: &Command) -> Option<Vec<Str>>;
 }
 
 /// The library.
@@ -35,23 +36,17 @@ impl Decider for Karpsim {
         karpsim::provision(scenario)
     }
 
-    fn disrupt(&self, scenario: &Scenario, method: Method, _simulations: Option<usize>) -> Found {
-        let commands = karpsim::disrupt(scenario, &[method]).commands;
-        // A node can be looked at if its NodeClaim says so.
-        let condition = match method {
-            Method::StaticDrift | Method::Drift => "Drifted",
-            _ => "Consolidatable",
-        };
-        let had_candidates = !commands.is_empty()
-            || scenario
-                .objects
-                .node_claims
-                .iter()
-                .any(|claim| karpsim::api::meta::condition_is_true(&claim.status.conditions, condition));
-        Found { commands, had_candidates, constrained_by_budgets: false, simulations: 1 }
+    fn disrupt(&self, scenario: &Scenario, method: Method, simulations: Option<usize>) -> Found {
+        let (commands, course) = karpsim::disruption::examine(scenario, method, simulations);
+        Found {
+            commands,
+            had_candidates: course.candidates > 0,
+            constrained_by_budgets: course.constrained_by_budgets,
+            simulations: course.simulations,
+        }
     }
 
-    fn still_valid(&self, scenario: &Scenario, command: &Command) -> bool {
-        karpsim::disruption::still_valid(scenario, command)
+    fn validate(&self, scenario: &Scenario, command: &Command) -> Option<Vec<Str>> {
+        karpsim::disruption::validated(scenario, command)
     }
 }

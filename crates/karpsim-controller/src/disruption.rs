@@ -39,8 +39,9 @@ pub(crate) struct DisruptionLoop {
     stage: Stage,
     /// For each method, the state of the cluster in which it found nothing.
     consolidated: [Option<u64>; Method::ALL.len()],
-    /// The version of the cluster in which a whole pass found nothing: the next one would find nothing either.
-    fruitless: Option<u64>,
+    /// The version of the cluster in which a whole pass found nothing, and which methods remembered that: as long as
+    /// nothing changes the next pass would find nothing either.
+    fruitless: Option<(u64, [bool; Method::ALL.len()])>,
 }
 
 impl DisruptionLoop {
@@ -81,7 +82,18 @@ impl Controller {
         }
         self.actions.push(Action::Pass("disruption"));
         self.untaint_leftovers(now);
-        if self.disruption.fruitless == Some(self.cluster.version) {
+        if let Some((version, remembering)) = self.disruption.fruitless
+            && version == self.cluster.version
+        {
+            // What it remembers is renewed all the same: with every 5 minutes the blindness begins anew.
+            if remembering.contains(&true) {
+                let state = self.cluster.consolidation_state(now);
+                for (remembered, _) in
+                    self.disruption.consolidated.iter_mut().zip(remembering).filter(|(_, it)| *it)
+                {
+                    *remembered = Some(state);
+                }
+            }
             return;
         }
         self.ask_methods(0, true, now);
@@ -105,6 +117,7 @@ impl Controller {
     fn ask_methods(&mut self, first: usize, whole: bool, now: Nanos) {
         let version = self.cluster.version;
         let mut whole = whole && first == 0;
+        let mut remembering = [false; Method::ALL.len()];
         for (index, method) in Method::ALL.into_iter().enumerate().skip(first) {
             if method == Method::Emptiness && self.settings.profile == Profile::Karpenter06 {
                 continue;
@@ -133,6 +146,7 @@ impl Controller {
                 let cut_short = limit.is_some_and(|limit| found.simulations >= limit);
                 if remembers && found.had_candidates && !found.constrained_by_budgets && !cut_short {
                     self.disruption.consolidated[index] = Some(self.cluster.consolidation_state(now));
+                    remembering[index] = true;
                 }
                 if thought > 0 {
                     self.disruption.stage = Stage::Thinking { next_method: index + 1, until: now + thought };
@@ -153,7 +167,7 @@ impl Controller {
         }
         self.disruption.stage = Stage::Waiting { until: now + POLL };
         if whole && !self.depends_on_time(now) {
-            self.disruption.fruitless = Some(version);
+            self.disruption.fruitless = Some((version, remembering));
         }
     }
 
@@ -193,24 +207,16 @@ impl Controller {
     /// What is left of `command` after its wait.
     fn second_look(&mut self, command: &Command, now: Nanos) -> Option<Command> {
         let scenario = self.cluster.scenario(now, ScenarioKind::Disruption);
-        if command.method != Method::Emptiness {
-            return self.decider.still_valid(&scenario, command).then(|| command.clone());
-        }
-        // Of empty nodes those go that are still empty, as far as the budget reaches.
-        let alone = |node| Command { candidates: vec![node], ..command.clone() };
-        let mut candidates = command.candidates.clone();
-        candidates.retain(|node| self.decider.still_valid(&scenario, &alone(node.clone())));
-        let mut command = Command { candidates, ..command.clone() };
-        while !command.candidates.is_empty() && !self.decider.still_valid(&scenario, &command) {
-            command.candidates.pop();
-        }
-        (!command.candidates.is_empty()).then_some(command)
+        let candidates = self.decider.validate(&scenario, command)?;
+        Some(Command { candidates, ..command.clone() })
     }
 
     fn carry_out(&mut self, commands: &[Command], now: Nanos) {
         for command in commands {
             self.start_command(command, now);
         }
-        self.disruption.stage = Stage::Waiting { until: now };
+        // The next pass comes at once. It finds replacements that are not launched yet, however fast the cloud is.
+        let launching = commands.iter().any(|command| !command.replacements.is_empty());
+        self.disruption.stage = Stage::Waiting { until: if launching { now + UNSYNCED } else { now } };
     }
 }

@@ -26,6 +26,7 @@ impl Controller {
         let candidates: Vec<Str> =
             command.candidates.iter().filter_map(|node| self.cluster.claim_name_of(node)).collect();
         let removed = self.removed(&candidates);
+        let place = self.actions.len();
         let stamp = self.cluster.calendar.stamp(now);
         for name in &candidates {
             self.taint(name, now);
@@ -44,20 +45,24 @@ impl Controller {
             }
         }
         self.cluster.version += 1;
-        let replacements = launched.iter().map(|(name, _)| name.clone()).collect();
-        self.actions.push(Action::Decided(Box::new(Decided {
+        let replacements: Vec<Str> = launched.iter().map(|(name, _)| name.clone()).collect();
+        let decided = Decided {
             kind: DecidedKind::Disrupt,
             reason: command.reason,
             launched,
             removed,
             existing: Vec::new(),
             failed: Vec::new(),
-        })));
+        };
+        // Told before what follows from it.
+        self.actions.insert(place, Action::Decided(Box::new(decided)));
         self.nominate_destinations(now);
         self.commands_started += 1;
         let id = self.commands_started;
+        // The first look is at once; it can only find replacements that are not there yet.
+        let first_look = if replacements.is_empty() { now } else { now + POLL };
         self.queue.insert(id, Orchestrated { candidates, replacements, started: now });
-        self.at(now, Timer::Command(id));
+        self.at(first_look, Timer::Command(id));
     }
 
     /// Nodes that will take pods of the candidates are nominated before the next pass can look at them.

@@ -23,8 +23,11 @@ pub struct PoolTotals {
     pub disruption_cost: f64,
 }
 
-/// The totals of each NodePool that has candidates, by name. Sums go by names.
+/// The totals of each NodePool that has candidates, by name; none if no NodePool is Balanced. Sums go by names.
 pub fn totals(problem: &Problem<'_>, candidates: &[Candidate<'_>]) -> BTreeMap<Str, PoolTotals> {
+    if !candidates.iter().any(is_balanced) {
+        return BTreeMap::new();
+    }
     let mut disruption: BTreeMap<&str, f64> = BTreeMap::new();
     for (index, node) in problem.nodes.iter().enumerate() {
         let Some(pool) = node.pool(&problem.api_nodes) else { continue };

@@ -1,6 +1,6 @@
 //! Which nodes can be disrupted at all, and why the others cannot.
 
-use super::evictable::{self, Hold, PodBudgets};
+use super::evictable::{Hold, PodBudgets};
 use crate::api::karpenter::{ConsolidationPolicy, NodePool};
 use crate::api::meta::{Duration, Str, condition_is_true};
 use crate::compile::Problem;
@@ -133,21 +133,21 @@ fn candidate<'a>(
     let bounded = is_eventual(method) && claim.spec.termination_grace_period.is_some();
     if !bounded {
         for &pod in &node.pods {
-            if !evictable::is_disruptable(problem.pod(pod), problem.now()) {
+            if !problem.records[pod].disruptable {
                 return Err(Obstacle::PodAnnotated(problem.pod_name(pod)));
             }
         }
-        for &pod in &node.pods {
+        for &pod in node.pods.iter().filter(|_| !budgets.is_empty()) {
             if let Some(hold) = budgets.holds_now(problem.pod(pod), problem.now()) {
                 return Err(Obstacle::PodHeld(problem.pod_name(pod), hold));
             }
         }
     }
     let reschedulable: Vec<usize> =
-        node.pods.iter().copied().filter(|&pod| evictable::is_reschedulable(problem.pod(pod))).collect();
+        node.pods.iter().copied().filter(|&pod| problem.records[pod].reschedulable).collect();
     let mut disruption_cost = 1.0;
     for &pod in &reschedulable {
-        disruption_cost += evictable::eviction_cost(problem.pod(pod)).max(0.0);
+        disruption_cost += problem.records[pod].eviction_cost.max(0.0);
     }
     let instance_type = written.get(labels::INSTANCE_TYPE).and_then(|name| types.find(name));
     let (zone, capacity_type) = (written.get(labels::ZONE).unwrap_or(""), written.get(labels::CAPACITY_TYPE));

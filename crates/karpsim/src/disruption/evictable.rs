@@ -79,6 +79,11 @@ impl<'a> PodBudgets<'a> {
         PodBudgets(objects.pod_disruption_budgets.iter().collect())
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     fn selecting(&self, pod: &Pod) -> Vec<&'a PodDisruptionBudget> {
         self.0
             .iter()

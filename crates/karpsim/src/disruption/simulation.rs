@@ -36,7 +36,7 @@ pub enum Unconsolidatable {
     NoNodePools,
     /// Pods would have no place.
     Stranded(Vec<usize>),
-    /// It would take several new nodes.
+    /// It would take several new nodes: so many at least.
     NeedsNodes(usize),
     /// No instance type that would do is cheaper.
     NotCheaper {
@@ -71,7 +71,11 @@ impl Solver<'_> {
         let pods: Vec<usize> =
             problem.pending.iter().copied().chain(moving).chain(problem.leaving.iter().copied()).collect();
         let removed: Vec<usize> = candidates.iter().map(|candidate| candidate.node).collect();
-        let rules = RoundRules { strict_reservations: false, spares_young_nodes: consolidating };
+        // Consolidation never launches more than one node, so a round that needs two is settled; unless one of them may
+        // yet be dropped for its `minValues`.
+        let settled = problem.templates.iter().all(|template| !self.algebra.has_min_values(template.constraint));
+        let most_new_nodes = (consolidating && settled).then_some(1);
+        let rules = RoundRules { strict_reservations: false, spares_young_nodes: consolidating, most_new_nodes };
         let outcome = self.round(&pods, &removed, rules);
         let mut simulation = Simulation::default();
         let mut strand = |pod: usize| {
