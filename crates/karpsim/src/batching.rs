@@ -94,12 +94,17 @@ mod tests {
             ("a second pod extends", vec![(0.0, "a"), (0.9, "b")], 19),
             ("the same pod does not", vec![(0.0, "a"), (0.9, "a")], 10),
             ("a pod at the end is for the next window", vec![(0.0, "a"), (1.0, "b")], 10),
-            ("at most ten seconds", (0..30).map(|n| (f64::from(n) * 0.5, if n % 2 == 0 { "a" } else { "b" })).collect(), 15),
+            (
+                "at most ten seconds",
+                (0..30).map(|n| (f64::from(n) * 0.5, if n % 2 == 0 { "a" } else { "b" })).collect(),
+                15,
+            ),
         ] {
             assert_eq!(closing(&triggers), tenths, "{what}");
         }
         let names: Vec<String> = (0..30).map(|n| n.to_string()).collect();
-        let steady: Vec<(f64, &str)> = names.iter().enumerate().map(|(n, name)| (n as f64 * 0.5, name.as_str())).collect();
+        let steady: Vec<(f64, &str)> =
+            names.iter().enumerate().map(|(n, name)| (n as f64 * 0.5, name.as_str())).collect();
         assert_eq!(closing(&steady), 100);
     }
 

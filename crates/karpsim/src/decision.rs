@@ -111,7 +111,9 @@ impl Method {
         match self {
             Method::Emptiness => DisruptionReason::Empty,
             Method::StaticDrift | Method::Drift => DisruptionReason::Drifted,
-            Method::MultiNodeConsolidation | Method::SingleNodeConsolidation => DisruptionReason::Underutilized,
+            Method::MultiNodeConsolidation | Method::SingleNodeConsolidation => {
+                DisruptionReason::Underutilized
+            }
         }
     }
 }

@@ -251,12 +251,7 @@ fn break_patterns<T>(v: &mut [T], from: usize, to: usize) {
     }
 }
 
-fn choose_pivot<T>(
-    v: &[T],
-    less: &mut impl FnMut(&T, &T) -> bool,
-    from: usize,
-    to: usize,
-) -> (usize, Hint) {
+fn choose_pivot<T>(v: &[T], less: &mut impl FnMut(&T, &T) -> bool, from: usize, to: usize) -> (usize, Hint) {
     let length = to - from;
     let mut swaps = 0;
     let mut i = from + length / 4;

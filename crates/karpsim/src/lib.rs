@@ -6,6 +6,7 @@ pub mod catalogue;
 pub mod compile;
 pub mod decision;
 pub mod disruption;
+pub mod explain;
 pub mod go_sort;
 pub mod labels;
 pub mod provisioning;

@@ -82,7 +82,9 @@ impl Quantity {
     /// If the text has another form: sign, digits with at most one point, and one of the suffixes `n u m k M G T P E`,
     /// `Ki Mi Gi Ti Pi Ei` or an exponent (`e3`, `E-2`).
     pub fn parse(text: &str) -> Result<Self, ParseQuantityError> {
-        parse_nanos(text).map(|nanos| Quantity { nanos }).ok_or_else(|| ParseQuantityError { text: text.to_owned() })
+        parse_nanos(text)
+            .map(|nanos| Quantity { nanos })
+            .ok_or_else(|| ParseQuantityError { text: text.to_owned() })
     }
 }
 
@@ -281,7 +283,9 @@ mod tests {
 
     #[test]
     fn prints_integers_and_thousandths() {
-        for (text, shown) in [("2Gi", "2147483648"), ("1500m", "1500m"), ("0.1", "100m"), ("1u", "1m"), ("3000m", "3")] {
+        for (text, shown) in
+            [("2Gi", "2147483648"), ("1500m", "1500m"), ("0.1", "100m"), ("1u", "1m"), ("3000m", "3")]
+        {
             assert_eq!(Quantity::parse(text).unwrap().to_string(), shown);
         }
     }

@@ -244,7 +244,9 @@ fn bounds_cross(gte: Option<i64>, lte: Option<i64>) -> bool {
 /// The integer that Go's `strconv.Atoi` reads.
 pub fn atoi(text: &str) -> Option<i64> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-    (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok()).flatten()
+    (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+        .then(|| text.parse().ok())
+        .flatten()
 }
 
 /// An interned requirement.
@@ -278,6 +280,8 @@ struct Key {
     values: Vec<Str>,
     integers: Vec<Option<i64>>,
     index: FxHashMap<Str, ValueId>,
+    /// By value: the requirement that it is that value.
+    labels: Vec<Option<RequirementId>>,
 }
 
 /// All keys, values, requirements and constraints of a problem, and what is known of how they combine.
@@ -323,6 +327,7 @@ impl Algebra {
             values: Vec::new(),
             integers: Vec::new(),
             index: FxHashMap::default(),
+            labels: Vec::new(),
         });
         self.key_index.insert(name.into(), id);
         id
@@ -439,7 +444,10 @@ impl Algebra {
     }
 
     /// The constraint of `requirements`; several of one key are intersected.
-    pub fn constraint(&mut self, requirements: impl IntoIterator<Item = (KeyId, Requirement)>) -> ConstraintId {
+    pub fn constraint(
+        &mut self,
+        requirements: impl IntoIterator<Item = (KeyId, Requirement)>,
+    ) -> ConstraintId {
         let mut by_key: SmallVec<[(KeyId, Requirement); 8]> = smallvec![];
         for (key, requirement) in requirements {
             match by_key.iter_mut().find(|(known, _)| *known == key) {
@@ -450,6 +458,33 @@ impl Algebra {
         by_key.sort_by_key(|(key, _)| *key);
         let interned = by_key.into_iter().map(|(key, requirement)| (key, self.intern(requirement))).collect();
         self.intern_constraint(interned)
+    }
+
+    /// The constraint of interned requirements; several of one key are intersected.
+    pub fn constraint_of(&mut self, mut requirements: Vec<(KeyId, RequirementId)>) -> ConstraintId {
+        requirements.sort_unstable();
+        requirements.dedup();
+        if requirements.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+            let all: Vec<_> = requirements.into_iter().map(|(key, id)| (key, self.get(id).clone())).collect();
+            return self.constraint(all);
+        }
+        self.intern_constraint(requirements.into_iter().collect())
+    }
+
+    /// The requirement that `key` is `value`, as a label of a node is.
+    pub fn label(&mut self, key: KeyId, value: &str) -> RequirementId {
+        let value = self.value(key, value);
+        let labels = &self.keys[key.0 as usize].labels;
+        if let Some(Some(known)) = labels.get(value.0 as usize) {
+            return *known;
+        }
+        let id = self.intern(Requirement::any_of([value]));
+        let labels = &mut self.keys[key.0 as usize].labels;
+        if labels.len() <= value.0 as usize {
+            labels.resize(value.0 as usize + 1, None);
+        }
+        labels[value.0 as usize] = Some(id);
+        id
     }
 
     /// The requirements of a constraint, by key id.
@@ -503,7 +538,9 @@ impl Algebra {
                     merged.push(other);
                     j += 1;
                 }
-                (Some(_), None) | (None, None) => unreachable!("one list has an element, and it was matched above"),
+                (Some(_), None) | (None, None) => {
+                    unreachable!("one list has an element, and it was matched above")
+                }
             }
         }
         let sum = self.intern_constraint(merged);
@@ -556,7 +593,11 @@ impl Algebra {
                 && self.requirement_id(node, key).is_none()
                 && !self.get(id).allows_absence()
         };
-        asked.iter().find(denied).or_else(|| asked.iter().find(|pair| !self.key_reconciles(node, pair))).map(|pair| pair.0)
+        asked
+            .iter()
+            .find(denied)
+            .or_else(|| asked.iter().find(|pair| !self.key_reconciles(node, pair)))
+            .map(|pair| pair.0)
     }
 
     /// Whether two constraints have a common value in every key that both have (or are both content without).

@@ -81,14 +81,13 @@ fn trace(definitions: &mut Definitions) -> Value {
         }),
     );
     let seconds = || json!({"$ref": "#/$defs/Seconds"});
-    let times = || {
-        json!({"anyOf": [seconds(), {"type": "array", "items": {"anyOf": [seconds(), {"type": "null"}]}}, {"type": "null"}]})
-    };
+    let times = || json!({"anyOf": [seconds(), {"type": "array", "items": {"anyOf": [seconds(), {"type": "null"}]}}, {"type": "null"}]});
     let _ = ObjectsBox::describe(definitions);
     let kubernetes_object = || json!({"$ref": "#/$defs/Object"});
     let one_or_many = |schema: Value| json!({"anyOf": [schema, {"type": "array", "items": schema}]});
     let reference = |more: &[(&str, Value)]| {
-        let mut properties = json!({"apiVersion": text(), "kind": text(), "namespace": optional(text()), "name": text()});
+        let mut properties =
+            json!({"apiVersion": text(), "kind": text(), "namespace": optional(text()), "name": text()});
         let mut required = vec!["kind", "name"];
         for (name, schema) in more {
             properties[*name] = schema.clone();
@@ -155,7 +154,10 @@ fn trace(definitions: &mut Definitions) -> Value {
         ("interrupt", interrupt),
         ("unavailable", offerings(json!({"for": optional(seconds())}), &[])),
         ("available", offerings(json!({}), &[])),
-        ("capacity", offerings(json!({"limit": optional(whole()), "notice": optional(seconds())}), &["limit"])),
+        (
+            "capacity",
+            offerings(json!({"limit": optional(whole()), "notice": optional(seconds())}), &["limit"]),
+        ),
         ("price", price),
         ("metric", metric),
         ("mark", text()),
@@ -180,10 +182,17 @@ fn trace(definitions: &mut Definitions) -> Value {
         &["resource", "device", "perDevice"],
     );
     let delays = [
-        "launch", "nodeCreated", "nodeReady", "nodeInitialized", "podStart", "podStop", "instanceTerminate",
+        "launch",
+        "nodeCreated",
+        "nodeReady",
+        "nodeInitialized",
+        "podStart",
+        "podStop",
+        "instanceTerminate",
         "disruptionLoopFirst",
     ];
-    let delays: serde_json::Map<String, Value> = delays.iter().map(|name| ((*name).to_owned(), optional(seconds()))).collect();
+    let delays: serde_json::Map<String, Value> =
+        delays.iter().map(|name| ((*name).to_owned(), optional(seconds()))).collect();
     let node_resources = optional(ResourceList::describe(definitions));
     definitions.extend(
         "Options",
@@ -210,9 +219,10 @@ fn trace(definitions: &mut Definitions) -> Value {
         }),
         &["apiVersion", "kind"],
     );
-    root["description"] = "A start and what happens after it, as one document. In a stream the header has no events; each \
+    root["description"] =
+        "A start and what happens after it, as one document. In a stream the header has no events; each \
         further line is an Event."
-        .into();
+            .into();
     root
 }
 

@@ -5,8 +5,8 @@
 
 pub mod convert;
 pub mod core;
-pub mod documents;
 pub mod defaults;
+pub mod documents;
 pub mod door;
 pub mod karpenter;
 pub mod meta;

@@ -49,8 +49,8 @@ impl Describe for ObjectsBox {
     /// Objects of the kinds that decide are described; others are any object with a kind.
     fn describe(definitions: &mut Definitions) -> Value {
         use super::core::{
-            CsiNode, DaemonSet, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, PodDisruptionBudget,
-            StorageClass,
+            CsiNode, DaemonSet, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod,
+            PodDisruptionBudget, StorageClass,
         };
         use super::karpenter::{NodeClaim, NodeOverlay, NodePool};
         let kinds = kinds! { definitions;
@@ -161,7 +161,8 @@ impl Shape {
     pub fn field(&mut self, name: &str, documentation: &str, schema: Value) {
         let mut schema = or_null(schema);
         if let (Some(text), Some(object)) = (sentence(documentation), schema.as_object_mut()) {
-            let known = object.get("description").and_then(Value::as_str).map(|form| format!("{text} ({form})"));
+            let known =
+                object.get("description").and_then(Value::as_str).map(|form| format!("{text} ({form})"));
             object.insert("description".into(), known.unwrap_or(text).into());
         }
         self.properties.insert(name.to_owned(), schema);
@@ -174,7 +175,8 @@ impl Shape {
 
     /// A field with a bearing that is not modelled.
     pub fn unmodelled(&mut self, name: &str) {
-        self.properties.insert(name.to_owned(), json!({"description": "Accepted with a warning; not modelled."}));
+        self.properties
+            .insert(name.to_owned(), json!({"description": "Accepted with a warning; not modelled."}));
     }
 }
 

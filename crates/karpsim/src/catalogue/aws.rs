@@ -118,7 +118,8 @@ impl AmiFamily {
         ["AL2", "AL2023", "Bottlerocket", "Windows2019", "Windows2022", "Windows2025", "Custom"];
 
     fn of(spec: &Ec2NodeClassSpec) -> Result<AmiFamily, CapacityError> {
-        let alias = spec.ami_selector_terms.iter().map(|term| term.alias.as_str()).find(|alias| !alias.is_empty());
+        let alias =
+            spec.ami_selector_terms.iter().map(|term| term.alias.as_str()).find(|alias| !alias.is_empty());
         let family = match (spec.ami_family.as_str(), alias) {
             ("", Some(alias)) => alias.split('@').next().unwrap_or_default(),
             ("", None) if spec.ami_selector_terms.is_empty() => "AL2023",
@@ -173,13 +174,11 @@ pub fn figures(facts: &Facts, class: &Ec2NodeClass, settings: &Settings) -> Resu
     let pods = pods(facts, spec, family, settings)?;
     let reserved_for_pods = match family {
         // Their kubelets know the limit only without what Karpenter reserves.
-        AmiFamily::AmazonLinux | AmiFamily::Custom => {
-            match pods_by_interfaces(facts, spec, 0) {
-                Ok(pods) => pods,
-                Err(_) if spec.kubelet.kube_reserved.get("memory").is_some() => 0,
-                Err(error) => return Err(error),
-            }
-        }
+        AmiFamily::AmazonLinux | AmiFamily::Custom => match pods_by_interfaces(facts, spec, 0) {
+            Ok(pods) => pods,
+            Err(_) if spec.kubelet.kube_reserved.get("memory").is_some() => 0,
+            Err(error) => return Err(error),
+        },
         AmiFamily::Bottlerocket | AmiFamily::Windows { .. } => pods,
     };
     let capacity = [
@@ -198,12 +197,10 @@ pub fn figures(facts: &Facts, class: &Ec2NodeClass, settings: &Settings) -> Resu
     for (name, amount) in spec.kubelet.kube_reserved.iter() {
         kube_reserved.insert(name, amount);
     }
-    let mut eviction_threshold: ResourceList = [
-        ("memory", Quantity::from_units(100 * MIB)),
-        ("ephemeral-storage", percent_of(storage, 10.0)),
-    ]
-    .into_iter()
-    .collect();
+    let mut eviction_threshold: ResourceList =
+        [("memory", Quantity::from_units(100 * MIB)), ("ephemeral-storage", percent_of(storage, 10.0))]
+            .into_iter()
+            .collect();
     for (signal, resource, whole) in
         [("memory.available", "memory", memory), ("nodefs.available", "ephemeral-storage", storage)]
     {
@@ -238,7 +235,8 @@ fn ephemeral_storage(facts: &Facts, spec: &Ec2NodeClassSpec, family: AmiFamily) 
     }
     let (device, default_size) = family.ephemeral_device();
     let mappings = &spec.block_device_mappings;
-    let root = mappings.iter().find(|mapping| mapping.root_volume).and_then(|mapping| mapping.ebs.volume_size);
+    let root =
+        mappings.iter().find(|mapping| mapping.root_volume).and_then(|mapping| mapping.ebs.volume_size);
     let chosen = root.or_else(|| match device {
         Some(device) => mappings.iter().find(|mapping| mapping.device_name == device)?.ebs.volume_size,
         None => mappings.last()?.ebs.volume_size,
@@ -278,7 +276,9 @@ fn pods(
     };
     Ok(match spec.kubelet.pods_per_core {
         // Bottlerocket's kubelet has no such setting.
-        Some(per_core) if per_core > 0 && family != AmiFamily::Bottlerocket => most.min(per_core * facts.vcpus),
+        Some(per_core) if per_core > 0 && family != AmiFamily::Bottlerocket => {
+            most.min(per_core * facts.vcpus)
+        }
         _ => most,
     })
 }
@@ -291,7 +291,11 @@ fn eviction_signal(signal: &str, value: &str, whole: Quantity) -> Result<Quantit
     let wrong = || CapacityError::EvictionSignal { signal: signal.into(), value: value.into() };
     match value.strip_suffix('%') {
         Some(percent) => {
-            let percent = percent.parse::<f64>().ok().filter(|percent| (0.0..=100.0).contains(percent)).ok_or_else(wrong)?;
+            let percent = percent
+                .parse::<f64>()
+                .ok()
+                .filter(|percent| (0.0..=100.0).contains(percent))
+                .ok_or_else(wrong)?;
             // The kubelet takes 100 % as "off".
             Ok(if percent >= 100.0 { Quantity::ZERO } else { percent_of(whole, percent) })
         }
@@ -300,7 +304,11 @@ fn eviction_signal(signal: &str, value: &str, whole: Quantity) -> Result<Quantit
 }
 
 /// Every type of `catalogue` under `class`.
-pub(super) fn apply(catalogue: &mut Catalogue, class: &Ec2NodeClass, settings: &Settings) -> Result<(), CapacityError> {
+pub(super) fn apply(
+    catalogue: &mut Catalogue,
+    class: &Ec2NodeClass,
+    settings: &Settings,
+) -> Result<(), CapacityError> {
     let family = AmiFamily::of(&class.spec)?;
     if let AmiFamily::Windows { build } = family {
         catalogue.instance_types.retain(|it| label(it, "kubernetes.io/arch") == Some("amd64"));
@@ -316,14 +324,18 @@ pub(super) fn apply(catalogue: &mut Catalogue, class: &Ec2NodeClass, settings: &
     for instance_type in &mut catalogue.instance_types {
         figures(&Facts::of(instance_type)?, class, settings)?.put_into(instance_type);
         if class.spec.network_interfaces.is_some() {
-            instance_type.capacity.insert("vpc.amazonaws.com/efa", Quantity::from_units(efa_only(&class.spec, None)));
+            instance_type
+                .capacity
+                .insert("vpc.amazonaws.com/efa", Quantity::from_units(efa_only(&class.spec, None)));
         }
     }
     Ok(())
 }
 
 fn set_label(instance_type: &mut InstanceType, key: &str, value: &str) {
-    if let Some(requirement) = instance_type.requirements.iter_mut().find(|requirement| requirement.key == key) {
+    if let Some(requirement) =
+        instance_type.requirements.iter_mut().find(|requirement| requirement.key == key)
+    {
         requirement.operator = Some(Operator::In);
         requirement.values = vec![value.into()];
     }

@@ -78,7 +78,11 @@ fn reserved_cpu_milli(vcpus: i64) -> i64 {
 }
 
 /// Every type of `catalogue` under `class`.
-pub(super) fn apply(catalogue: &mut Catalogue, class: &AksNodeClass, settings: &Settings) -> Result<(), CapacityError> {
+pub(super) fn apply(
+    catalogue: &mut Catalogue,
+    class: &AksNodeClass,
+    settings: &Settings,
+) -> Result<(), CapacityError> {
     for instance_type in &mut catalogue.instance_types {
         let vcpus = number(instance_type, "karpenter.azure.com/sku-cpu")?;
         let memory_mib = number(instance_type, "karpenter.azure.com/sku-memory")?;

@@ -52,7 +52,9 @@ pub enum CapacityError {
         instance_type: Str,
     },
     /// An eviction signal is neither a quantity nor a percentage.
-    #[error("spec.kubelet.evictionHard[\"{signal}\"]: `{value}` is neither a quantity such as `500Mi` nor a percentage such as `5%`")]
+    #[error(
+        "spec.kubelet.evictionHard[\"{signal}\"]: `{value}` is neither a quantity such as `500Mi` nor a percentage such as `5%`"
+    )]
     EvictionSignal {
         /// Signal.
         signal: Str,
@@ -97,7 +99,11 @@ pub struct Figures {
 /// # Errors
 ///
 /// The first type or field that is not understood.
-pub fn recompute(catalogue: &Catalogue, class: Option<&NodeClass>, settings: &Settings) -> Result<Catalogue, CapacityError> {
+pub fn recompute(
+    catalogue: &Catalogue,
+    class: Option<&NodeClass>,
+    settings: &Settings,
+) -> Result<Catalogue, CapacityError> {
     if let Some(class) = class
         && catalogue.provider != class.provider()
     {
@@ -181,6 +187,7 @@ pub(super) const MEMORY_BRACKETS: [(i64, i64); 5] =
 /// Reserved cpu as EKS and GKE have it, in thousandths: 6 % of the first core, 1 % of the second, 0.5 % of the next two,
 /// 0.25 % of the rest.
 pub(super) fn reserved_cpu_milli(vcpus: i64) -> i64 {
-    let part = |from: i64, to: i64, per_core_tenths: i64| (vcpus.min(to) - from).max(0) * per_core_tenths / 10;
+    let part =
+        |from: i64, to: i64, per_core_tenths: i64| (vcpus.min(to) - from).max(0) * per_core_tenths / 10;
     part(0, 1, 600) + part(1, 2, 100) + part(2, 4, 50) + part(4, i64::MAX, 25)
 }

@@ -3,9 +3,9 @@
 use super::read::one;
 use super::view::View;
 use super::{Catalogue, InstanceType, Offering};
-use crate::labels;
 use crate::api::core::{NodeSelectorRequirement, ResourceList};
 use crate::api::meta::{Operator, Str};
+use crate::labels;
 use crate::quantity::Quantity;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -84,9 +84,14 @@ pub fn diff(before: &Catalogue, after: &Catalogue) -> Diff {
         match new.get(name) {
             None => result.removed.push(name.clone()),
             Some(&other) => {
-                if let (Some(a), Some(b)) = (before.instance_types.get(index), after.instance_types.get(other)) {
-                    let changes =
-                        if before.region == after.region { changes(a, b) } else { changes_between_regions(a, b) };
+                if let (Some(a), Some(b)) =
+                    (before.instance_types.get(index), after.instance_types.get(other))
+                {
+                    let changes = if before.region == after.region {
+                        changes(a, b)
+                    } else {
+                        changes_between_regions(a, b)
+                    };
                     if !changes.is_empty() {
                         result.changed.push((name.clone(), changes));
                     }
@@ -112,8 +117,10 @@ fn changes(before: &InstanceType, after: &InstanceType) -> Vec<Change> {
             .join(";");
         (value(labels::CAPACITY_TYPE), value(labels::ZONE), rest)
     };
-    let old: BTreeMap<_, &Offering> = before.offerings.iter().map(|offering| (key(offering), offering)).collect();
-    let new: BTreeMap<_, &Offering> = after.offerings.iter().map(|offering| (key(offering), offering)).collect();
+    let old: BTreeMap<_, &Offering> =
+        before.offerings.iter().map(|offering| (key(offering), offering)).collect();
+    let new: BTreeMap<_, &Offering> =
+        after.offerings.iter().map(|offering| (key(offering), offering)).collect();
     for place in old.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
         let (a, b) = (old.get(place), new.get(place));
         let (capacity_type, zone) = (place.0.clone(), place.1.clone());
@@ -139,7 +146,9 @@ fn changes(before: &InstanceType, after: &InstanceType) -> Vec<Change> {
 fn changes_between_regions(before: &InstanceType, after: &InstanceType) -> Vec<Change> {
     let mut found = Vec::new();
     for capacity_type in [labels::ON_DEMAND, labels::RESERVED, labels::SPOT] {
-        let cheapest = |instance_type| View::new(instance_type).cheapest(Some(capacity_type)).map(|one| one.offering.price);
+        let cheapest = |instance_type| {
+            View::new(instance_type).cheapest(Some(capacity_type)).map(|one| one.offering.price)
+        };
         let (a, b) = (cheapest(before), cheapest(after));
         if a != b {
             found.push(Change::Price {
@@ -156,11 +165,21 @@ fn changes_between_regions(before: &InstanceType, after: &InstanceType) -> Vec<C
 }
 
 /// Resources, and the labels that are asked for.
-fn other_changes(before: &InstanceType, after: &InstanceType, compared: impl Fn(&str) -> bool, found: &mut Vec<Change>) {
+fn other_changes(
+    before: &InstanceType,
+    after: &InstanceType,
+    compared: impl Fn(&str) -> bool,
+    found: &mut Vec<Change>,
+) {
     amounts("capacity", &before.capacity, &after.capacity, found);
     amounts("kubeReserved", &before.overhead.kube_reserved, &after.overhead.kube_reserved, found);
     amounts("systemReserved", &before.overhead.system_reserved, &after.overhead.system_reserved, found);
-    amounts("evictionThreshold", &before.overhead.eviction_threshold, &after.overhead.eviction_threshold, found);
+    amounts(
+        "evictionThreshold",
+        &before.overhead.eviction_threshold,
+        &after.overhead.eviction_threshold,
+        found,
+    );
     let label = |requirements: &[NodeSelectorRequirement], key: &str| {
         requirements.iter().find(|requirement| requirement.key == key).map(shown)
     };

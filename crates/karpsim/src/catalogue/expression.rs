@@ -36,7 +36,9 @@ pub struct Expression {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExpressionError {
     /// It has no form that is known.
-    #[error("`{text}` is not a requirement; the forms are `key`, `!key`, `key=value`, `key!=value`, `key in (a,b)`, `key notin (a,b)`, `key>n`, `key>=n`, `key<n`, `key<=n`")]
+    #[error(
+        "`{text}` is not a requirement; the forms are `key`, `!key`, `key=value`, `key!=value`, `key in (a,b)`, `key notin (a,b)`, `key>n`, `key>=n`, `key<n`, `key<=n`"
+    )]
     Form {
         /// The text.
         text: String,
@@ -88,7 +90,9 @@ impl Expression {
         let trimmed = text.trim();
         let (key, test) = if let Some(key) = trimmed.strip_prefix('!') {
             (key, Test::DoesNotExist)
-        } else if let Some((key, list)) = trimmed.split_once(" notin ").or_else(|| trimmed.split_once(" notin(")) {
+        } else if let Some((key, list)) =
+            trimmed.split_once(" notin ").or_else(|| trimmed.split_once(" notin("))
+        {
             (key, Test::NotIn(values(list).ok_or_else(wrong)?))
         } else if let Some((key, list)) = trimmed.split_once(" in ").or_else(|| trimmed.split_once(" in(")) {
             (key, Test::In(values(list).ok_or_else(wrong)?))
@@ -170,7 +174,10 @@ impl Filter {
         for (expression, subject) in &self.expressions {
             let of_offerings = *subject == Subject::Price
                 || (*subject == Subject::Label
-                    && instance_type.offerings.iter().any(|o| find(&o.requirements, &expression.key).is_some()));
+                    && instance_type
+                        .offerings
+                        .iter()
+                        .any(|o| find(&o.requirements, &expression.key).is_some()));
             if of_offerings {
                 narrowed = true;
                 left.retain(|&index| {
@@ -213,14 +220,21 @@ impl Filter {
             let there: BTreeSet<&str> = catalogue
                 .instance_types
                 .iter()
-                .flat_map(|it| it.requirements.iter().chain(it.offerings.iter().flat_map(|offering| &offering.requirements)))
+                .flat_map(|it| {
+                    it.requirements
+                        .iter()
+                        .chain(it.offerings.iter().flat_map(|offering| &offering.requirements))
+                })
                 .filter(|requirement| requirement.key == expression.key)
                 .flat_map(|requirement| requirement.values.iter().map(|value| value.as_str()))
                 .collect();
             for value in wanted.iter().filter(|value| !there.contains(value.as_str())) {
                 // Short names (t4) are near to many: a letter may differ.
                 let near = near_miss(value, there.iter().copied()).or_else(|| {
-                    there.iter().copied().find(|other| other.len() == value.len() && strsim::hamming(other, value) == Ok(1))
+                    there
+                        .iter()
+                        .copied()
+                        .find(|other| other.len() == value.len() && strsim::hamming(other, value) == Ok(1))
                 });
                 found.push(UnknownValue {
                     key: expression.key.clone(),
@@ -244,19 +258,23 @@ impl Expression {
         };
         match (&self.test, subject) {
             (Test::Exists | Test::DoesNotExist, _) => Ok(()),
-            (Test::In(values) | Test::NotIn(values), Subject::Resource) => {
-                values.iter().find(|value| Quantity::parse(value).is_err()).map_or(Ok(()), |value| {
-                    wrong(value, "a quantity such as `100m`, `2` or `64Gi`")
-                })
-            }
-            (Test::In(values) | Test::NotIn(values), Subject::Price) => {
-                values.iter().find(|value| value.parse::<f64>().is_err()).map_or(Ok(()), |value| wrong(value, "a number"))
-            }
+            (Test::In(values) | Test::NotIn(values), Subject::Resource) => values
+                .iter()
+                .find(|value| Quantity::parse(value).is_err())
+                .map_or(Ok(()), |value| wrong(value, "a quantity such as `100m`, `2` or `64Gi`")),
+            (Test::In(values) | Test::NotIn(values), Subject::Price) => values
+                .iter()
+                .find(|value| value.parse::<f64>().is_err())
+                .map_or(Ok(()), |value| wrong(value, "a number")),
             (Test::In(_) | Test::NotIn(_), Subject::Label) => Ok(()),
             (Test::Gt(value) | Test::Gte(value) | Test::Lt(value) | Test::Lte(value), subject) => {
                 let (fits, allowed) = match subject {
-                    Subject::Label => (value.parse::<i64>().is_ok(), "a whole number (memory labels count MiB)"),
-                    Subject::Resource => (Quantity::parse(value).is_ok(), "a quantity such as `100m`, `2` or `64Gi`"),
+                    Subject::Label => {
+                        (value.parse::<i64>().is_ok(), "a whole number (memory labels count MiB)")
+                    }
+                    Subject::Resource => {
+                        (Quantity::parse(value).is_ok(), "a quantity such as `100m`, `2` or `64Gi`")
+                    }
                     Subject::Price => (value.parse::<f64>().is_ok(), "a number"),
                 };
                 if fits { Ok(()) } else { wrong(value, allowed) }
@@ -275,7 +293,9 @@ impl Expression {
             _ => true,
         };
         let number = |bound: &String, test: fn(i64, i64) -> bool| {
-            bound.parse::<i64>().is_ok_and(|bound| any(&|value| value.parse().is_ok_and(|value| test(value, bound))))
+            bound
+                .parse::<i64>()
+                .is_ok_and(|bound| any(&|value| value.parse().is_ok_and(|value| test(value, bound))))
         };
         match &self.test {
             Test::Exists => true,
@@ -332,14 +352,23 @@ impl<'a> Known<'a> {
     fn of(catalogue: &'a Catalogue) -> Known<'a> {
         let mut known = Known {
             catalogue,
-            labels: [labels::ZONE, labels::REGION, labels::INSTANCE_TYPE, labels::ARCH, labels::OS, labels::CAPACITY_TYPE]
-                .into_iter()
-                .collect(),
+            labels: [
+                labels::ZONE,
+                labels::REGION,
+                labels::INSTANCE_TYPE,
+                labels::ARCH,
+                labels::OS,
+                labels::CAPACITY_TYPE,
+            ]
+            .into_iter()
+            .collect(),
             resources: BTreeSet::new(),
         };
         known.labels.extend(catalogue.well_known_labels.iter().map(|label| label.as_str()));
         for instance_type in &catalogue.instance_types {
-            known.labels.extend(instance_type.requirements.iter().map(|requirement| requirement.key.as_str()));
+            known
+                .labels
+                .extend(instance_type.requirements.iter().map(|requirement| requirement.key.as_str()));
             for offering in &instance_type.offerings {
                 known.labels.extend(offering.requirements.iter().map(|requirement| requirement.key.as_str()));
             }
@@ -377,7 +406,11 @@ impl<'a> Known<'a> {
         }
         if near.is_empty() {
             let part = key.rsplit('/').next().unwrap_or(key).to_lowercase();
-            near = all().filter(|name| part.len() > 2 && name.contains(&part)).map(ToOwned::to_owned).take(4).collect();
+            near = all()
+                .filter(|name| part.len() > 2 && name.contains(&part))
+                .map(ToOwned::to_owned)
+                .take(4)
+                .collect();
         }
         Err(ExpressionError::Key { key: key.to_owned(), near })
     }
@@ -442,10 +475,16 @@ mod tests {
     fn values_that_nothing_has_are_noticed() {
         let catalogue = catalogue();
         let expressions = ["topology.kubernetes.io/zone in (z1,y2)", "karpenter.sh/capacity-type=ondemand"];
-        let filter =
-            Filter::new(&catalogue, expressions.iter().map(|text| Expression::parse(text).unwrap()).collect()).unwrap();
-        let found: Vec<(String, Option<String>)> =
-            filter.unknown_values(&catalogue).into_iter().map(|unknown| (unknown.value, unknown.near)).collect();
+        let filter = Filter::new(
+            &catalogue,
+            expressions.iter().map(|text| Expression::parse(text).unwrap()).collect(),
+        )
+        .unwrap();
+        let found: Vec<(String, Option<String>)> = filter
+            .unknown_values(&catalogue)
+            .into_iter()
+            .map(|unknown| (unknown.value, unknown.near))
+            .collect();
         assert_eq!(found, [("y2".into(), Some("z2".into())), ("ondemand".into(), Some("on-demand".into()))]);
     }
 

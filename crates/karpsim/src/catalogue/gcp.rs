@@ -3,7 +3,9 @@
 //! The provider takes `maxPods` and the disks from the node class; its other kubelet settings reach the node, but not
 //! the figures that Karpenter reckons with.
 
-use super::capacity::{CapacityError, Figures, MEMORY_BRACKETS, MIB, Settings, brackets, number, reserved_cpu_milli};
+use super::capacity::{
+    CapacityError, Figures, MEMORY_BRACKETS, MIB, Settings, brackets, number, reserved_cpu_milli,
+};
 use super::node_class::GceNodeClass;
 use super::{Catalogue, Overhead};
 use crate::quantity::Quantity;
@@ -74,7 +76,11 @@ pub fn figures(vcpus: i64, memory_mib: i64, class: &GceNodeClass, settings: &Set
 }
 
 /// Every type of `catalogue` under `class`.
-pub(super) fn apply(catalogue: &mut Catalogue, class: &GceNodeClass, settings: &Settings) -> Result<(), CapacityError> {
+pub(super) fn apply(
+    catalogue: &mut Catalogue,
+    class: &GceNodeClass,
+    settings: &Settings,
+) -> Result<(), CapacityError> {
     for instance_type in &mut catalogue.instance_types {
         let vcpus = number(instance_type, "karpenter.k8s.gcp/instance-cpu")?;
         let memory_mib = number(instance_type, "karpenter.k8s.gcp/instance-memory")?;

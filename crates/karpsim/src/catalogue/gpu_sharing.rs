@@ -107,7 +107,9 @@ pub enum GpuSharingError {
         allowed: Vec<String>,
     },
     /// They are too many.
-    #[error("`{path}.mig.profiles`: they need {compute} of {compute_most} compute slices and {memory} of {memory_most} memory slices of a {gpu} ({instance_type})")]
+    #[error(
+        "`{path}.mig.profiles`: they need {compute} of {compute_most} compute slices and {memory} of {memory_most} memory slices of a {gpu} ({instance_type})"
+    )]
     Slices {
         /// Path of the rule.
         path: String,
@@ -166,7 +168,12 @@ const MIG_GPUS: [MigGpu; 7] = [
         compute_slices: 7,
         memory_slices: 8,
         profiles: &[
-            ("1g.5gb", 1, 1), ("1g.10gb", 1, 2), ("2g.10gb", 2, 2), ("3g.20gb", 3, 4), ("4g.20gb", 4, 4), ("7g.40gb", 7, 8),
+            ("1g.5gb", 1, 1),
+            ("1g.10gb", 1, 2),
+            ("2g.10gb", 2, 2),
+            ("3g.20gb", 3, 4),
+            ("4g.20gb", 4, 4),
+            ("7g.40gb", 7, 8),
         ],
     },
     MigGpu {
@@ -176,7 +183,12 @@ const MIG_GPUS: [MigGpu; 7] = [
         compute_slices: 7,
         memory_slices: 8,
         profiles: &[
-            ("1g.10gb", 1, 1), ("1g.20gb", 1, 2), ("2g.20gb", 2, 2), ("3g.40gb", 3, 4), ("4g.40gb", 4, 4), ("7g.80gb", 7, 8),
+            ("1g.10gb", 1, 1),
+            ("1g.20gb", 1, 2),
+            ("2g.20gb", 2, 2),
+            ("3g.40gb", 3, 4),
+            ("4g.40gb", 4, 4),
+            ("7g.80gb", 7, 8),
         ],
     },
     MigGpu {
@@ -186,7 +198,12 @@ const MIG_GPUS: [MigGpu; 7] = [
         compute_slices: 7,
         memory_slices: 8,
         profiles: &[
-            ("1g.10gb", 1, 1), ("1g.20gb", 1, 2), ("2g.20gb", 2, 2), ("3g.40gb", 3, 4), ("4g.40gb", 4, 4), ("7g.80gb", 7, 8),
+            ("1g.10gb", 1, 1),
+            ("1g.20gb", 1, 2),
+            ("2g.20gb", 2, 2),
+            ("3g.40gb", 3, 4),
+            ("4g.40gb", 4, 4),
+            ("7g.80gb", 7, 8),
         ],
     },
     MigGpu {
@@ -196,7 +213,12 @@ const MIG_GPUS: [MigGpu; 7] = [
         compute_slices: 7,
         memory_slices: 8,
         profiles: &[
-            ("1g.18gb", 1, 1), ("1g.35gb", 1, 2), ("2g.35gb", 2, 2), ("3g.71gb", 3, 4), ("4g.71gb", 4, 4), ("7g.141gb", 7, 8),
+            ("1g.18gb", 1, 1),
+            ("1g.35gb", 1, 2),
+            ("2g.35gb", 2, 2),
+            ("3g.71gb", 3, 4),
+            ("4g.71gb", 4, 4),
+            ("7g.141gb", 7, 8),
         ],
     },
     MigGpu {
@@ -206,7 +228,12 @@ const MIG_GPUS: [MigGpu; 7] = [
         compute_slices: 7,
         memory_slices: 8,
         profiles: &[
-            ("1g.23gb", 1, 1), ("1g.45gb", 1, 2), ("2g.45gb", 2, 2), ("3g.90gb", 3, 4), ("4g.90gb", 4, 4), ("7g.180gb", 7, 8),
+            ("1g.23gb", 1, 1),
+            ("1g.45gb", 1, 2),
+            ("2g.45gb", 2, 2),
+            ("3g.90gb", 3, 4),
+            ("4g.90gb", 4, 4),
+            ("7g.180gb", 7, 8),
         ],
     },
     MigGpu {
@@ -234,7 +261,12 @@ impl GpuSharing {
         .collect();
         match given.as_slice() {
             [] => {
-                return Err(value_problem("", path, "none of them", "exactly one of timeSlicing, mig, shares"));
+                return Err(value_problem(
+                    "",
+                    path,
+                    "none of them",
+                    "exactly one of timeSlicing, mig, shares",
+                ));
             }
             [_] => {}
             [first, second, ..] => {
@@ -253,7 +285,12 @@ impl GpuSharing {
         if let Some(shares) = &self.shares {
             if !shares.resource.contains('/') {
                 let path = format!("{path}.shares.resource");
-                return Err(value_problem("", path, format!("`{}`", shares.resource), "a name such as `example.com/gpu-milli`"));
+                return Err(value_problem(
+                    "",
+                    path,
+                    format!("`{}`", shares.resource),
+                    "a name such as `example.com/gpu-milli`",
+                ));
             }
             if shares.per_device < 1 {
                 let path = format!("{path}.shares.perDevice");
@@ -268,17 +305,26 @@ impl Mig {
     fn check(&self, path: &str) -> Result<(), Problem> {
         let profiles = format!("{path}.mig.profiles");
         if self.profiles.is_empty() {
-            return Err(Problem::new(Place::at(format!("{path}.mig")), ProblemKind::Missing { name: "profiles".into() }));
+            return Err(Problem::new(
+                Place::at(format!("{path}.mig")),
+                ProblemKind::Missing { name: "profiles".into() },
+            ));
         }
         for (profile, count) in self.profiles.iter() {
             let form = profile.split_once("g.").is_some_and(|(slices, memory)| {
-                slices.parse::<u8>().is_ok() && memory.strip_suffix("gb").is_some_and(|gb| gb.parse::<u16>().is_ok())
+                slices.parse::<u8>().is_ok()
+                    && memory.strip_suffix("gb").is_some_and(|gb| gb.parse::<u16>().is_ok())
             });
             if !form {
                 return Err(value_problem("", profiles, format!("`{profile}`"), "names such as `1g.5gb`"));
             }
             if count < Quantity::from_units(1) || count != Quantity::from_units(count.units_rounded_up()) {
-                return Err(value_problem("", format!("{profiles}.{profile}"), count.to_string(), "a whole number above 0"));
+                return Err(value_problem(
+                    "",
+                    format!("{profiles}.{profile}"),
+                    count.to_string(),
+                    "a whole number above 0",
+                ));
             }
         }
         if self.strategy == Some(MigStrategy::Single) {
@@ -287,7 +333,10 @@ impl Mig {
             }
             if self.gpus.is_some() {
                 let place = Place::at(format!("{path}.mig"));
-                return Err(Problem::new(place, ProblemKind::Exclusive { first: "gpus", second: "strategy: single" }));
+                return Err(Problem::new(
+                    place,
+                    ProblemKind::Exclusive { first: "gpus", second: "strategy: single" },
+                ));
             }
         }
         match self.gpus {
@@ -304,7 +353,8 @@ impl Mig {
         let label = gpus.as_ref().map(|gpus| gpus.name.to_lowercase()).unwrap_or_default();
         // Azure's label does not tell the two A100s apart; only the NC…ads and ND96amsr sizes have 80 GB.
         let azure_large = instance_type.name.contains("ads_A100") || instance_type.name.contains("amsr_A100");
-        let memory_mib = gpus.and_then(|gpus| gpus.memory_mib).unwrap_or(if azure_large { 81_920 } else { 0 });
+        let memory_mib =
+            gpus.and_then(|gpus| gpus.memory_mib).unwrap_or(if azure_large { 81_920 } else { 0 });
         if label.is_empty() || UNLISTED.iter().any(|unlisted| label.contains(unlisted)) {
             return Ok(());
         }
@@ -320,7 +370,9 @@ impl Mig {
         };
         let (mut compute, mut memory) = (0, 0);
         for (profile, count) in self.profiles.iter() {
-            let Some((_, compute_slices, memory_slices)) = gpu.profiles.iter().find(|(name, ..)| *name == profile) else {
+            let Some((_, compute_slices, memory_slices)) =
+                gpu.profiles.iter().find(|(name, ..)| *name == profile)
+            else {
                 return Err(GpuSharingError::Profile {
                     path: path.to_owned(),
                     instance_type: instance_type.name.clone(),
@@ -389,7 +441,8 @@ pub(super) fn apply(
         if count == 0 {
             return Ok(false);
         }
-        changed.insert(shares.resource.clone(), Quantity::from_units(count.saturating_mul(shares.per_device)));
+        changed
+            .insert(shares.resource.clone(), Quantity::from_units(count.saturating_mul(shares.per_device)));
     }
     set_resources(instance_type, &changed);
     Ok(true)

@@ -8,10 +8,10 @@ use super::overlay::in_one;
 use super::read::value_problem;
 use super::write::{Requirements, amount};
 use super::{Catalogue, InstanceType, Offering, Overhead, Price};
-use crate::labels;
 use crate::api::core::{NodeSelectorRequirement, ResourceList};
 use crate::api::meta::{Operator, Str};
 use crate::api::problem::{Place, Problem, ProblemKind};
+use crate::labels;
 use crate::quantity::Quantity;
 use serde_json::{Map, Value, json};
 
@@ -23,14 +23,16 @@ const CPU: &str = "karpenter.kwok.sh/instance-cpu";
 /// Whether a text is such a file: a list of objects with `name` and `resources`.
 pub fn is_kwok(value: &Value) -> bool {
     value.as_array().and_then(|list| list.first()).is_some_and(|first| {
-        field(first, "name").is_some() && (field(first, "resources").is_some() || field(first, "offerings").is_some())
+        field(first, "name").is_some()
+            && (field(first, "resources").is_some() || field(first, "offerings").is_some())
     })
 }
 
 /// A field by its name in any case, as Go reads JSON.
 fn field<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
     let map = object.as_object()?;
-    map.get(name).or_else(|| map.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
+    map.get(name)
+        .or_else(|| map.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
 }
 
 /// Reads the file.
@@ -88,8 +90,9 @@ fn instance_type(object: &Value, index: usize) -> Result<InstanceType, Problem> 
             Value::String(text) => text.clone(),
             other => other.to_string(),
         };
-        let quantity = Quantity::parse(&text)
-            .map_err(|_| value_problem(&place, format!("resources.{resource}"), format!("`{text}`"), "a quantity"))?;
+        let quantity = Quantity::parse(&text).map_err(|_| {
+            value_problem(&place, format!("resources.{resource}"), format!("`{text}`"), "a quantity")
+        })?;
         match resource.as_str() {
             "cpu" => cpu = canonical(&text, quantity),
             "memory" => memory = canonical(&text, quantity),
@@ -161,11 +164,14 @@ fn offering(object: &Value, place: &str, path: &str) -> Result<Offering, Problem
         return Err(value_problem(place, format!("{path}.Price"), "no price", "a number not below 0"));
     };
     let mut requirements: Vec<NodeSelectorRequirement> = match field(object, "requirements") {
-        Some(list @ Value::Array(_)) => {
-            serde_path_to_error::deserialize(list).map_err(|error| {
-                value_problem(place, format!("{path}.Requirements{}", error.path()), error.inner().to_string(), "a requirement")
-            })?
-        }
+        Some(list @ Value::Array(_)) => serde_path_to_error::deserialize(list).map_err(|error| {
+            value_problem(
+                place,
+                format!("{path}.Requirements{}", error.path()),
+                error.inner().to_string(),
+                "a requirement",
+            )
+        })?,
         _ => Vec::new(),
     };
     for (name, key) in [("capacityType", labels::CAPACITY_TYPE), ("zone", labels::ZONE)] {
@@ -187,8 +193,10 @@ fn offering(object: &Value, place: &str, path: &str) -> Result<Offering, Problem
 /// `FAMILY.SIZE` of AWS, else the cpu.
 fn size(name: &str, cpu: &str) -> String {
     let aws = name.split_once('.').filter(|(family, size)| {
-        let word = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        let xlarge = size.strip_suffix("xlarge").is_some_and(|count| count.chars().all(|c| c.is_ascii_digit()));
+        let word =
+            |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let xlarge =
+            size.strip_suffix("xlarge").is_some_and(|count| count.chars().all(|c| c.is_ascii_digit()));
         word(family) && (xlarge || ["nano", "micro", "small", "medium", "large", "metal"].contains(size))
     });
     aws.map_or_else(|| cpu.to_owned(), |(_, size)| size.to_owned())
@@ -233,7 +241,8 @@ pub fn write(catalogue: &Catalogue) -> String {
         .iter()
         .map(|instance_type| {
             let values = |key: &str| -> Vec<String> {
-                let requirement = instance_type.requirements.iter().find(|requirement| requirement.key == key);
+                let requirement =
+                    instance_type.requirements.iter().find(|requirement| requirement.key == key);
                 requirement.map_or_else(Vec::new, |one| one.values.iter().map(ToString::to_string).collect())
             };
             let offerings: Vec<Value> = instance_type

@@ -1,8 +1,8 @@
 //! Node classes, as far as capacity, overhead and allocatable follow from them.
 
+use super::read::{typed, value_problem};
 use crate::api::core::ResourceList;
 use crate::api::meta::{Labels, ObjectMeta, Str, words};
-use super::read::{typed, value_problem};
 use crate::api::problem::Problem;
 use crate::api::wire::wire;
 use crate::api::yaml;
@@ -231,8 +231,10 @@ impl NodeClass {
                 one => vec![one],
             };
             for object in objects {
-                let kind = object.get("kind").and_then(Value::as_str).unwrap_or("an object without kind").to_owned();
-                let object_name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("").to_owned();
+                let kind =
+                    object.get("kind").and_then(Value::as_str).unwrap_or("an object without kind").to_owned();
+                let object_name =
+                    object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("").to_owned();
                 if !NODE_CLASS_KINDS.contains(&kind.as_str()) {
                     others.push(kind);
                 } else if name.is_none_or(|name| name == object_name) {
@@ -252,7 +254,12 @@ impl NodeClass {
                 others.dedup();
                 let found = if others.is_empty() { "no object".to_owned() } else { others.join(", ") };
                 let wanted = name.map(|name| format!(" named `{name}`")).unwrap_or_default();
-                Err(value_problem("", "", found, format!("a node class{wanted}: {}", NODE_CLASS_KINDS.join(", "))))
+                Err(value_problem(
+                    "",
+                    "",
+                    found,
+                    format!("a node class{wanted}: {}", NODE_CLASS_KINDS.join(", ")),
+                ))
             }
             several => {
                 let names: Vec<&str> = several.iter().map(|(place, ..)| place.as_str()).collect();

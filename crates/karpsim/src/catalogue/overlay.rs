@@ -8,11 +8,11 @@
 use super::gpu_sharing::{self, GpuSharing, GpuSharingError};
 use super::read::{check_requirements, one, one_value, typed, value_problem};
 use super::{Catalogue, InstanceType, Offering, Price};
-use crate::labels;
 use crate::api::core::{NodeSelectorRequirement, ResourceList};
 use crate::api::meta::{Operator, Str};
 use crate::api::problem::{Place, Problem, ProblemKind};
 use crate::api::wire::wire;
+use crate::labels;
 use crate::quantity::Quantity;
 use serde_json::Value;
 
@@ -156,7 +156,12 @@ impl CatalogueOverlay {
                 }
             }
             if reservation.count < 1 {
-                return Err(value_problem("", format!("{path}.count"), reservation.count.to_string(), "a number above 0"));
+                return Err(value_problem(
+                    "",
+                    format!("{path}.count"),
+                    reservation.count.to_string(),
+                    "a number above 0",
+                ));
             }
             not_negative(reservation.price, &format!("{path}.price"))?;
         }
@@ -244,8 +249,11 @@ pub(super) fn set_resources(instance_type: &mut InstanceType, capacity: &Resourc
     }
     if instance_type.capacity.iter().any(|(_, amount)| amount.is_zero()) {
         let zero_kept = |name: &str| name == "pods";
-        instance_type.capacity =
-            instance_type.capacity.iter().filter(|(name, amount)| !amount.is_zero() || zero_kept(name)).collect();
+        instance_type.capacity = instance_type
+            .capacity
+            .iter()
+            .filter(|(name, amount)| !amount.is_zero() || zero_kept(name))
+            .collect();
     }
 }
 
@@ -271,7 +279,9 @@ fn holds(requirement: &NodeSelectorRequirement, own: Option<&NodeSelectorRequire
     let values: &[Str] = own.map_or(&[], |own| own.values.as_slice());
     let bound = requirement.values.first().and_then(|value| value.parse::<i64>().ok());
     let number = |test: fn(i64, i64) -> bool| {
-        bound.is_some_and(|bound| values.iter().any(|value| value.parse().is_ok_and(|value| test(value, bound))))
+        bound.is_some_and(|bound| {
+            values.iter().any(|value| value.parse().is_ok_and(|value| test(value, bound)))
+        })
     };
     match requirement.operator {
         Some(Operator::In) => !absent && values.iter().any(|value| requirement.values.contains(value)),
@@ -352,7 +362,9 @@ impl PriceRule {
                         old * (100.0 - percent.0) / 100.0
                     } else {
                         let licence = self.licence.clone().unwrap_or_default();
-                        old + licence.per_node.0 + licence.per_vcpu.0 * vcpus + licence.per_gpu.0 * gpus as f64
+                        old + licence.per_node.0
+                            + licence.per_vcpu.0 * vcpus
+                            + licence.per_gpu.0 * gpus as f64
                     };
                     offering.price = rounded(new);
                     offering.price_source = self.source_after(&offering.price_source, overlay);
@@ -406,7 +418,9 @@ impl Reservation {
         if catalogue.reservation_id_label.is_empty() {
             catalogue.reservation_id_label = id_label.clone();
         }
-        let Some(instance_type) = catalogue.instance_types.iter_mut().find(|it| it.name == self.instance_type) else {
+        let Some(instance_type) =
+            catalogue.instance_types.iter_mut().find(|it| it.name == self.instance_type)
+        else {
             return false;
         };
         let mut zones: Vec<&Offering> = Vec::new();
@@ -424,7 +438,9 @@ impl Reservation {
                 let mut requirements: Vec<NodeSelectorRequirement> = like
                     .requirements
                     .iter()
-                    .filter(|requirement| requirement.key != labels::CAPACITY_TYPE && requirement.key != id_label)
+                    .filter(|requirement| {
+                        requirement.key != labels::CAPACITY_TYPE && requirement.key != id_label
+                    })
                     .cloned()
                     .collect();
                 requirements.push(in_one(labels::CAPACITY_TYPE, labels::RESERVED));

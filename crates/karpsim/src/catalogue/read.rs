@@ -51,7 +51,10 @@ pub(super) fn one_value(text: &str) -> Result<Value, Problem> {
 }
 
 /// `value` as a `T`, without fields that `T` does not have. Problems are said to be in `object`.
-pub(super) fn typed<T: serde::de::DeserializeOwned + Audit>(value: &Value, object: &str) -> Result<T, Problem> {
+pub(super) fn typed<T: serde::de::DeserializeOwned + Audit>(
+    value: &Value,
+    object: &str,
+) -> Result<T, Problem> {
     let read: T = serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
         let path = if path == "." { String::new() } else { path };
@@ -143,7 +146,9 @@ pub fn check(catalogue: &Catalogue) -> Result<(), Problem> {
     if let Some((path, name, known)) = first.found {
         let index = path.strip_prefix("instanceTypes[").and_then(|rest| rest.split_once(']'));
         let place = index
-            .and_then(|(index, rest)| Some((catalogue.instance_types.get(index.parse::<usize>().ok()?)?, rest)))
+            .and_then(|(index, rest)| {
+                Some((catalogue.instance_types.get(index.parse::<usize>().ok()?)?, rest))
+            })
             .map_or_else(
                 || Place::at(path.clone()),
                 |(it, rest)| Place::in_object(object_of(it), rest.trim_start_matches('.')),
@@ -159,7 +164,12 @@ pub fn check(catalogue: &Catalogue) -> Result<(), Problem> {
         }
         if !names.insert(&instance_type.name) {
             let path = format!("instanceTypes[{index}].name");
-            return Err(value_problem("", path, format!("`{}` again", instance_type.name), "a name that no other type has"));
+            return Err(value_problem(
+                "",
+                path,
+                format!("`{}` again", instance_type.name),
+                "a name that no other type has",
+            ));
         }
         check_type(instance_type)?;
     }
@@ -191,7 +201,8 @@ fn check_offering(offering: &Offering, object: &str, path: &str) -> Result<(), P
     check_requirements(&offering.requirements, object, &format!("{path}.requirements"))?;
     for key in [labels::CAPACITY_TYPE, labels::ZONE] {
         let requirement = offering.requirements.iter().find(|requirement| requirement.key == key);
-        let in_one = requirement.is_some_and(|one| one.operator == Some(Operator::In) && one.values.len() == 1);
+        let in_one =
+            requirement.is_some_and(|one| one.operator == Some(Operator::In) && one.values.len() == 1);
         if !in_one {
             let found = requirement.map_or_else(|| "none".to_owned(), shown);
             let allowed = format!("a requirement of `{key}` with operator In and one value");
@@ -209,11 +220,21 @@ fn check_offering(offering: &Offering, object: &str, path: &str) -> Result<(), P
         return Err(Problem::new(Place::in_object(object, format!("{path}.requirements")), kind));
     }
     if !offering.price.0.is_finite() || offering.price.0 < 0.0 {
-        return Err(value_problem(object, format!("{path}.price"), offering.price.0.to_string(), "a number not below 0"));
+        return Err(value_problem(
+            object,
+            format!("{path}.price"),
+            offering.price.0.to_string(),
+            "a number not below 0",
+        ));
     }
     if offering.reservation_capacity < 0 {
         let found = offering.reservation_capacity.to_string();
-        return Err(value_problem(object, format!("{path}.reservationCapacity"), found, "a number not below 0"));
+        return Err(value_problem(
+            object,
+            format!("{path}.reservationCapacity"),
+            found,
+            "a number not below 0",
+        ));
     }
     check_amounts(&offering.capacity_override, object, &format!("{path}.capacityOverride"))?;
     offering
@@ -245,10 +266,14 @@ pub(super) fn check_requirements(
     for (index, requirement) in requirements.iter().enumerate() {
         let path = format!("{path}[{index}]");
         if requirement.key.is_empty() {
-            return Err(Problem::new(Place::in_object(object, path), ProblemKind::Missing { name: "key".into() }));
+            return Err(Problem::new(
+                Place::in_object(object, path),
+                ProblemKind::Missing { name: "key".into() },
+            ));
         }
         let wrong = |field: &str, allowed: &str| {
-            let found = format!("{} values for operator {}", requirement.values.len(), operator_of(requirement));
+            let found =
+                format!("{} values for operator {}", requirement.values.len(), operator_of(requirement));
             Err(value_problem(object, format!("{path}.{field}"), found, allowed))
         };
         match requirement.operator {
@@ -259,14 +284,16 @@ pub(super) fn check_requirements(
             Some(Operator::Exists | Operator::DoesNotExist) if !requirement.values.is_empty() => {
                 return wrong("values", "none");
             }
-            Some(Operator::Gt | Operator::Lt | Operator::Gte | Operator::Lte) => match requirement.values.as_slice() {
-                [value] if value.parse::<i64>().is_ok() => {}
-                [value] => {
-                    let path = format!("{path}.values[0]");
-                    return Err(value_problem(object, path, format!("`{value}`"), "a whole number"));
+            Some(Operator::Gt | Operator::Lt | Operator::Gte | Operator::Lte) => {
+                match requirement.values.as_slice() {
+                    [value] if value.parse::<i64>().is_ok() => {}
+                    [value] => {
+                        let path = format!("{path}.values[0]");
+                        return Err(value_problem(object, path, format!("`{value}`"), "a whole number"));
+                    }
+                    _ => return wrong("values", "one whole number"),
                 }
-                _ => return wrong("values", "one whole number"),
-            },
+            }
             Some(_) => {}
         }
     }

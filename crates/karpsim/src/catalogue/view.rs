@@ -53,19 +53,30 @@ pub struct View<'a> {
 }
 
 /// Label names, of the first provider that has them.
-const CPU: [&str; 3] = ["karpenter.k8s.aws/instance-cpu", "karpenter.k8s.gcp/instance-cpu", "karpenter.azure.com/sku-cpu"];
-const MEMORY: [&str; 3] =
-    ["karpenter.k8s.aws/instance-memory", "karpenter.k8s.gcp/instance-memory", "karpenter.azure.com/sku-memory"];
-const GPU_NAME: [&str; 3] =
-    ["karpenter.k8s.aws/instance-gpu-name", "karpenter.k8s.gcp/instance-gpu-name", "karpenter.azure.com/sku-gpu-name"];
+const CPU: [&str; 3] =
+    ["karpenter.k8s.aws/instance-cpu", "karpenter.k8s.gcp/instance-cpu", "karpenter.azure.com/sku-cpu"];
+const MEMORY: [&str; 3] = [
+    "karpenter.k8s.aws/instance-memory",
+    "karpenter.k8s.gcp/instance-memory",
+    "karpenter.azure.com/sku-memory",
+];
+const GPU_NAME: [&str; 3] = [
+    "karpenter.k8s.aws/instance-gpu-name",
+    "karpenter.k8s.gcp/instance-gpu-name",
+    "karpenter.azure.com/sku-gpu-name",
+];
 const GPU_MANUFACTURER: [&str; 3] = [
     "karpenter.k8s.aws/instance-gpu-manufacturer",
     "karpenter.k8s.gcp/instance-gpu-manufacturer",
     "karpenter.azure.com/sku-gpu-manufacturer",
 ];
-const GPU_COUNT: [&str; 3] =
-    ["karpenter.k8s.aws/instance-gpu-count", "karpenter.k8s.gcp/instance-gpu-count", "karpenter.azure.com/sku-gpu-count"];
-const GPU_MEMORY: [&str; 2] = ["karpenter.k8s.aws/instance-gpu-memory", "karpenter.k8s.gcp/instance-gpu-memory"];
+const GPU_COUNT: [&str; 3] = [
+    "karpenter.k8s.aws/instance-gpu-count",
+    "karpenter.k8s.gcp/instance-gpu-count",
+    "karpenter.azure.com/sku-gpu-count",
+];
+const GPU_MEMORY: [&str; 2] =
+    ["karpenter.k8s.aws/instance-gpu-memory", "karpenter.k8s.gcp/instance-gpu-memory"];
 const ACCELERATOR_NAME: &str = "karpenter.k8s.aws/instance-accelerator-name";
 const NETWORK: &str = "karpenter.k8s.aws/instance-network-bandwidth";
 
@@ -84,7 +95,8 @@ impl<'a> View<'a> {
         View {
             instance_type,
             architecture: one(&instance_type.requirements, labels::ARCH).unwrap_or(""),
-            vcpus: first_number(instance_type, &CPU).map_or_else(|| capacity("cpu").as_f64(), |cpu| cpu as f64),
+            vcpus: first_number(instance_type, &CPU)
+                .map_or_else(|| capacity("cpu").as_f64(), |cpu| cpu as f64),
             memory_mib: first_number(instance_type, &MEMORY)
                 .unwrap_or_else(|| capacity("memory").units_rounded_up() >> 20),
             network_mbps: first_number(instance_type, &[NETWORK]),
@@ -128,9 +140,9 @@ impl<'a> View<'a> {
 }
 
 fn gpus(instance_type: &InstanceType) -> Option<Gpus> {
-    let resource = DEVICE_RESOURCES
-        .iter()
-        .find_map(|(name, manufacturer)| Some((instance_type.capacity.get(name).filter(|q| !q.is_zero())?, *manufacturer)));
+    let resource = DEVICE_RESOURCES.iter().find_map(|(name, manufacturer)| {
+        Some((instance_type.capacity.get(name).filter(|q| !q.is_zero())?, *manufacturer))
+    });
     let name = first(instance_type, &GPU_NAME).or_else(|| one(&instance_type.requirements, ACCELERATOR_NAME));
     let memory_mib = first_number(instance_type, &GPU_MEMORY);
     let label_count = first_number(instance_type, &GPU_COUNT);

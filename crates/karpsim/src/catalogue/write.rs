@@ -10,7 +10,8 @@ use serde::ser::{SerializeMap, Serializer};
 /// An amount as people write it: memory and storage in Gi or Mi where that is exact, in G where only that is.
 pub fn amount(resource: &str, quantity: Quantity) -> String {
     let nanos_per_unit = 1_000_000_000_i128;
-    let binary = resource == "memory" || resource == "ephemeral-storage" || resource.starts_with("hugepages-");
+    let binary =
+        resource == "memory" || resource == "ephemeral-storage" || resource.starts_with("hugepages-");
     if binary && !quantity.is_zero() && quantity.nanos() % nanos_per_unit == 0 {
         let units = quantity.nanos() / nanos_per_unit;
         for (size, suffix) in [(1 << 30, "Gi"), (1 << 20, "Mi"), (1_000_000_000, "G")] {
@@ -113,7 +114,8 @@ fn head(catalogue: &Catalogue) -> serde_json::Map<String, serde_json::Value> {
     text("currency", catalogue.currency.as_deref().unwrap_or_default());
     text("source", &catalogue.source);
     text("reservationIDLabel", &catalogue.reservation_id_label);
-    let list = |values: &[crate::api::meta::Str]| values.iter().map(|value| value.to_string()).collect::<Vec<_>>();
+    let list =
+        |values: &[crate::api::meta::Str]| values.iter().map(|value| value.to_string()).collect::<Vec<_>>();
     head.insert("wellKnownLabels".into(), list(&catalogue.well_known_labels).into());
     head.insert("restrictedLabelDomains".into(), list(&catalogue.restricted_label_domains).into());
     let normalized: serde_json::Map<_, _> =

@@ -44,6 +44,12 @@ pub struct PodRecord {
     pub counts: bool,
     /// Whether a node under `consolidateAfter` may take it: it is pending, or its node is being deleted.
     pub exempt: bool,
+    /// Whether it will be made again elsewhere when its node goes.
+    pub reschedulable: bool,
+    /// Whether no annotation holds it to its node.
+    pub disruptable: bool,
+    /// What it costs to evict it.
+    pub eviction_cost: f64,
 }
 
 /// A limit of a NodePool.
@@ -116,16 +122,20 @@ pub fn compile(scenario: &Scenario) -> (Problem<'_>, Algebra) {
     let mut pods = Pods::new(&objects.namespaces);
 
     let api_nodes = nodes::api_nodes(&mut algebra, &rules, &mut taints, objects);
-    let mut nodes =
-        nodes::state_nodes(&mut algebra, &rules, &mut taints, objects, &api_nodes, &scenario.memory, provider);
+    let mut nodes = nodes::state_nodes(
+        &mut algebra,
+        &rules,
+        &mut taints,
+        objects,
+        &api_nodes,
+        &scenario.memory,
+        provider,
+    );
     for node in &api_nodes {
         algebra.value(hostname, &node.node.metadata.name.clone());
     }
-    let node_index: FxHashMap<&str, usize> = api_nodes
-        .iter()
-        .enumerate()
-        .map(|(index, node)| (node.node.metadata.name.as_str(), index))
-        .collect();
+    let node_index: FxHashMap<&str, usize> =
+        api_nodes.iter().enumerate().map(|(index, node)| (node.node.metadata.name.as_str(), index)).collect();
 
     let classes = {
         let mut tools = Tools {
@@ -138,11 +148,12 @@ pub fn compile(scenario: &Scenario) -> (Problem<'_>, Algebra) {
         pods.classify(&mut tools, objects.pods.iter().map(|pod| &**pod))
     };
     let mut pods_by_name: Vec<usize> = (0..objects.pods.len()).collect();
-    pods_by_name.sort_by(|&a, &b| {
-        let key = |pod: usize| (&objects.pods[pod].metadata.namespace, &objects.pods[pod].metadata.name);
-        key(a).cmp(&key(b))
-    });
-    let marked: FxHashSet<&str> = nodes.iter().filter(|node| node.marked).map(|node| node.name.as_str()).collect();
+    let name_of = |pod: &usize| (&objects.pods[*pod].metadata.namespace, &objects.pods[*pod].metadata.name);
+    if !pods_by_name.is_sorted_by_key(name_of) {
+        pods_by_name.sort_by(|a, b| name_of(a).cmp(&name_of(b)));
+    }
+    let marked: FxHashSet<&str> =
+        nodes.iter().filter(|node| node.marked).map(|node| node.name.as_str()).collect();
     let records: Vec<PodRecord> = objects
         .pods
         .iter()
@@ -152,6 +163,9 @@ pub fn compile(scenario: &Scenario) -> (Problem<'_>, Algebra) {
             node: node_index.get(pod.spec.node_name.as_str()).copied(),
             counts: !pod.spec.node_name.is_empty() && evictable::is_active(pod),
             exempt: pod.status.phase == "Pending" || marked.contains(pod.spec.node_name.as_str()),
+            reschedulable: evictable::is_reschedulable(pod),
+            disruptable: evictable::is_disruptable(pod, scenario.now),
+            eviction_cost: evictable::eviction_cost(pod),
         })
         .collect();
 
@@ -178,7 +192,8 @@ pub fn compile(scenario: &Scenario) -> (Problem<'_>, Algebra) {
     pods.seal();
 
     let mut reservation_ids: FxHashMap<Str, ReservationId> = FxHashMap::default();
-    let raw_tables = raw_tables(scenario, &mut algebra, &rules, &mut resources, &mut reservation_ids, provider);
+    let raw_tables =
+        raw_tables(scenario, &mut algebra, &rules, &mut resources, &mut reservation_ids, provider);
     note_nodes(&mut resources, &nodes, &pool_objects);
     let tables: Vec<TypeTable> =
         raw_tables.1.into_iter().map(|types| TypeTable::new(&algebra, &resources, types)).collect();
@@ -219,13 +234,25 @@ pub fn compile(scenario: &Scenario) -> (Problem<'_>, Algebra) {
     // Units are settled when the daemons have been asked for, so that their sums are whole too.
     for template in &mut templates {
         for group in &mut template.groups {
-            group.dense = group.overhead.as_ref().map(|overhead| resources.dense(overhead)).unwrap_or_default();
+            group.dense =
+                group.overhead.as_ref().map(|overhead| resources.dense(overhead)).unwrap_or_default();
         }
     }
     for class in &mut pods.classes {
         class.requests = resources.dense(&class.raw_requests);
     }
-    fill_nodes(&mut algebra, &taints, &resources, &pods, scenario, &records, &pods_by_name, &api_nodes, &daemons, &mut nodes);
+    fill_nodes(
+        &mut algebra,
+        &taints,
+        &resources,
+        &pods,
+        scenario,
+        &records,
+        &pods_by_name,
+        &api_nodes,
+        &daemons,
+        &mut nodes,
+    );
     for (pool, limits) in dynamic.iter().zip(&mut limits) {
         *limits = limits_of(&resources, pool);
     }
@@ -367,6 +394,7 @@ fn raw_tables(
     } else {
         overlays::Changes::default()
     };
+    let mut reader = types::Reader::new(rules);
     let mut table = |pool: &str, algebra: &mut Algebra| -> Vec<RawType> {
         let types = catalogue.instance_types.iter().enumerate();
         types
@@ -380,11 +408,13 @@ fn raw_tables(
                         if changes.is_empty() {
                             return listed;
                         }
-                        let kind = types::constraint_of(algebra, rules, &offering.requirements);
+                        let kind = reader.of_offering(algebra, &offering.requirements);
                         changes.price(pool, index, kind, listed)
                     })
                     .collect();
-                compile_type(algebra, rules, resources, reservations, it, capacity, |offering| prices[offering])
+                compile_type(algebra, &mut reader, resources, reservations, it, capacity, |offering| {
+                    prices[offering]
+                })
             })
             .collect()
     };
@@ -450,7 +480,9 @@ fn is_young(scenario: &Scenario, api_nodes: &[ApiNode], node: &StateNode) -> boo
     });
     let (Some(pool), Some(claim)) = (pool, &node.claim) else { return false };
     let Some(wait) = pool.spec.disruption.consolidate_after.and_then(|after| after.0) else { return false };
-    let Some(initialized) = crate::api::meta::condition(&claim.status.conditions, "Initialized") else { return false };
+    let Some(initialized) = crate::api::meta::condition(&claim.status.conditions, "Initialized") else {
+        return false;
+    };
     if wait.nanos == 0 || initialized.status != "True" {
         return false;
     }
@@ -516,7 +548,8 @@ fn fill_nodes(
             .map(|&pod| class_of(pod).ports)
             .filter(|ports| *ports != pods::PortsId::NONE)
             .collect();
-        node.attached = present.iter().flat_map(|&pod| class_of(pod).volumes.attached.iter().cloned()).collect();
+        node.attached =
+            present.iter().flat_map(|&pod| class_of(pod).volumes.attached.iter().cloned()).collect();
         node.attached.sort();
         node.attached.dedup();
         if let Some(csi) = node.node.and_then(|api| limits.get(api_nodes[api].node.metadata.name.as_str())) {

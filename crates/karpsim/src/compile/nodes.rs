@@ -95,7 +95,12 @@ fn is_registered(node: &Node) -> bool {
 }
 
 /// Compiles the nodes of the API server, by name.
-pub fn api_nodes(algebra: &mut Algebra, rules: &LabelRules, taints: &mut TaintRules, objects: &Objects) -> Vec<ApiNode> {
+pub fn api_nodes(
+    algebra: &mut Algebra,
+    rules: &LabelRules,
+    taints: &mut TaintRules,
+    objects: &Objects,
+) -> Vec<ApiNode> {
     let mut sorted: Vec<&Arc<Node>> = objects.nodes.iter().collect();
     sorted.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
     sorted
@@ -209,7 +214,8 @@ fn state_node(
         Some(claim) if !initialized => written
             .iter()
             .filter(|taint| {
-                !is_ephemeral(taint) && !claim.spec.startup_taints.iter().any(|startup| same_taint(startup, taint))
+                !is_ephemeral(taint)
+                    && !claim.spec.startup_taints.iter().any(|startup| same_taint(startup, taint))
             })
             .cloned()
             .collect(),

@@ -35,7 +35,8 @@ impl Changes {
         pools: &[NodePool],
         overlays: &[NodeOverlay],
     ) -> Self {
-        let mut ordered: Vec<&NodeOverlay> = overlays.iter().filter(|overlay| is_valid(rules, overlay)).collect();
+        let mut ordered: Vec<&NodeOverlay> =
+            overlays.iter().filter(|overlay| is_valid(rules, overlay)).collect();
         ordered.sort_by(|a, b| {
             let key = |overlay: &NodeOverlay| overlay.spec.weight.unwrap_or(0);
             key(b).cmp(&key(a)).then_with(|| b.metadata.name.cmp(&a.metadata.name))
@@ -83,7 +84,8 @@ impl Changes {
                 .iter()
                 .any(|offering| change.prices.get(offering).is_some_and(|(_, last)| *last == weight));
         let capacity = overlay.spec.capacity.as_ref().is_some_and(|wanted| {
-            change.last_weight == weight && wanted.iter().any(|(name, _)| change.last_capacity.get(name).is_some())
+            change.last_weight == weight
+                && wanted.iter().any(|(name, _)| change.last_capacity.get(name).is_some())
         });
         price || capacity
     }
@@ -93,7 +95,11 @@ impl Changes {
         if let Some(price) = wanted_price(overlay) {
             let change = self.0.entry((target.pool.clone(), target.index)).or_default();
             for offering in target.offerings {
-                change.prices.entry(offering).and_modify(|(_, last)| *last = weight).or_insert((price.clone(), weight));
+                change
+                    .prices
+                    .entry(offering)
+                    .and_modify(|(_, last)| *last = weight)
+                    .or_insert((price.clone(), weight));
             }
         }
         if let Some(wanted) = &overlay.spec.capacity {
@@ -121,11 +127,15 @@ fn wanted_price(overlay: &NodeOverlay) -> Option<Str> {
 fn is_valid(rules: &LabelRules, overlay: &NodeOverlay) -> bool {
     let requirements_valid = overlay.spec.requirements.iter().all(|requirement| {
         let no_values = requirement.operator == Some(Operator::NotIn) && requirement.values.is_empty();
-        !no_values && requirement_fault(rules, &requirement.key, requirement.operator, &requirement.values).is_none()
+        !no_values
+            && requirement_fault(rules, &requirement.key, requirement.operator, &requirement.values).is_none()
     });
     let known = ["cpu", "memory", "ephemeral-storage", "pods"];
-    let capacity_valid =
-        overlay.spec.capacity.as_ref().is_none_or(|capacity| capacity.iter().all(|(name, _)| !known.contains(&name)));
+    let capacity_valid = overlay
+        .spec
+        .capacity
+        .as_ref()
+        .is_none_or(|capacity| capacity.iter().all(|(name, _)| !known.contains(&name)));
     requirements_valid && capacity_valid
 }
 

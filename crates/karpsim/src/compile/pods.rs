@@ -6,8 +6,8 @@ use super::selectors::{LabelSetId, SelectorId, Selectors};
 use super::taints::{TaintRules, TolerationsId};
 use super::volumes::{Storage, VolumeUse};
 use crate::api::core::{
-    Affinity, Container, NodeInclusionPolicy, NodeSelectorRequirement, Pod, PodAffinityTerm, PodSpec, Toleration,
-    TopologySpreadConstraint, WeightedPodAffinityTerm, WhenUnsatisfiable,
+    Affinity, Container, NodeInclusionPolicy, NodeSelectorRequirement, Pod, PodAffinityTerm, PodSpec,
+    Toleration, TopologySpreadConstraint, WeightedPodAffinityTerm, WhenUnsatisfiable,
 };
 use crate::api::meta::{LabelSelector, LabelSelectorRequirement, Labels, Operator, SelectorOperator, Str};
 use crate::labels::{HOSTNAME, LabelRules};
@@ -132,14 +132,21 @@ struct Decisive<'a> {
     pod: &'a Pod,
 }
 
-fn decisive_fields(spec: &PodSpec) -> (&Labels, &Option<Affinity>, &Vec<Toleration>, &Vec<TopologySpreadConstraint>) {
+fn decisive_fields(
+    spec: &PodSpec,
+) -> (&Labels, &Option<Affinity>, &Vec<Toleration>, &Vec<TopologySpreadConstraint>) {
     (&spec.node_selector, &spec.affinity, &spec.tolerations, &spec.topology_spread_constraints)
 }
 
 impl Decisive<'_> {
     /// Pods with claims of their own are classes of their own.
     fn own_name(&self) -> Option<&Str> {
-        self.pod.spec.volumes.iter().any(|volume| volume.ephemeral.is_some()).then_some(&self.pod.metadata.name)
+        self.pod
+            .spec
+            .volumes
+            .iter()
+            .any(|volume| volume.ephemeral.is_some())
+            .then_some(&self.pod.metadata.name)
     }
 }
 
@@ -245,16 +252,23 @@ pub fn asked_of(algebra: &mut Algebra, rules: &LabelRules, expressions: &[NodeSe
 
 /// Compiles labels as requirements, the hostname apart.
 pub fn asked_of_labels(algebra: &mut Algebra, rules: &LabelRules, labels: &Labels) -> Asked {
-    let expressions: Vec<NodeSelectorRequirement> = labels
-        .iter()
-        .map(|(key, value)| NodeSelectorRequirement {
-            key: key.into(),
-            operator: Some(Operator::In),
-            values: vec![value.into()],
-            ..NodeSelectorRequirement::default()
-        })
-        .collect();
-    asked_of(algebra, rules, &expressions)
+    let mut asked = Asked::default();
+    if labels.is_empty() {
+        return asked;
+    }
+    let hostname_key = algebra.key(HOSTNAME, |_| false);
+    let mut others = Vec::with_capacity(labels.len());
+    for (name, value) in labels.iter() {
+        let key = algebra.key(rules.normalize(name), |name| rules.is_well_known(name));
+        let requirement = algebra.label(key, value);
+        if key == hostname_key {
+            asked = asked.and(Asked { hostname: Some(requirement), ..Asked::default() }, algebra);
+        } else {
+            others.push((key, requirement));
+        }
+    }
+    asked.constraint = algebra.constraint_of(others);
+    asked
 }
 
 impl Pods {
@@ -305,7 +319,8 @@ impl Pods {
 
     /// Host ports of a pod's containers.
     pub fn ports_of(&mut self, spec: &PodSpec) -> PortsId {
-        let ports = spec.containers.iter().flat_map(|container| &container.ports).filter(|port| port.host_port != 0);
+        let ports =
+            spec.containers.iter().flat_map(|container| &container.ports).filter(|port| port.host_port != 0);
         let ports = ports
             .map(|port| HostPort {
                 ip: if port.host_ip.is_empty() { "0.0.0.0" } else { &port.host_ip }.parse().ok(),
@@ -334,7 +349,11 @@ impl Pods {
     }
 
     /// The class of each of `pods`.
-    pub fn classify<'p>(&mut self, tools: &mut Tools<'_, '_>, pods: impl Iterator<Item = &'p Pod> + Clone) -> Vec<ClassId> {
+    pub fn classify<'p>(
+        &mut self,
+        tools: &mut Tools<'_, '_>,
+        pods: impl Iterator<Item = &'p Pod> + Clone,
+    ) -> Vec<ClassId> {
         let mut index: FxHashMap<Decisive<'p>, usize> = FxHashMap::default();
         let mut representatives: Vec<&Pod> = Vec::new();
         let specs: Vec<usize> = pods
@@ -383,9 +402,14 @@ impl Pods {
         let node_affinity = affinity.and_then(|affinity| affinity.node_affinity.as_ref());
         let required = node_affinity.and_then(|affinity| affinity.required.as_ref()).map(|required| {
             let terms = required.node_selector_terms.iter();
-            terms.map(|term| asked_of(tools.algebra, tools.rules, term.match_expressions.as_deref().unwrap_or(&[]))).collect()
+            terms
+                .map(|term| {
+                    asked_of(tools.algebra, tools.rules, term.match_expressions.as_deref().unwrap_or(&[]))
+                })
+                .collect()
         });
-        let mut preferred: Vec<_> = node_affinity.map(|affinity| affinity.preferred.iter().collect()).unwrap_or_default();
+        let mut preferred: Vec<_> =
+            node_affinity.map(|affinity| affinity.preferred.iter().collect()).unwrap_or_default();
         crate::go_sort::sort_slice(&mut preferred, |a, b| a.weight > b.weight);
         let preferred = preferred
             .into_iter()
@@ -396,7 +420,12 @@ impl Pods {
             .collect();
         let near = affinity.and_then(|affinity| affinity.pod_affinity.as_ref());
         let away = affinity.and_then(|affinity| affinity.pod_anti_affinity.as_ref());
-        let spread = pod.spec.topology_spread_constraints.iter().map(|spread| self.spread(tools, pod, spread)).collect();
+        let spread = pod
+            .spec
+            .topology_spread_constraints
+            .iter()
+            .map(|spread| self.spread(tools, pod, spread))
+            .collect();
         let own_namespace = self.namespace_set(vec![namespace]);
         let volumes = if pod.spec.volumes.is_empty() {
             VolumeUse::default()
@@ -417,7 +446,11 @@ impl Pods {
             affinity: self.terms(tools, namespace, near.map_or(&[][..], |near| &near.required)),
             preferred_affinity: self.weighted(tools, namespace, near.map_or(&[][..], |near| &near.preferred)),
             anti_affinity: self.terms(tools, namespace, away.map_or(&[][..], |away| &away.required)),
-            preferred_anti_affinity: self.weighted(tools, namespace, away.map_or(&[][..], |away| &away.preferred)),
+            preferred_anti_affinity: self.weighted(
+                tools,
+                namespace,
+                away.map_or(&[][..], |away| &away.preferred),
+            ),
             tolerations: tools.taints.tolerations(&pod.spec.tolerations),
             ports: self.ports_of(&pod.spec),
             volumes,
@@ -450,13 +483,23 @@ impl Pods {
         }
     }
 
-    fn weighted(&mut self, tools: &mut Tools<'_, '_>, own: NamespaceId, terms: &[WeightedPodAffinityTerm]) -> Vec<PodTerm> {
+    fn weighted(
+        &mut self,
+        tools: &mut Tools<'_, '_>,
+        own: NamespaceId,
+        terms: &[WeightedPodAffinityTerm],
+    ) -> Vec<PodTerm> {
         let mut sorted: Vec<&WeightedPodAffinityTerm> = terms.iter().collect();
         sorted.sort_by_key(|term| std::cmp::Reverse(term.weight));
         sorted.into_iter().map(|term| self.term(tools, own, &term.pod_affinity_term)).collect()
     }
 
-    fn terms(&mut self, tools: &mut Tools<'_, '_>, own: NamespaceId, terms: &[PodAffinityTerm]) -> Vec<PodTerm> {
+    fn terms(
+        &mut self,
+        tools: &mut Tools<'_, '_>,
+        own: NamespaceId,
+        terms: &[PodAffinityTerm],
+    ) -> Vec<PodTerm> {
         terms.iter().map(|term| self.term(tools, own, term)).collect()
     }
 

@@ -62,7 +62,12 @@ pub fn daemons(
         let template = Pod { spec: set.spec.template.spec.clone(), ..Pod::default() };
         let terms = required(&template).or_else(|| required(&pod)).unwrap_or_default();
         let claims_devices = !pod.spec.resource_claims.is_empty()
-            || pod.spec.containers.iter().chain(&pod.spec.init_containers).any(|c| !c.resources.claims.is_empty());
+            || pod
+                .spec
+                .containers
+                .iter()
+                .chain(&pod.spec.init_containers)
+                .any(|c| !c.resources.claims.is_empty());
         if claims_devices {
             continue;
         }
@@ -89,7 +94,11 @@ fn stand_in(set: &DaemonSet, objects: &Objects) -> Pod {
         .map(|pod| &**pod)
         .filter(|pod| {
             pod.metadata.namespace == set.metadata.namespace
-                && pod.metadata.owner_references.iter().any(|owner| owner.controller && owner.uid == set.metadata.uid)
+                && pod
+                    .metadata
+                    .owner_references
+                    .iter()
+                    .any(|owner| owner.controller && owner.uid == set.metadata.uid)
         })
         .collect();
     own.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
@@ -230,7 +239,12 @@ fn label_requirements(
 
 /// What the nodes of `pool` are: what it says, its name, its node class, and that they will be registered and
 /// initialised (daemons may ask for that).
-pub fn template_constraint(algebra: &mut Algebra, rules: &LabelRules, pool: &NodePool, written: ConstraintId) -> ConstraintId {
+pub fn template_constraint(
+    algebra: &mut Algebra,
+    rules: &LabelRules,
+    pool: &NodePool,
+    written: ConstraintId,
+) -> ConstraintId {
     let class = &pool.spec.template.spec.node_class_ref;
     let added: Labels = [
         (labels::NODE_POOL.to_owned(), pool.metadata.name.to_string()),

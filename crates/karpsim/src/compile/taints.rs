@@ -47,8 +47,11 @@ impl TaintRules {
 
     /// After all lists are known: adds the relaxed form of every list of tolerations and fills in the verdicts.
     pub fn seal(&mut self) {
-        let relaxation =
-            Toleration { operator: Some(TolerationOperator::Exists), effect: Some(TaintEffect::PreferNoSchedule), ..Toleration::default() };
+        let relaxation = Toleration {
+            operator: Some(TolerationOperator::Exists),
+            effect: Some(TaintEffect::PreferNoSchedule),
+            ..Toleration::default()
+        };
         for index in 0..self.tolerations.len() {
             let has_it = self.tolerations[index].iter().any(|toleration| {
                 toleration.key.is_empty()

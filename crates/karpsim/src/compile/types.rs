@@ -88,20 +88,74 @@ pub struct RawType {
     offerings: Vec<(Offering, usize)>,
 }
 
-/// Compiles the requirements of a type, an offering, or any other list of expressions. Keys are normalised.
+/// Compiles the requirements of types and offerings, each only once: a catalogue repeats itself.
+pub struct Reader<'a> {
+    rules: &'a LabelRules,
+    expressions: FxHashMap<&'a NodeSelectorRequirement, (KeyId, RequirementId)>,
+    lists: FxHashMap<&'a [NodeSelectorRequirement], ConstraintId>,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader that normalises keys by `rules`.
+    pub fn new(rules: &'a LabelRules) -> Self {
+        Reader { rules, expressions: FxHashMap::default(), lists: FxHashMap::default() }
+    }
+
+    /// The constraint of a type's expressions.
+    pub fn of_type(
+        &mut self,
+        algebra: &mut Algebra,
+        expressions: &'a [NodeSelectorRequirement],
+    ) -> ConstraintId {
+        let compiled = expressions
+            .iter()
+            .map(|expression| match self.expressions.get(expression) {
+                Some(known) => *known,
+                None => {
+                    let compiled = compile_expression(algebra, self.rules, expression);
+                    self.expressions.insert(expression, compiled);
+                    compiled
+                }
+            })
+            .collect();
+        algebra.constraint_of(compiled)
+    }
+
+    /// The constraint of an offering's expressions: few lists are distinct.
+    pub fn of_offering(
+        &mut self,
+        algebra: &mut Algebra,
+        expressions: &'a [NodeSelectorRequirement],
+    ) -> ConstraintId {
+        if let Some(&known) = self.lists.get(expressions) {
+            return known;
+        }
+        let constraint = self.of_type(algebra, expressions);
+        self.lists.insert(expressions, constraint);
+        constraint
+    }
+}
+
+fn compile_expression(
+    algebra: &mut Algebra,
+    rules: &LabelRules,
+    expression: &NodeSelectorRequirement,
+) -> (KeyId, RequirementId) {
+    let key = algebra.key(rules.normalize(&expression.key), |name| rules.is_well_known(name));
+    let operator = expression.operator.unwrap_or(Operator::Exists);
+    let requirement = algebra.requirement(key, operator, &expression.values, None);
+    (key, algebra.intern(requirement))
+}
+
+/// Compiles a list of expressions. Keys are normalised.
 pub fn constraint_of(
     algebra: &mut Algebra,
     rules: &LabelRules,
-    requirements: &[NodeSelectorRequirement],
+    expressions: &[NodeSelectorRequirement],
 ) -> ConstraintId {
-    let mut compiled = Vec::with_capacity(requirements.len());
-    for requirement in requirements {
-        let name = rules.normalize(&requirement.key);
-        let key = algebra.key(name, |name| rules.is_well_known(name));
-        let operator = requirement.operator.unwrap_or(Operator::Exists);
-        compiled.push((key, algebra.requirement(key, operator, &requirement.values, None)));
-    }
-    algebra.constraint(compiled)
+    let compiled =
+        expressions.iter().map(|expression| compile_expression(algebra, rules, expression)).collect();
+    algebra.constraint_of(compiled)
 }
 
 /// Everything that is kept from a capacity.
@@ -128,16 +182,17 @@ fn allocatable(capacity: &RawAmounts, overhead: &RawAmounts) -> RawAmounts {
 }
 
 /// Compiles `it`, noting its amounts. `capacity` and `price` are after overlays.
-pub fn compile_type(
+pub fn compile_type<'a>(
     algebra: &mut Algebra,
-    rules: &LabelRules,
+    reader: &mut Reader<'a>,
     resources: &mut Resources,
     reservations: &mut FxHashMap<Str, ReservationId>,
-    it: &InstanceType,
+    it: &'a InstanceType,
     capacity: RawAmounts,
     price: impl Fn(usize) -> f64,
 ) -> RawType {
-    let constraint = constraint_of(algebra, rules, &it.requirements);
+    let rules = reader.rules;
+    let constraint = reader.of_type(algebra, &it.requirements);
     let overhead = total(&it.overhead);
     let mut overrides: Vec<(&crate::api::core::ResourceList, Option<&Overhead>)> = Vec::new();
     let mut shapes = vec![allocatable(&capacity, &overhead)];
@@ -161,7 +216,8 @@ pub fn compile_type(
             overrides.len()
         };
         let label = |key: &str| -> Str {
-            let found = offering.requirements.iter().find(|requirement| rules.normalize(&requirement.key) == key);
+            let found =
+                offering.requirements.iter().find(|requirement| rules.normalize(&requirement.key) == key);
             found.and_then(|requirement| requirement.values.first().cloned()).unwrap_or_default()
         };
         let capacity_type = label(labels::CAPACITY_TYPE);
@@ -170,11 +226,15 @@ pub fn compile_type(
             *reservations.entry(label(rules.reservation_id())).or_insert(next)
         });
         let compiled = Offering {
-            kind: constraint_of(algebra, rules, &offering.requirements).0 as usize,
+            kind: reader.of_offering(algebra, &offering.requirements).0 as usize,
             price: price(index),
             available: offering.available,
             reservation,
-            reservation_name: if reservation.is_some() { label(rules.reservation_id()) } else { Str::default() },
+            reservation_name: if reservation.is_some() {
+                label(rules.reservation_id())
+            } else {
+                Str::default()
+            },
             reservation_capacity: offering.reservation_capacity,
             capacity_type,
             zone: label(labels::ZONE),
@@ -210,11 +270,12 @@ impl TypeTable {
             let mut offerings = Vec::with_capacity(raw.offerings.len());
             for (mut offering, shape) in raw.offerings {
                 let constraint = ConstraintId(offering.kind as u32);
-                offering.kind = table.kinds.iter().position(|kind| *kind == constraint).unwrap_or_else(|| {
-                    table.kinds.push(constraint);
-                    table.available.push(ShapeSet::none(count));
-                    table.kinds.len() - 1
-                });
+                offering.kind =
+                    table.kinds.iter().position(|kind| *kind == constraint).unwrap_or_else(|| {
+                        table.kinds.push(constraint);
+                        table.available.push(ShapeSet::none(count));
+                        table.kinds.len() - 1
+                    });
                 if offering.available {
                     table.available[offering.kind].insert(first + shape);
                 }
@@ -247,8 +308,12 @@ impl TypeTable {
     }
 
     fn thresholds(&self, resource: usize) -> Vec<(i64, ShapeSet)> {
-        let mut by_amount: Vec<(i64, usize)> =
-            self.shapes.iter().enumerate().map(|(index, shape)| (shape.allocatable[resource], index)).collect();
+        let mut by_amount: Vec<(i64, usize)> = self
+            .shapes
+            .iter()
+            .enumerate()
+            .map(|(index, shape)| (shape.allocatable[resource], index))
+            .collect();
         by_amount.sort_unstable_by(|a, b| b.cmp(a));
         let mut thresholds: Vec<(i64, ShapeSet)> = Vec::new();
         let mut so_far = ShapeSet::none(self.shapes.len());
@@ -335,7 +400,8 @@ impl TypeTable {
     /// The price of the type's first offering in `zone` with `capacity_type`, available or not; 0 if there is none.
     pub fn price_at(&self, of: usize, zone: &str, capacity_type: &str) -> f64 {
         let offerings = self.types[of].offerings.iter();
-        let mut matching = offerings.filter(|offering| offering.zone == zone && offering.capacity_type == capacity_type);
+        let mut matching =
+            offerings.filter(|offering| offering.zone == zone && offering.capacity_type == capacity_type);
         matching.next().map_or(0.0, |offering| if offering.price.is_nan() { 0.0 } else { offering.price })
     }
 

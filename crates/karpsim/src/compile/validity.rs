@@ -40,7 +40,9 @@ pub enum RequirementFault {
     #[error("has no operator")]
     Operator,
     /// Karpenter or the provider keeps the label for itself.
-    #[error("is not allowed: the label is restricted; use a well-known label, or one in a domain of your own")]
+    #[error(
+        "is not allowed: the label is restricted; use a well-known label, or one in a domain of your own"
+    )]
     Restricted,
     /// Only values that make no sense for the label.
     #[error("has none of the values that the label can have")]
@@ -134,7 +136,9 @@ pub fn pod_fault(rules: &LabelRules, storage: &Storage<'_>, pod: &Pod) -> Option
         }
     }
     let node_affinity = pod.spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
-    let terms = node_affinity.and_then(|affinity| affinity.required.as_ref()).map(|required| &required.node_selector_terms);
+    let terms = node_affinity
+        .and_then(|affinity| affinity.required.as_ref())
+        .map(|required| &required.node_selector_terms);
     for term in terms.into_iter().flatten() {
         if let Some(fault) = term_fault(rules, term) {
             return Some(fault);
@@ -185,7 +189,7 @@ fn avoids_karpenter(rules: &LabelRules, pod: &Pod) -> bool {
         return false;
     }
     let constraint = algebra.constraint(requirements);
-    algebra.of(constraint, key).is_some_and(|requirement| {
-        requirement.shape() == crate::requirements::Shape::DoesNotExist
-    })
+    algebra
+        .of(constraint, key)
+        .is_some_and(|requirement| requirement.shape() == crate::requirements::Shape::DoesNotExist)
 }

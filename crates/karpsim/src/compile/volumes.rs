@@ -60,7 +60,11 @@ impl<'a> Storage<'a> {
                 .iter()
                 .map(|volume| (volume.metadata.name.as_str(), volume))
                 .collect(),
-            classes: objects.storage_classes.iter().map(|class| (class.metadata.name.as_str(), class)).collect(),
+            classes: objects
+                .storage_classes
+                .iter()
+                .map(|class| (class.metadata.name.as_str(), class))
+                .collect(),
         }
     }
 
@@ -69,7 +73,10 @@ impl<'a> Storage<'a> {
         if let Some(source) = &volume.persistent_volume_claim {
             return Some(source.claim_name.clone());
         }
-        volume.ephemeral.as_ref().map(|_| compact_str::format_compact!("{}-{}", pod.metadata.name, volume.name))
+        volume
+            .ephemeral
+            .as_ref()
+            .map(|_| compact_str::format_compact!("{}-{}", pod.metadata.name, volume.name))
     }
 
     fn claim(&self, pod: &Pod, name: &str) -> Option<&'a PersistentVolumeClaim> {
@@ -127,7 +134,8 @@ impl<'a> Storage<'a> {
             };
             match self.driver(claim) {
                 Ok(Some(driver)) => {
-                    let key = compact_str::format_compact!("{}/{}", claim.metadata.namespace, claim.metadata.name);
+                    let key =
+                        compact_str::format_compact!("{}/{}", claim.metadata.namespace, claim.metadata.name);
                     volume_use.attached.push((driver, key));
                 }
                 Ok(None) => {}
@@ -183,8 +191,11 @@ impl<'a> Storage<'a> {
             let leaves = volume.spec.local.is_some() || volume.spec.host_path.is_some();
             for term in required.into_iter().flat_map(|required| &required.node_selector_terms) {
                 let all = term.match_expressions.as_deref().unwrap_or(&[]);
-                let kept: Vec<NodeSelectorRequirement> =
-                    all.iter().filter(|expression| !(leaves && expression.key == HOSTNAME)).cloned().collect();
+                let kept: Vec<NodeSelectorRequirement> = all
+                    .iter()
+                    .filter(|expression| !(leaves && expression.key == HOSTNAME))
+                    .cloned()
+                    .collect();
                 if !kept.is_empty() {
                     alternatives.push(asked_of(algebra, rules, &kept));
                 } else if !all.is_empty() {

@@ -73,7 +73,8 @@ fn allowed_by(budget: &Budget, now: Time, nodes: i64) -> Option<i64> {
     match budget.nodes.strip_suffix('%') {
         None => crate::requirements::atoi(&budget.nodes),
         // Rounded up, as Kubernetes does with maxUnavailable.
-        Some(percentage) => crate::requirements::atoi(percentage).map(|percent| (percent * nodes).checked_add(99).map_or(i64::MAX, |sum| sum.div_euclid(100))),
+        Some(percentage) => crate::requirements::atoi(percentage)
+            .map(|percent| (percent * nodes).checked_add(99).map_or(i64::MAX, |sum| sum.div_euclid(100))),
     }
 }
 

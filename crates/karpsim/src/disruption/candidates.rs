@@ -182,8 +182,10 @@ impl Candidate<'_> {
 
     /// What stands in the way of `method` in particular.
     pub fn obstacle(&self, problem: &Problem<'_>, method: Method) -> Option<Obstacle> {
-        let conditions =
-            problem.nodes[self.node].claim.as_ref().map_or(&[][..], |claim| claim.status.conditions.as_slice());
+        let conditions = problem.nodes[self.node]
+            .claim
+            .as_ref()
+            .map_or(&[][..], |claim| claim.status.conditions.as_slice());
         let is_static = self.pool.spec.replicas.is_some();
         match method {
             Method::StaticDrift if !is_static => return Some(Obstacle::NotStatic),

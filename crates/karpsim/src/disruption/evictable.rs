@@ -3,7 +3,7 @@
 use crate::api::Objects;
 use crate::api::core::{Pod, PodDisruptionBudget, Taint, TaintEffect};
 use crate::api::meta::{Duration, IntOrString, Str, Time};
-use crate::compile::selectors::selects;
+use crate::compile::selectors::{is_valid, matches};
 use crate::compile::taints::tolerates;
 use crate::labels::DO_NOT_DISRUPT;
 
@@ -41,9 +41,9 @@ pub fn is_held_by_annotation(pod: &Pod, now: Time) -> bool {
         return true;
     }
     let Some(hold) = Duration::parse(value).filter(|hold| hold.nanos > 0) else { return false };
-    pod.status.start_time.is_none_or(|start| {
-        now.0.as_nanosecond() - start.0.as_nanosecond() < i128::from(hold.nanos)
-    })
+    pod.status
+        .start_time
+        .is_none_or(|start| now.0.as_nanosecond() - start.0.as_nanosecond() < i128::from(hold.nanos))
 }
 
 /// Whether the pod may be disrupted as far as the annotation goes; pods that are not active always may.
@@ -53,8 +53,11 @@ pub fn is_disruptable(pod: &Pod, now: Time) -> bool {
 
 /// Whether a drain would evict the pod.
 fn is_evictable(pod: &Pod, now: Time) -> bool {
-    let disrupted =
-        Taint { key: "karpenter.sh/disrupted".into(), effect: Some(TaintEffect::NoSchedule), ..Taint::default() };
+    let disrupted = Taint {
+        key: "karpenter.sh/disrupted".into(),
+        effect: Some(TaintEffect::NoSchedule),
+        ..Taint::default()
+    };
     is_active(pod)
         && !tolerates(&pod.spec.tolerations, &disrupted)
         && !is_owned_by(pod, "v1", "Node")
@@ -76,7 +79,9 @@ pub struct PodBudgets<'a>(Vec<&'a PodDisruptionBudget>);
 impl<'a> PodBudgets<'a> {
     /// Those of `objects`.
     pub fn new(objects: &'a Objects) -> Self {
-        PodBudgets(objects.pod_disruption_budgets.iter().collect())
+        // A selector that the API server would refuse selects nothing.
+        let valid = |budget: &&PodDisruptionBudget| budget.spec.selector.as_ref().is_some_and(is_valid);
+        PodBudgets(objects.pod_disruption_budgets.iter().filter(valid).collect())
     }
 
     /// Whether there are none.
@@ -90,7 +95,11 @@ impl<'a> PodBudgets<'a> {
             .copied()
             .filter(|budget| {
                 budget.metadata.namespace == pod.metadata.namespace
-                    && budget.spec.selector.as_ref().is_some_and(|selector| selects(selector, &pod.metadata.labels))
+                    && budget
+                        .spec
+                        .selector
+                        .as_ref()
+                        .is_some_and(|selector| matches(selector, &pod.metadata.labels))
             })
             .collect()
     }
@@ -151,5 +160,7 @@ pub fn eviction_cost(pod: &Pod) -> f64 {
 
 /// What Go's `strconv.ParseFloat` reads, but for hexadecimal.
 fn parse_go_float(text: &str) -> Option<f64> {
-    text.parse::<f64>().ok().filter(|value| value.is_finite() || text.to_ascii_lowercase().contains("inf") || value.is_nan())
+    text.parse::<f64>()
+        .ok()
+        .filter(|value| value.is_finite() || text.to_ascii_lowercase().contains("inf") || value.is_nan())
 }

@@ -29,9 +29,11 @@ pub(super) struct Field<'a> {
 
 /// The candidates of `method`, with totals and budgets.
 pub(super) fn field<'a>(problem: &'a Problem<'_>, budgets: &PodBudgets<'_>, method: Method) -> Field<'a> {
-    let all: Vec<Candidate<'a>> = candidates(problem, budgets, method).into_iter().filter_map(Result::ok).collect();
+    let all: Vec<Candidate<'a>> =
+        candidates(problem, budgets, method).into_iter().filter_map(Result::ok).collect();
     let totals = balanced::totals(problem, &all);
-    let candidates = all.into_iter().filter(|candidate| candidate.obstacle(problem, method).is_none()).collect();
+    let candidates =
+        all.into_iter().filter(|candidate| candidate.obstacle(problem, method).is_none()).collect();
     Field { candidates, totals, allowances: allowances(problem, method.reason()) }
 }
 
@@ -82,7 +84,12 @@ pub(super) fn commands(
 
 type Found<'a> = Option<(Vec<Candidate<'a>>, Proposal)>;
 
-fn command(solver: &mut Solver<'_>, method: Method, candidates: &[Candidate<'_>], proposal: &Proposal) -> Command {
+fn command(
+    solver: &mut Solver<'_>,
+    method: Method,
+    candidates: &[Candidate<'_>],
+    proposal: &Proposal,
+) -> Command {
     let mut names: Vec<Str> = candidates.iter().map(|candidate| candidate.name.clone()).collect();
     names.sort();
     let mut replacements: Vec<NewNodeClaim> =
@@ -285,9 +292,10 @@ fn node_claim_counts(problem: &Problem<'_>, pool: &str) -> (i64, i64) {
         if !ours || claim.metadata.labels.get(crate::labels::NODE_POOL) != Some(pool) {
             continue;
         }
-        let state = problem.nodes.iter().find(|node| {
-            node.claim.as_ref().is_some_and(|own| own.metadata.name == claim.metadata.name)
-        });
+        let state = problem
+            .nodes
+            .iter()
+            .find(|node| node.claim.as_ref().is_some_and(|own| own.metadata.name == claim.metadata.name));
         let going = match state {
             Some(node) => node.marked,
             None => {

@@ -31,7 +31,8 @@ pub struct Cron {
     any_weekday: bool,
 }
 
-const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const MONTHS: [&str; 12] =
+    ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 /// A schedule that does not hit within so many years never does.
 const YEARS: i16 = 5;
@@ -169,7 +170,9 @@ mod tests {
 
     #[test]
     fn malformed_schedules() {
-        for schedule in ["", "* * * *", "60 * * * *", "* 5-3 * * *", "*/0 * * * *", "* * 0 * *", "@often", "a b c d e"] {
+        for schedule in
+            ["", "* * * *", "60 * * * *", "* 5-3 * * *", "*/0 * * * *", "* * 0 * *", "@often", "a b c d e"]
+        {
             assert_eq!(Schedule::parse(schedule), None, "{schedule}");
         }
     }

@@ -59,7 +59,12 @@ pub enum Unconsolidatable {
 
 impl Solver<'_> {
     /// Simulates the removal of `candidates`. `None`: no NodePool is ready.
-    pub fn simulate(&mut self, budgets: &PodBudgets<'_>, candidates: &[Candidate<'_>], consolidating: bool) -> Option<Simulation> {
+    pub fn simulate(
+        &mut self,
+        budgets: &PodBudgets<'_>,
+        candidates: &[Candidate<'_>],
+        consolidating: bool,
+    ) -> Option<Simulation> {
         let problem = self.problem;
         if problem.dynamic.is_empty() {
             return None;
@@ -73,9 +78,11 @@ impl Solver<'_> {
         let removed: Vec<usize> = candidates.iter().map(|candidate| candidate.node).collect();
         // Consolidation never launches more than one node, so a round that needs two is settled; unless one of them may
         // yet be dropped for its `minValues`.
-        let settled = problem.templates.iter().all(|template| !self.algebra.has_min_values(template.constraint));
+        let settled =
+            problem.templates.iter().all(|template| !self.algebra.has_min_values(template.constraint));
         let most_new_nodes = (consolidating && settled).then_some(1);
-        let rules = RoundRules { strict_reservations: false, spares_young_nodes: consolidating, most_new_nodes };
+        let rules =
+            RoundRules { strict_reservations: false, spares_young_nodes: consolidating, most_new_nodes };
         let outcome = self.round(&pods, &removed, rules);
         let mut simulation = Simulation::default();
         let mut strand = |pod: usize| {
@@ -106,7 +113,11 @@ impl Solver<'_> {
     }
 
     /// Whether removing `candidates` pays: their pods fit elsewhere, or on one node that is cheaper than they are.
-    pub fn consolidate(&mut self, budgets: &PodBudgets<'_>, candidates: &[Candidate<'_>]) -> Result<Proposal, Unconsolidatable> {
+    pub fn consolidate(
+        &mut self,
+        budgets: &PodBudgets<'_>,
+        candidates: &[Candidate<'_>],
+    ) -> Result<Proposal, Unconsolidatable> {
         let simulation = self.simulate(budgets, candidates, true).ok_or(Unconsolidatable::NoNodePools)?;
         if !simulation.stranded.is_empty() {
             return Err(Unconsolidatable::Stranded(simulation.stranded));
@@ -177,9 +188,11 @@ impl Solver<'_> {
     /// Keeps the types that are cheaper than `price` at worst.
     fn keep_cheaper(&mut self, plan: &mut Plan, price: f64) -> Result<(), Unconsolidatable> {
         let worst = self.worst_launch_prices(plan);
-        let cheapest = plan.types.iter().map(|&of| worst[of]).fold(None, |least: Option<f64>, price| {
-            Some(least.map_or(price, |least| least.min(price)))
-        });
+        let cheapest = plan
+            .types
+            .iter()
+            .map(|&of| worst[of])
+            .fold(None, |least: Option<f64>, price| Some(least.map_or(price, |least| least.min(price))));
         plan.types.retain(|&of| worst[of] < price);
         let table = &self.problem.tables[plan.table];
         if !min_values::unmet_by(&self.algebra, table, &plan.types, plan.constraint).is_empty() {
@@ -204,11 +217,14 @@ impl Solver<'_> {
         let types = self.problem.tables[plan.table].types.iter();
         types
             .map(|it| {
-                let available = || it.offerings.iter().filter(|offering| offering.available && kinds[offering.kind]);
+                let available =
+                    || it.offerings.iter().filter(|offering| offering.available && kinds[offering.kind]);
                 by_capacity_type
                     .iter()
                     .find_map(|of_type| {
-                        let prices = available().filter(|offering| of_type[offering.kind]).map(|offering| offering.price);
+                        let prices = available()
+                            .filter(|offering| of_type[offering.kind])
+                            .map(|offering| offering.price);
                         prices.reduce(|dearest, price| if price > dearest { price } else { dearest })
                     })
                     .unwrap_or(f64::MAX)
@@ -217,7 +233,11 @@ impl Solver<'_> {
     }
 
     /// Several nodes are not replaced by one of a type that is among them, or a dearer one: keeping that node would do.
-    pub fn filter_same_type(&mut self, candidates: &[Candidate<'_>], proposal: &mut Proposal) -> Result<(), Unconsolidatable> {
+    pub fn filter_same_type(
+        &mut self,
+        candidates: &[Candidate<'_>],
+        proposal: &mut Proposal,
+    ) -> Result<(), Unconsolidatable> {
         let Some(plan) = proposal.replacements.first_mut() else { return Ok(()) };
         let problem = self.problem;
         let mut limit = f64::MAX;
@@ -227,7 +247,9 @@ impl Solver<'_> {
             let mut least: Option<f64> = None;
             for candidate in candidates {
                 let table = &problem.tables[candidate.table];
-                let Some(own) = candidate.instance_type.filter(|&own| table.types[own].name == *name) else { continue };
+                let Some(own) = candidate.instance_type.filter(|&own| table.types[own].name == *name) else {
+                    continue;
+                };
                 among = true;
                 let labels = problem.nodes[candidate.node].labels;
                 for offering in &table.types[own].offerings {
@@ -247,4 +269,3 @@ impl Solver<'_> {
         self.keep_cheaper(plan, limit).map_err(|_| Unconsolidatable::SameType)
     }
 }
-

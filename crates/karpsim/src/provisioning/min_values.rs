@@ -5,7 +5,12 @@ use crate::compile::types::TypeTable;
 use crate::requirements::{Algebra, ConstraintId, KeyId, ValueSet};
 
 /// The keys of `constraint` whose `minValues` the types of `shapes` do not meet, with how many values they have.
-pub fn unmet(algebra: &Algebra, table: &TypeTable, shapes: &ShapeSet, constraint: ConstraintId) -> Vec<(KeyId, u32)> {
+pub fn unmet(
+    algebra: &Algebra,
+    table: &TypeTable,
+    shapes: &ShapeSet,
+    constraint: ConstraintId,
+) -> Vec<(KeyId, u32)> {
     if !algebra.has_min_values(constraint) || shapes.is_empty() {
         return Vec::new();
     }
@@ -13,7 +18,12 @@ pub fn unmet(algebra: &Algebra, table: &TypeTable, shapes: &ShapeSet, constraint
 }
 
 /// The same for a list of types.
-pub fn unmet_by(algebra: &Algebra, table: &TypeTable, types: &[usize], constraint: ConstraintId) -> Vec<(KeyId, u32)> {
+pub fn unmet_by(
+    algebra: &Algebra,
+    table: &TypeTable,
+    types: &[usize],
+    constraint: ConstraintId,
+) -> Vec<(KeyId, u32)> {
     let mut unmet = Vec::new();
     if types.is_empty() {
         return unmet;

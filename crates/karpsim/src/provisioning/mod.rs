@@ -29,12 +29,14 @@ pub fn provision_compiled(problem: &Problem<'_>, algebra: Algebra) -> Provisioni
     decision.ignored_pods.sort();
     let pods: Vec<usize> = problem.pending.iter().chain(&problem.leaving).copied().collect();
     if problem.dynamic.is_empty() {
-        decision.pod_errors =
-            pods.iter().map(|&pod| (problem.pod_name(pod), "no dynamic nodepools found".to_owned())).collect();
+        decision.pod_errors = pods
+            .iter()
+            .map(|&pod| (problem.pod_name(pod), "no dynamic nodepools found".to_owned()))
+            .collect();
         return decision;
     }
     let mut solver = Solver::new(problem, algebra);
-    let rules = RoundRules { strict_reservations: true, spares_young_nodes: false };
+    let rules = RoundRules { strict_reservations: true, ..RoundRules::default() };
     let outcome = solver.round(&pods, &[], rules);
     render(&mut solver, &outcome, &mut decision);
     decision
@@ -48,7 +50,8 @@ fn render(solver: &mut Solver<'_>, outcome: &Outcome, decision: &mut Provisionin
             decision.new_node_claims.push(solver.render(&plan));
         } else {
             for &pod in &plan.pods {
-                let words = "minValues are not met by the instance types that a NodeClaim may list".to_owned();
+                let words =
+                    "minValues are not met by the instance types that a NodeClaim may list".to_owned();
                 decision.pod_errors.insert(problem.pod_name(pod), words);
             }
         }

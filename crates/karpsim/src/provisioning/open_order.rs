@@ -49,7 +49,8 @@ impl OpenOrder {
     /// The node at `place` has got one more pod.
     pub(super) fn raise(&mut self, place: usize) {
         self.entries[place].0 += 1;
-        self.disorder = if self.disorder == Disorder::None { Disorder::Raised(place) } else { Disorder::Unknown };
+        self.disorder =
+            if self.disorder == Disorder::None { Disorder::Raised(place) } else { Disorder::Unknown };
     }
 
     /// A new node with its first pod.
@@ -72,7 +73,8 @@ impl OpenOrder {
                 self.entries[place..=place + past].rotate_left(1);
             }
             Disorder::Appended if shifts => {
-                let place = self.entries[..count - 1].partition_point(|entry| entry.0 <= self.entries[count - 1].0);
+                let place =
+                    self.entries[..count - 1].partition_point(|entry| entry.0 <= self.entries[count - 1].0);
                 self.entries[place..].rotate_right(1);
             }
             _ => go_sort::sort_slice(&mut self.entries, less),

@@ -59,7 +59,10 @@ impl Solver<'_> {
         }
         let mut requests: RawAmounts = RawAmounts::new();
         for (resource, &amount) in claim.requests.iter().enumerate() {
-            requests.insert(problem.resources.name(resource).clone(), problem.resources.quantity(resource, amount));
+            requests.insert(
+                problem.resources.name(resource).clone(),
+                problem.resources.quantity(resource, amount),
+            );
         }
         add(&mut requests, &least_daemon_requests(template, &claim.shapes));
         Plan {
@@ -96,8 +99,12 @@ impl Solver<'_> {
         let types = self.problem.tables[table].types.iter();
         types
             .map(|it| {
-                let offerings = it.offerings.iter().filter(|offering| offering.available && kinds[offering.kind]);
-                offerings.fold(f64::MAX, |least, offering| if offering.price < least { offering.price } else { least })
+                let offerings =
+                    it.offerings.iter().filter(|offering| offering.available && kinds[offering.kind]);
+                offerings.fold(
+                    f64::MAX,
+                    |least, offering| if offering.price < least { offering.price } else { least },
+                )
             })
             .collect()
     }
@@ -123,7 +130,8 @@ impl Solver<'_> {
         let mut cheapest: Option<Launch> = None;
         for &of in &chosen.types {
             let it = &table.types[of];
-            for offering in it.offerings.iter().filter(|offering| offering.available && kinds[offering.kind]) {
+            for offering in it.offerings.iter().filter(|offering| offering.available && kinds[offering.kind])
+            {
                 if !capacity_types.contains(&offering.capacity_type) {
                     capacity_types.push(offering.capacity_type.clone());
                 }
@@ -151,8 +159,12 @@ impl Solver<'_> {
         instance_types.sort();
         let mut pods: Vec<Str> = plan.pods.iter().map(|&pod| problem.pod_name(pod)).collect();
         pods.sort();
-        let requests: BTreeMap<Str, _> =
-            plan.requests.iter().filter(|(_, amount)| !amount.is_zero()).map(|(name, amount)| (name.clone(), *amount)).collect();
+        let requests: BTreeMap<Str, _> = plan
+            .requests
+            .iter()
+            .filter(|(_, amount)| !amount.is_zero())
+            .map(|(name, amount)| (name.clone(), *amount))
+            .collect();
         NewNodeClaim {
             node_pool: problem.templates[plan.template].pool.clone(),
             pods,
@@ -166,7 +178,8 @@ impl Solver<'_> {
 
 /// By price, then name, then capacity type, then zone.
 fn is_cheaper(a: &Launch, b: &Launch) -> bool {
-    let rest = |launch: &Launch| (launch.instance_type.clone(), launch.capacity_type.clone(), launch.zone.clone());
+    let rest =
+        |launch: &Launch| (launch.instance_type.clone(), launch.capacity_type.clone(), launch.zone.clone());
     a.price.0 < b.price.0 || (a.price.0 == b.price.0 && rest(a) < rest(b))
 }
 
@@ -218,7 +231,8 @@ pub fn decided_requirements(
 ) -> Vec<DecidedRequirement> {
     let mut constraint = constraint;
     let instance_type = algebra.key(labels::INSTANCE_TYPE, |_| true);
-    let listed = algebra.of(constraint, instance_type).is_some_and(|requirement| requirement.min_values.is_some());
+    let listed =
+        algebra.of(constraint, instance_type).is_some_and(|requirement| requirement.min_values.is_some());
     if let Some(types) = types.filter(|_| listed) {
         let values: Vec<_> = types.iter().map(|name| algebra.value(instance_type, name)).collect();
         let named = algebra.constraint([(instance_type, Requirement::any_of(values))]);

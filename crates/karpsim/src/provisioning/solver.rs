@@ -5,10 +5,12 @@
 //! Cost: pods × open nodes in the worst case, each verdict a few look-ups; verdicts that cannot have changed are not
 //! asked for twice.
 
+mod inspect;
+
 use super::min_values;
 use super::open_order::OpenOrder;
-use super::verdicts::Verdicts;
 use super::variants::{VariantId, Variants};
+use super::verdicts::Verdicts;
 use crate::compile::asked::{Asked, Host};
 use crate::compile::pods::{Class, ClassId, PortsId};
 use crate::compile::resources::Amounts;
@@ -29,6 +31,8 @@ pub struct RoundRules {
     pub strict_reservations: bool,
     /// Nodes under `consolidateAfter` take only pods that are pending or whose node is being deleted.
     pub spares_young_nodes: bool,
+    /// The round is given up once it needs more new nodes than this.
+    pub most_new_nodes: Option<usize>,
 }
 
 /// A node to be launched, while the round fills it.
@@ -212,6 +216,17 @@ impl<'p> Solver<'p> {
 
     /// Plays one round: places `pods`, without the nodes `removed`. Everything is as before when it returns.
     pub fn round(&mut self, pods: &[usize], removed: &[usize], rules: RoundRules) -> Outcome {
+        self.round_then(pods, removed, rules, |_, _| ()).0
+    }
+
+    /// The same, with a look at the end of the round, before everything is taken back, and at who failed.
+    pub fn round_then<T>(
+        &mut self,
+        pods: &[usize],
+        removed: &[usize],
+        rules: RoundRules,
+        look: impl FnOnce(&mut Self, &[(usize, Failure)]) -> T,
+    ) -> (Outcome, T) {
         self.begin(pods, removed, rules);
         let mut queue = self.queue(pods);
         let mut last_length: FxHashMap<usize, usize> = FxHashMap::default();
@@ -219,6 +234,9 @@ impl<'p> Solver<'p> {
         while let Some(&pod) = queue.front() {
             // A full turn without progress.
             if last_length.get(&pod) == Some(&queue.len()) {
+                break;
+            }
+            if rules.most_new_nodes.is_some_and(|most| self.claims.len() > most) {
                 break;
             }
             queue.pop_front();
@@ -233,6 +251,9 @@ impl<'p> Solver<'p> {
                 }
             }
         }
+        let failed: Vec<(usize, Failure)> =
+            pods.iter().filter_map(|pod| failures.get(pod).map(|failure| (*pod, *failure))).collect();
+        let seen = look(self, &failed);
         let outcome = Outcome {
             claims: std::mem::take(&mut self.claims),
             filled: self
@@ -241,10 +262,10 @@ impl<'p> Solver<'p> {
                 .filter(|&&node| !self.opens[node].pods.is_empty())
                 .map(|&node| (node, self.opens[node].pods.clone()))
                 .collect(),
-            failed: pods.iter().filter_map(|pod| failures.get(pod).map(|failure| (*pod, *failure))).collect(),
+            failed,
         };
         self.end();
-        outcome
+        (outcome, seen)
     }
 
     fn begin(&mut self, pods: &[usize], removed: &[usize], rules: RoundRules) {
@@ -262,7 +283,8 @@ impl<'p> Solver<'p> {
             }
         }
         self.reservations_left.clone_from(&problem.reservations);
-        let known: Vec<usize> = pods.iter().copied().filter(|&pod| !self.class_of(pod).1.volumes.unreachable).collect();
+        let known: Vec<usize> =
+            pods.iter().copied().filter(|&pod| !self.class_of(pod).1.volumes.unreachable).collect();
         let taken = known.clone();
         self.topology.begin(problem, &mut self.algebra, taken, removed.to_vec());
         for pod in known {
@@ -526,15 +548,25 @@ impl<'p> Solver<'p> {
         let base = self.algebra.sum(own, asked.constraint);
         let host = (node.host.0, node.host_label);
         let mut last = Refusal::Lasting;
-        let fits = self.with_alternatives(&class.volumes.alternatives, base, host, Undefined::Denied, |solver, constraint| {
-            match solver.narrow_by_topology(variant, groups, constraint, host, Undefined::Denied) {
+        let fits = self.with_alternatives(
+            &class.volumes.alternatives,
+            base,
+            host,
+            Undefined::Denied,
+            |solver, constraint| match solver.narrow_by_topology(
+                variant,
+                groups,
+                constraint,
+                host,
+                Undefined::Denied,
+            ) {
                 Ok(narrowed) => Some(narrowed),
                 Err(refusal) => {
                     last = if class.volumes.alternatives.len() > 1 { Refusal::Passing } else { refusal };
                     None
                 }
-            }
-        });
+            },
+        );
         fits.ok_or(last)
     }
 
@@ -575,7 +607,8 @@ impl<'p> Solver<'p> {
             (variant.class, variant.strict)
         };
         let mut narrowed: SmallVec<[(KeyId, Requirement); 4]> = SmallVec::new();
-        let repelling: SmallVec<[GroupId; 4]> = self.topology.repelling(problem, class).iter().copied().collect();
+        let repelling: SmallVec<[GroupId; 4]> =
+            self.topology.repelling(problem, class).iter().copied().collect();
         for &group in groups.0.iter().chain(&repelling) {
             let key = self.topology.group(group).key;
             if key == problem.hostname {
@@ -594,7 +627,8 @@ impl<'p> Solver<'p> {
             match narrowed.iter_mut().find(|(known, _)| *known == key) {
                 Some((_, so_far)) => *so_far = domains.intersection(so_far, integers),
                 None => {
-                    let both = of_node.map_or_else(|| domains.clone(), |of_node| domains.intersection(of_node, integers));
+                    let both = of_node
+                        .map_or_else(|| domains.clone(), |of_node| domains.intersection(of_node, integers));
                     narrowed.push((key, both));
                 }
             }
@@ -602,7 +636,9 @@ impl<'p> Solver<'p> {
         let mut constraint = node;
         for (key, requirement) in narrowed {
             match self.algebra.of(node, key) {
-                Some(existing) if !existing.reconciles(&requirement, self.algebra.integers(key)) => return Err(Refusal::Passing),
+                Some(existing) if !existing.reconciles(&requirement, self.algebra.integers(key)) => {
+                    return Err(Refusal::Passing);
+                }
                 None if !(undefined == Undefined::WellKnownAllowed && self.algebra.is_well_known(key))
                     && !requirement.allows_absence() =>
                 {
@@ -688,7 +724,9 @@ impl<'p> Solver<'p> {
     ) -> Result<(), Refusal> {
         let problem = self.problem;
         for (index, template) in problem.templates.iter().enumerate() {
-            let Some(shapes) = self.within_limits(template.dynamic, template.table, &template.shapes) else { continue };
+            let Some(shapes) = self.within_limits(template.dynamic, template.table, &template.shapes) else {
+                continue;
+            };
             let claim = Claim {
                 template: index,
                 constraint: template.constraint,
@@ -779,28 +817,38 @@ impl<'p> Solver<'p> {
         }
         let base = self.algebra.sum(own, asked.constraint);
         let mut last = Refusal::Lasting;
-        let placement = self.with_alternatives(&class.volumes.alternatives, base, host, undefined, |solver, constraint| {
-            let narrowed = match solver.narrow_by_topology(variant, groups, constraint, host, undefined) {
-                Ok(narrowed) => narrowed,
-                Err(refusal) => {
-                    last = refusal;
-                    return None;
+        let placement = self.with_alternatives(
+            &class.volumes.alternatives,
+            base,
+            host,
+            undefined,
+            |solver, constraint| {
+                let narrowed = match solver.narrow_by_topology(variant, groups, constraint, host, undefined) {
+                    Ok(narrowed) => narrowed,
+                    Err(refusal) => {
+                        last = refusal;
+                        return None;
+                    }
+                };
+                match solver.choose_types(claim, class, narrowed, relaxes_min_values) {
+                    Ok(placement) => Some(placement),
+                    Err(Refusal::Lasting) if narrowed != constraint => {
+                        last = Refusal::Passing;
+                        None
+                    }
+                    Err(refusal) => {
+                        last = refusal;
+                        None
+                    }
                 }
-            };
-            match solver.choose_types(claim, class, narrowed, relaxes_min_values) {
-                Ok(placement) => Some(placement),
-                Err(Refusal::Lasting) if narrowed != constraint => {
-                    last = Refusal::Passing;
-                    None
-                }
-                Err(refusal) => {
-                    last = refusal;
-                    None
-                }
-            }
-        });
+            },
+        );
         // With several ways to reach its volumes, the last refusal does not speak for all.
-        placement.ok_or(if class.volumes.alternatives.len() > 1 && last == Refusal::Lasting { Refusal::Passing } else { last })
+        placement.ok_or(if class.volumes.alternatives.len() > 1 && last == Refusal::Lasting {
+            Refusal::Passing
+        } else {
+            last
+        })
     }
 
     /// Whether the pod asks for more of a resource than the largest of the node's instance types has left. Found out
@@ -955,7 +1003,15 @@ impl<'p> Solver<'p> {
         let host = (claim.host, Host::Unnamed);
         self.note_most_left(at, shapes_changed);
         let class_id = self.variants.get(variant).class;
-        self.topology.record(problem, &mut self.algebra, class_id, &groups.1, taints, placement.constraint, host);
+        self.topology.record(
+            problem,
+            &mut self.algebra,
+            class_id,
+            &groups.1,
+            taints,
+            placement.constraint,
+            host,
+        );
     }
 
     /// What passing refusals of a variant depend on: it never takes the same value in two states. Left out are
@@ -966,7 +1022,8 @@ impl<'p> Solver<'p> {
         let own = groups.0.iter().copied();
         let repelling: SmallVec<[GroupId; 4]> =
             self.topology.repelling(self.problem, class).iter().copied().collect();
-        let mut stamp = (self.rounds << 44) + ((groups.0.len() as u64) << 36) + u64::from(self.reservation_changes);
+        let mut stamp =
+            (self.rounds << 44) + ((groups.0.len() as u64) << 36) + u64::from(self.reservation_changes);
         for group in own.chain(repelling) {
             let group = self.topology.group(group);
             if group.key != self.problem.hostname && group.kind != Kind::AntiAffinity {
@@ -1029,7 +1086,11 @@ fn exceeds_attach_limits(
 ) -> bool {
     node.attach_limits.iter().any(|(driver, limit)| {
         let here = attached.iter().filter(|(of, _)| of == driver).count();
-        let more = class.volumes.attached.iter().filter(|one| one.0 == *driver && attached.binary_search(one).is_err());
+        let more = class
+            .volumes
+            .attached
+            .iter()
+            .filter(|one| one.0 == *driver && attached.binary_search(one).is_err());
         (here + more.count()) as i64 > *limit
     })
 }

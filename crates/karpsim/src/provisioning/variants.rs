@@ -133,7 +133,8 @@ fn drop_one(problem: &Problem<'_>, class: &Class, mut left: Left) -> Option<Left
         left.preferred_from += 1;
     } else if let Some(at) = left.spread.iter().position(|&index| class.spread[index as usize].soft) {
         left.spread.swap_remove(at);
-    } else if let Some(relaxed) = problem.taints.relaxed(left.tolerations).filter(|_| problem.relaxes_taints) {
+    } else if let Some(relaxed) = problem.taints.relaxed(left.tolerations).filter(|_| problem.relaxes_taints)
+    {
         left.tolerations = relaxed;
     } else {
         return None;
@@ -145,7 +146,9 @@ fn build(problem: &Problem<'_>, algebra: &mut Algebra, topology: &mut Topology, 
     let class = &problem.pods.classes[left.class.0 as usize];
     let respects = problem.scenario.options.respects_preferences();
     let required = class.required.as_deref().map(|terms| &terms[left.required_from.min(terms.len())..]);
-    let strict = required.and_then(|terms| terms.first()).map_or(class.selector, |term| class.selector.and(*term, algebra));
+    let strict = required
+        .and_then(|terms| terms.first())
+        .map_or(class.selector, |term| class.selector.and(*term, algebra));
     let preferred = class.preferred.get(left.preferred_from).filter(|_| respects);
     let asked = preferred.map_or(strict, |term| strict.and(*term, algebra));
 
@@ -158,14 +161,19 @@ fn build(problem: &Problem<'_>, algebra: &mut Algebra, topology: &mut Topology, 
     let mut wanted: Vec<Wanted> = spread
         .iter()
         .filter(|spread| respects || !spread.soft)
-        .map(|spread| topology.want_spread(problem, algebra, left.class, spread, node_terms.clone(), left.tolerations))
+        .map(|spread| {
+            topology.want_spread(problem, algebra, left.class, spread, node_terms.clone(), left.tolerations)
+        })
         .collect();
     let kept = |from: usize| if respects { from } else { usize::MAX };
     let near = class.affinity.iter().chain(class.preferred_affinity.iter().skip(kept(left.affinity_from)));
     for term in near {
         wanted.push(topology.want_term(problem, Kind::Affinity, term, left.tolerations, false));
     }
-    let away = class.anti_affinity.iter().chain(class.preferred_anti_affinity.iter().skip(kept(left.anti_affinity_from)));
+    let away = class
+        .anti_affinity
+        .iter()
+        .chain(class.preferred_anti_affinity.iter().skip(kept(left.anti_affinity_from)));
     for term in away {
         wanted.push(topology.want_term(problem, Kind::AntiAffinity, term, left.tolerations, false));
     }

@@ -43,7 +43,8 @@ fn of(all: &mut Vec<Refusals>, variant: VariantId) -> &mut Refusals {
 impl Refusals {
     /// Whether the node is known to refuse. Versions are shifted by one, so that 0 is no version.
     pub(super) fn fails(&self, node: usize, version: u32, stamp: u64) -> bool {
-        self.lasting.get(node) == Some(&(version + 1)) || self.passing.get(node) == Some(&(version + 1, stamp))
+        self.lasting.get(node) == Some(&(version + 1))
+            || self.passing.get(node) == Some(&(version + 1, stamp))
     }
 
     /// Notes that all nodes have refused, after so many changes of nodes in the round.

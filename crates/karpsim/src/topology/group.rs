@@ -163,7 +163,13 @@ impl Group {
     }
 
     /// The domain with the least count among those that keep the skew, by name among equals.
-    pub fn next_spread(&self, selects: bool, pod: &Requirement, node: &Requirement, integers: &[Option<i64>]) -> Requirement {
+    pub fn next_spread(
+        &self,
+        selects: bool,
+        pod: &Requirement,
+        node: &Requirement,
+        integers: &[Option<i64>],
+    ) -> Requirement {
         let mut least = i32::MAX;
         let mut eligible = 0;
         for (domain, count) in self.known() {
@@ -190,7 +196,13 @@ impl Group {
 
     /// The domains with such pods. If there are none anywhere that the pod could join, and it is such a pod itself, it
     /// may begin in the first domain that pod and node allow; Karpenter adds the first that the pod allows.
-    pub fn next_affinity(&self, selects: bool, pod: &Requirement, node: &Requirement, integers: &[Option<i64>]) -> Requirement {
+    pub fn next_affinity(
+        &self,
+        selects: bool,
+        pod: &Requirement,
+        node: &Requirement,
+        integers: &[Option<i64>],
+    ) -> Requirement {
         let occupied: Vec<ValueId> = self
             .known()
             .filter(|&(domain, count)| count > 0 && pod.has(domain, integers) && node.has(domain, integers))
@@ -203,15 +215,24 @@ impl Group {
             return Requirement::does_not_exist();
         }
         let both = pod.intersection(node, integers);
-        let first = |wanted: &Requirement| self.known().map(|(domain, _)| domain).find(|&domain| wanted.has(domain, integers));
+        let first = |wanted: &Requirement| {
+            self.known().map(|(domain, _)| domain).find(|&domain| wanted.has(domain, integers))
+        };
         Requirement::any_of(first(&both).into_iter().chain(first(pod)))
     }
 
     /// The domains without such pods.
-    pub fn next_anti_affinity(&self, pod: &Requirement, node: &Requirement, integers: &[Option<i64>]) -> Requirement {
+    pub fn next_anti_affinity(
+        &self,
+        pod: &Requirement,
+        node: &Requirement,
+        integers: &[Option<i64>],
+    ) -> Requirement {
         Requirement::any_of(
             self.known()
-                .filter(|&(domain, count)| count == 0 && pod.has(domain, integers) && node.has(domain, integers))
+                .filter(|&(domain, count)| {
+                    count == 0 && pod.has(domain, integers) && node.has(domain, integers)
+                })
                 .map(|(domain, _)| domain),
         )
     }

@@ -63,7 +63,8 @@ impl Filter {
     /// What the hash sees.
     pub fn identity(&self, problem: &Problem<'_>, algebra: &Algebra) -> FilterIdentity {
         let keys = |term: &Asked| {
-            let mut keys: Vec<KeyId> = algebra.requirements(term.constraint).iter().map(|(key, _)| *key).collect();
+            let mut keys: Vec<KeyId> =
+                algebra.requirements(term.constraint).iter().map(|(key, _)| *key).collect();
             if term.hostname.is_some() {
                 keys.push(problem.hostname);
             }

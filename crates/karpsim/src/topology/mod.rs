@@ -204,7 +204,13 @@ impl Topology {
     }
 
     /// Begins a round without `pods` (they are to be placed anew) and without `nodes` (they are to be removed).
-    pub fn begin(&mut self, problem: &Problem<'_>, algebra: &mut Algebra, pods: Vec<usize>, nodes: Vec<usize>) {
+    pub fn begin(
+        &mut self,
+        problem: &Problem<'_>,
+        algebra: &mut Algebra,
+        pods: Vec<usize>,
+        nodes: Vec<usize>,
+    ) {
         self.taken_pods = pods;
         self.taken_nodes = nodes;
         let taken: FxHashSet<usize> = self.taken_pods.iter().copied().collect();
@@ -266,7 +272,13 @@ impl Topology {
         for node in 0..problem.api_nodes.len() {
             problem.label_value(algebra, node, identity.key);
         }
-        let mut group = Group::new(&identity, prototype.selector, prototype.min_domains, prototype.filter.clone(), prototype.inverse);
+        let mut group = Group::new(
+            &identity,
+            prototype.selector,
+            prototype.min_domains,
+            prototype.filter.clone(),
+            prototype.inverse,
+        );
         for (domain, taints) in self.domains_of(problem, algebra, identity.key) {
             let reachable = prototype.tolerations.is_none_or(|tolerations| {
                 taints.iter().any(|&taints| problem.taints.tolerated(taints, tolerations))
@@ -342,7 +354,8 @@ impl Topology {
             None if group.key == problem.hostname => algebra.value(group.key, &on.node.metadata.name.clone()),
             None => return None,
         };
-        self.filter_matches(problem, algebra, group.filter.as_ref(), on.taints, on.labels, on.host).then_some(domain)
+        self.filter_matches(problem, algebra, group.filter.as_ref(), on.taints, on.labels, on.host)
+            .then_some(domain)
     }
 
     /// Takes the round's pods and nodes out of a group.
@@ -390,7 +403,12 @@ impl Topology {
     }
 
     /// The domains that instance types and NodePools know for `key`, with the taints that go with them.
-    fn domains_of(&mut self, problem: &Problem<'_>, algebra: &mut Algebra, key: KeyId) -> Vec<(ValueId, Vec<TaintsId>)> {
+    fn domains_of(
+        &mut self,
+        problem: &Problem<'_>,
+        algebra: &mut Algebra,
+        key: KeyId,
+    ) -> Vec<(ValueId, Vec<TaintsId>)> {
         if let Some(known) = self.domains.get(&key) {
             return known.clone();
         }
@@ -444,7 +462,9 @@ impl Topology {
         if filter.honors_taints && !problem.taints.tolerated(taints, filter.tolerations) {
             return false;
         }
-        if !filter.honors_affinity || filter.terms.is_empty() || filter.terms.iter().any(|term| *term == Asked::default())
+        if !filter.honors_affinity
+            || filter.terms.is_empty()
+            || filter.terms.iter().any(|term| *term == Asked::default())
         {
             return true;
         }

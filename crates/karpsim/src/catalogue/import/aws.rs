@@ -35,7 +35,8 @@ pub enum Part {
 
 impl Part {
     /// All of them.
-    pub const ALL: [Part; 5] = [Part::InstanceTypes, Part::Offerings, Part::Zones, Part::Products, Part::SpotPrices];
+    pub const ALL: [Part; 5] =
+        [Part::InstanceTypes, Part::Offerings, Part::Zones, Part::Products, Part::SpotPrices];
 
     /// The command.
     pub const fn command(self) -> &'static str {
@@ -95,15 +96,23 @@ impl std::fmt::Display for ImportNote {
             ImportNote::MissingPart(Part::Products) => {
                 write!(f, "no output of `{}`: no on-demand offerings", Part::Products.command())
             }
-            ImportNote::MissingPart(part) => write!(f, "no output of `{}`: no spot offerings", part.command()),
+            ImportNote::MissingPart(part) => {
+                write!(f, "no output of `{}`: no spot offerings", part.command())
+            }
             ImportNote::NoOnDemandPrice(names) => write!(f, "no on-demand price: {}", listed(names)),
             ImportNote::NoSpotPrice(names) => write!(f, "no spot price in some zone: {}", listed(names)),
-            ImportNote::LeftOut(names) => write!(f, "left out, for no zone offers them at a known price: {}", listed(names)),
-            ImportNote::NotForKarpenter(names) => write!(f, "left out, for Karpenter does not use them: {}", listed(names)),
+            ImportNote::LeftOut(names) => {
+                write!(f, "left out, for no zone offers them at a known price: {}", listed(names))
+            }
+            ImportNote::NotForKarpenter(names) => {
+                write!(f, "left out, for Karpenter does not use them: {}", listed(names))
+            }
             ImportNote::NoNetworkFacts(names) => {
                 write!(f, "pod-eni and network bandwidth are not known: {}", listed(names))
             }
-            ImportNote::ZonesLeftOut(names) => write!(f, "left out, no availability zones: {}", listed(names)),
+            ImportNote::ZonesLeftOut(names) => {
+                write!(f, "left out, no availability zones: {}", listed(names))
+            }
         }
     }
 }
@@ -166,7 +175,8 @@ impl AwsImport {
                     self.types.insert(raw.name.clone(), raw);
                 }
                 Part::Offerings => {
-                    let (name, zone) = (text(element, &path, "InstanceType")?, text(element, &path, "Location")?);
+                    let (name, zone) =
+                        (text(element, &path, "InstanceType")?, text(element, &path, "Location")?);
                     self.offered.insert((name.into(), zone.into()));
                 }
                 Part::Zones => {
@@ -198,9 +208,15 @@ impl AwsImport {
     /// # Errors
     ///
     /// If there are no instance types, or no zones or prices for any of them, or several regions and none is named.
-    pub fn finish(self, region: Option<&str>, settings: &Settings) -> Result<(Catalogue, Vec<ImportNote>), Problem> {
-        let mut missing: Vec<Part> =
-            [Part::InstanceTypes, Part::Offerings].into_iter().filter(|part| !self.seen.contains(part)).collect();
+    pub fn finish(
+        self,
+        region: Option<&str>,
+        settings: &Settings,
+    ) -> Result<(Catalogue, Vec<ImportNote>), Problem> {
+        let mut missing: Vec<Part> = [Part::InstanceTypes, Part::Offerings]
+            .into_iter()
+            .filter(|part| !self.seen.contains(part))
+            .collect();
         if !self.seen.contains(&Part::Products) && !self.seen.contains(&Part::SpotPrices) {
             missing.extend([Part::Products, Part::SpotPrices]);
         }
@@ -296,9 +312,12 @@ impl AwsImport {
         match (names.next(), names.next()) {
             (Some(one), None) => Ok(one),
             (None, _) => Err(value_problem("", "", "no zone", "zones of one region")),
-            (Some(one), Some(other)) => {
-                Err(value_problem("", "", format!("regions {one}, {other}"), "one region; name it with --region"))
-            }
+            (Some(one), Some(other)) => Err(value_problem(
+                "",
+                "",
+                format!("regions {one}, {other}"),
+                "one region; name it with --region",
+            )),
         }
     }
 
@@ -308,7 +327,9 @@ impl AwsImport {
         for (name, zone) in &self.offered {
             let fits = match self.zones.get(zone) {
                 Some(known) => known.availability_zone && (known.region.is_empty() || known.region == region),
-                None => self.zones.is_empty() && zone.strip_prefix(region).is_some_and(|rest| rest.len() == 1),
+                None => {
+                    self.zones.is_empty() && zone.strip_prefix(region).is_some_and(|rest| rest.len() == 1)
+                }
             };
             if fits {
                 zones_of.entry(name.clone()).or_default().push(zone.clone());
@@ -320,7 +341,8 @@ impl AwsImport {
     }
 
     fn zone_ids(&self, zones: &[Str]) -> Vec<Str> {
-        let mut ids: Vec<Str> = zones.iter().filter_map(|zone| self.zones.get(zone)).map(|zone| zone.id.clone()).collect();
+        let mut ids: Vec<Str> =
+            zones.iter().filter_map(|zone| self.zones.get(zone)).map(|zone| zone.id.clone()).collect();
         ids.sort();
         ids
     }
@@ -354,7 +376,13 @@ impl AwsImport {
             match on_demand {
                 Some(price) => {
                     for zone in zones {
-                        offer(zone, labels::ON_DEMAND, price.price, "list", price.effective_date.chars().take(10).collect());
+                        offer(
+                            zone,
+                            labels::ON_DEMAND,
+                            price.price,
+                            "list",
+                            price.effective_date.chars().take(10).collect(),
+                        );
                     }
                 }
                 None if zones.is_empty() => {}

@@ -55,8 +55,13 @@ pub(super) fn product(entry: &Value, path: &str) -> Result<Vec<OnDemandPrice>, P
             .unwrap_or_default();
         let dimensions = term.get("priceDimensions").and_then(Value::as_object);
         for dimension in dimensions.into_iter().flat_map(|dimensions| dimensions.values()) {
-            let hourly = dimension.get("unit").and_then(Value::as_str).is_none_or(|unit| unit.eq_ignore_ascii_case("Hrs"));
-            let per_unit = ["USD", "CNY"].into_iter().find_map(|unit| dimension.pointer(&format!("/pricePerUnit/{unit}")));
+            let hourly = dimension
+                .get("unit")
+                .and_then(Value::as_str)
+                .is_none_or(|unit| unit.eq_ignore_ascii_case("Hrs"));
+            let per_unit = ["USD", "CNY"]
+                .into_iter()
+                .find_map(|unit| dimension.pointer(&format!("/pricePerUnit/{unit}")));
             let price = per_unit.and_then(decimal).filter(|&price| hourly && price > 0.0);
             if let Some(price) = price {
                 prices.push(OnDemandPrice {
@@ -123,11 +128,22 @@ pub(super) fn spot(entry: &Value, path: &str) -> Result<Option<SpotPrice>, Probl
     }
     let price = entry.get("SpotPrice").and_then(decimal);
     let Some(price) = price else {
-        return Err(value_problem("", format!("{path}.SpotPrice"), "no number", "a price such as \"0.036500\""));
+        return Err(value_problem(
+            "",
+            format!("{path}.SpotPrice"),
+            "no number",
+            "a price such as \"0.036500\"",
+        ));
     };
     let at = text(entry, path, "Timestamp")?;
-    let time: Time = serde_json::from_value(at.into())
-        .map_err(|_| value_problem("", format!("{path}.Timestamp"), format!("`{at}`"), "a time such as 2026-08-20T01:15:07Z"))?;
+    let time: Time = serde_json::from_value(at.into()).map_err(|_| {
+        value_problem(
+            "",
+            format!("{path}.Timestamp"),
+            format!("`{at}`"),
+            "a time such as 2026-08-20T01:15:07Z",
+        )
+    })?;
     Ok((price > 0.0).then_some(SpotPrice {
         instance_type: text(entry, path, "InstanceType")?.into(),
         zone: text(entry, path, "AvailabilityZone")?.into(),

@@ -103,7 +103,8 @@ pub(super) fn read(entry: &Value, path: &str) -> Result<RawType, Problem> {
             devices.insert(resource, before + Quantity::from_units(count));
         }
     };
-    let list = |pointer: &str| entry.pointer(pointer).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let list =
+        |pointer: &str| entry.pointer(pointer).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let gpus = list("/GpuInfo/Gpus");
     for gpu in gpus {
         let resource = match gpu.get("Manufacturer").and_then(Value::as_str) {
@@ -122,24 +123,31 @@ pub(super) fn read(entry: &Value, path: &str) -> Result<RawType, Problem> {
     if let Some(device) = neurons.first() {
         // Karpenter counts the cores of the first kind.
         let count = device.get("Count").and_then(Value::as_i64).unwrap_or(0);
-        add("aws.amazon.com/neuroncore", count * device.pointer("/CoreInfo/Count").and_then(Value::as_i64).unwrap_or(0));
+        add(
+            "aws.amazon.com/neuroncore",
+            count * device.pointer("/CoreInfo/Count").and_then(Value::as_i64).unwrap_or(0),
+        );
     }
     add("vpc.amazonaws.com/efa", number("/NetworkInfo/EfaInfo/MaximumEfaInterfaces").unwrap_or(0));
     add("vpc.amazonaws.com/pod-eni", known.map_or(0, |network| network.branch_interfaces));
 
-    let (family, size) = name.split_once('.').map_or((None, None), |(family, size)| (Some(family), Some(size)));
+    let (family, size) =
+        name.split_once('.').map_or((None, None), |(family, size)| (Some(family), Some(size)));
     let (category, generation) = category_and_generation(&name);
-    let nvme = word("/InstanceStorageInfo/NvmeSupport") != "unsupported" && entry.get("InstanceStorageInfo").is_some();
+    let nvme = word("/InstanceStorageInfo/NvmeSupport") != "unsupported"
+        && entry.get("InstanceStorageInfo").is_some();
     let ebs = word("/EbsInfo/EbsOptimizedSupport") == "default";
     let one = |list: &'_ [Value]| (list.len() == 1).then(|| list.first().cloned()).flatten();
     let gpu = one(gpus);
-    let accelerator = one(list("/InferenceAcceleratorInfo/Accelerators")).filter(|_| entry.get("NeuronInfo").is_none());
+    let accelerator =
+        one(list("/InferenceAcceleratorInfo/Accelerators")).filter(|_| entry.get("NeuronInfo").is_none());
     let neuron = one(neurons);
     let of = |device: Option<&Value>, pointer: &str| -> Option<String> {
         device?.pointer(pointer).map(|value| value.as_str().map_or_else(|| value.to_string(), kebab))
     };
     let accelerating = neuron.as_ref().or(accelerator.as_ref());
-    let clock = entry.pointer("/ProcessorInfo/SustainedClockSpeedInGhz").and_then(Value::as_f64).unwrap_or(0.0);
+    let clock =
+        entry.pointer("/ProcessorInfo/SustainedClockSpeedInGhz").and_then(Value::as_f64).unwrap_or(0.0);
     let text_of = |value: Option<i64>| value.map(|value| value.to_string());
     let own = vec![
         ("karpenter.k8s.aws/capacity-reservation-id", None),
@@ -210,7 +218,12 @@ pub(super) fn read(entry: &Value, path: &str) -> Result<RawType, Problem> {
 
 impl RawType {
     /// All labels, by key.
-    pub(super) fn requirements(&self, region: &str, zones: &[Str], zone_ids: &[Str]) -> Vec<NodeSelectorRequirement> {
+    pub(super) fn requirements(
+        &self,
+        region: &str,
+        zones: &[Str],
+        zone_ids: &[Str],
+    ) -> Vec<NodeSelectorRequirement> {
         let requirement = |key: &str, values: Vec<Str>| NodeSelectorRequirement {
             key: key.into(),
             operator: Some(if values.is_empty() { Operator::DoesNotExist } else { Operator::In }),
@@ -230,7 +243,10 @@ impl RawType {
             capacity_types.push(labels::SPOT.into());
         }
         requirements.push(requirement(labels::CAPACITY_TYPE, capacity_types));
-        requirements.push(requirement("karpenter.k8s.aws/instance-tenancy", vec!["dedicated".into(), "default".into()]));
+        requirements.push(requirement(
+            "karpenter.k8s.aws/instance-tenancy",
+            vec!["dedicated".into(), "default".into()],
+        ));
         requirements.push(requirement(labels::REGION, vec![region.into()]));
         requirements.push(requirement(labels::ZONE, zones.to_vec()));
         if !zone_ids.is_empty() {

@@ -1,0 +1,1 @@
+//! What a pod without a place meets at the end of a round.
