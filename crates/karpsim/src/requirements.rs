@@ -538,7 +538,7 @@ impl Algebra {
                     merged.push(other);
                     j += 1;
                 }
-                (Some(_), None) | (None, None) => {
+                (Some(_) | None, None) => {
                     unreachable!("one list has an element, and it was matched above")
                 }
             }

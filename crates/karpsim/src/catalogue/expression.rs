@@ -226,7 +226,7 @@ impl Filter {
                         .chain(it.offerings.iter().flat_map(|offering| &offering.requirements))
                 })
                 .filter(|requirement| requirement.key == expression.key)
-                .flat_map(|requirement| requirement.values.iter().map(|value| value.as_str()))
+                .flat_map(|requirement| requirement.values.iter().map(compact_str::CompactString::as_str))
                 .collect();
             for value in wanted.iter().filter(|value| !there.contains(value.as_str())) {
                 // Short names (t4) are near to many: a letter may differ.
@@ -364,7 +364,7 @@ impl<'a> Known<'a> {
             .collect(),
             resources: BTreeSet::new(),
         };
-        known.labels.extend(catalogue.well_known_labels.iter().map(|label| label.as_str()));
+        known.labels.extend(catalogue.well_known_labels.iter().map(compact_str::CompactString::as_str));
         for instance_type in &catalogue.instance_types {
             known
                 .labels

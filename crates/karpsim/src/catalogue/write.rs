@@ -114,8 +114,9 @@ fn head(catalogue: &Catalogue) -> serde_json::Map<String, serde_json::Value> {
     text("currency", catalogue.currency.as_deref().unwrap_or_default());
     text("source", &catalogue.source);
     text("reservationIDLabel", &catalogue.reservation_id_label);
-    let list =
-        |values: &[crate::api::meta::Str]| values.iter().map(|value| value.to_string()).collect::<Vec<_>>();
+    let list = |values: &[crate::api::meta::Str]| {
+        values.iter().map(std::string::ToString::to_string).collect::<Vec<_>>()
+    };
     head.insert("wellKnownLabels".into(), list(&catalogue.well_known_labels).into());
     head.insert("restrictedLabelDomains".into(), list(&catalogue.restricted_label_domains).into());
     let normalized: serde_json::Map<_, _> =

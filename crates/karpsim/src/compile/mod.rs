@@ -364,7 +364,7 @@ fn note_nodes(resources: &mut Resources, nodes: &[StateNode], pools: &[&NodePool
         resources.note(&node.allocatable);
     }
     for pool in pools {
-        for (name, quantity) in pool.spec.limits.iter().flat_map(|limits| limits.iter()) {
+        for (name, quantity) in pool.spec.limits.iter().flat_map(super::api::core::ResourceList::iter) {
             resources.note_one(name, quantity);
         }
     }

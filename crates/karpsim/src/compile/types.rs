@@ -109,9 +109,10 @@ impl<'a> Reader<'a> {
     ) -> ConstraintId {
         let compiled = expressions
             .iter()
-            .map(|expression| match self.expressions.get(expression) {
-                Some(known) => *known,
-                None => {
+            .map(|expression| {
+                if let Some(known) = self.expressions.get(expression) {
+                    *known
+                } else {
                     let compiled = compile_expression(algebra, self.rules, expression);
                     self.expressions.insert(expression, compiled);
                     compiled

@@ -82,6 +82,9 @@ pub(super) fn commands(
     found.into_iter().map(|(candidates, proposal)| command(solver, method, &candidates, &proposal)).collect()
 }
 
+/// No NodePool is ready: Karpenter's simulation is an error, and the method gives up.
+struct NothingToLaunchFrom;
+
 type Found<'a> = Option<(Vec<Candidate<'a>>, Proposal)>;
 
 fn command(
@@ -170,7 +173,7 @@ fn multi_node<'a>(
     let mut best: Option<(usize, Proposal)> = None;
     while low <= high && course.goes_on() {
         let middle = low.midpoint(high);
-        match remove_together(solver, budgets, &candidates[..=middle], &field.totals)? {
+        match remove_together(solver, budgets, &candidates[..=middle], &field.totals).ok()? {
             Some(proposal) => {
                 best = Some((middle, proposal));
                 low = middle + 1;
@@ -181,22 +184,22 @@ fn multi_node<'a>(
     best.map(|(middle, proposal)| (candidates[..=middle].to_vec(), proposal))
 }
 
-/// Whether `candidates` can go at once. The outer `None`: the simulation is an error, and the method gives up.
+/// Whether `candidates` can go at once, and what comes in their place. An error: nothing can be simulated.
 fn remove_together(
     solver: &mut Solver<'_>,
     budgets: &PodBudgets<'_>,
     candidates: &[Candidate<'_>],
     totals: &BTreeMap<Str, PoolTotals>,
-) -> Option<Option<Proposal>> {
+) -> Result<Option<Proposal>, NothingToLaunchFrom> {
     use super::simulation::Unconsolidatable;
     let mut proposal = match solver.consolidate(budgets, candidates) {
         Ok(proposal) => proposal,
-        Err(Unconsolidatable::NoNodePools) => return None,
-        Err(_) => return Some(None),
+        Err(Unconsolidatable::NoNodePools) => return Err(NothingToLaunchFrom),
+        Err(_) => return Ok(None),
     };
     let sensible = solver.filter_same_type(candidates, &mut proposal).is_ok();
     let worth_it = sensible && balanced::approves(solver, candidates, &proposal, totals);
-    Some(worth_it.then_some(proposal))
+    Ok(worth_it.then_some(proposal))
 }
 
 /// The first node that can be removed or replaced by a cheaper one: by savings, the NodePools in turn.
@@ -258,7 +261,9 @@ fn static_drift(solver: &mut Solver<'_>, field: &Field<'_>) -> Vec<Command> {
             continue;
         }
         let limit = pool.spec.limits.as_ref().and_then(|limits| limits.get("nodes"));
-        let room = limit.map_or(i64::MAX, |limit| limit.units_rounded_up()).saturating_sub(active + deleting);
+        let room = limit
+            .map_or(i64::MAX, super::super::quantity::Quantity::units_rounded_up)
+            .saturating_sub(active + deleting);
         let count = budget.min(room).max(0) as usize;
         for candidate in members.into_iter().take(count) {
             let written = pools::written_constraint(&mut solver.algebra, &problem.rules, pool);

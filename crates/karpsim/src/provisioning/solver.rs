@@ -88,6 +88,15 @@ pub struct Outcome {
     pub failed: Vec<(usize, Failure)>,
 }
 
+/// The topology groups of a pod in a round.
+#[derive(Debug, Default)]
+struct Groups {
+    /// Those that it belongs to.
+    own: Vec<GroupId>,
+    /// Those by which it keeps others away.
+    shuns: Vec<GroupId>,
+}
+
 /// Where a pod goes on a new node.
 struct Placement {
     constraint: ConstraintId,
@@ -144,7 +153,7 @@ pub struct Solver<'p> {
     progress: u32,
     failed_at: FxHashMap<(ClassId, bool, bool), (u32, Failure)>,
     joined: FxHashSet<usize>,
-    owned: FxHashMap<VariantId, Rc<(Vec<GroupId>, Vec<GroupId>)>>,
+    owned: FxHashMap<VariantId, Rc<Groups>>,
 }
 
 impl<'p> Solver<'p> {
@@ -345,7 +354,7 @@ impl<'p> Solver<'p> {
     }
 
     /// The groups of a variant in this round: those that it belongs to, and those by which it keeps others away.
-    fn groups_of(&mut self, variant: VariantId) -> Rc<(Vec<GroupId>, Vec<GroupId>)> {
+    fn groups_of(&mut self, variant: VariantId) -> Rc<Groups> {
         if let Some(known) = self.owned.get(&variant) {
             return known.clone();
         }
@@ -363,7 +372,7 @@ impl<'p> Solver<'p> {
             groups
         };
         let shuns = activate(&shuns);
-        let groups = Rc::new((activate(&wanted), shuns));
+        let groups = Rc::new(Groups { own: activate(&wanted), shuns });
         self.owned.insert(variant, groups.clone());
         groups
     }
@@ -410,7 +419,7 @@ impl<'p> Solver<'p> {
     }
 
     /// The groups of a pod that belongs to no topology yet: if it is on a node still, others stay away from it.
-    fn groups_outside(&mut self, pod: usize, variant: VariantId) -> Rc<(Vec<GroupId>, Vec<GroupId>)> {
+    fn groups_outside(&mut self, pod: usize, variant: VariantId) -> Rc<Groups> {
         if self.problem.records[pod].node.is_none() {
             return Rc::default();
         }
@@ -421,7 +430,7 @@ impl<'p> Solver<'p> {
             .collect();
         groups.sort_unstable();
         groups.dedup();
-        Rc::new((Vec::new(), groups))
+        Rc::new(Groups { own: Vec::new(), shuns: groups })
     }
 
     /// A pod that failed belongs to the topologies of its class from now on.
@@ -439,7 +448,7 @@ impl<'p> Solver<'p> {
         pod: usize,
         class: &Class,
         variant: VariantId,
-        groups: &Rc<(Vec<GroupId>, Vec<GroupId>)>,
+        groups: &Rc<Groups>,
     ) -> Result<(), Refusal> {
         if !class.volumes.unresolved && self.place_on_existing(pod, class, variant, groups) {
             return Ok(());
@@ -451,13 +460,7 @@ impl<'p> Solver<'p> {
         self.place_on_new_claim(pod, class, variant, groups)
     }
 
-    fn place_on_existing(
-        &mut self,
-        pod: usize,
-        class: &Class,
-        variant: VariantId,
-        groups: &(Vec<GroupId>, Vec<GroupId>),
-    ) -> bool {
+    fn place_on_existing(&mut self, pod: usize, class: &Class, variant: VariantId, groups: &Groups) -> bool {
         let problem = self.problem;
         let exempt = problem.records[pod].exempt;
         let stamp = self.stamp(variant, groups);
@@ -501,7 +504,7 @@ impl<'p> Solver<'p> {
                 problem,
                 &mut self.algebra,
                 class_id,
-                &groups.1,
+                &groups.shuns,
                 node.taints,
                 constraint,
                 host,
@@ -523,7 +526,7 @@ impl<'p> Solver<'p> {
         index: usize,
         class: &Class,
         variant: VariantId,
-        groups: &(Vec<GroupId>, Vec<GroupId>),
+        groups: &Groups,
     ) -> Result<ConstraintId, Refusal> {
         let problem = self.problem;
         let node = &problem.nodes[index];
@@ -596,7 +599,7 @@ impl<'p> Solver<'p> {
     fn narrow_by_topology(
         &mut self,
         variant: VariantId,
-        groups: &(Vec<GroupId>, Vec<GroupId>),
+        groups: &Groups,
         node: ConstraintId,
         host: (HostId, Host),
         undefined: Undefined,
@@ -609,7 +612,7 @@ impl<'p> Solver<'p> {
         let mut narrowed: SmallVec<[(KeyId, Requirement); 4]> = SmallVec::new();
         let repelling: SmallVec<[GroupId; 4]> =
             self.topology.repelling(problem, class).iter().copied().collect();
-        for &group in groups.0.iter().chain(&repelling) {
+        for &group in groups.own.iter().chain(&repelling) {
             let key = self.topology.group(group).key;
             if key == problem.hostname {
                 if !self.topology.allows_host(problem, &self.algebra, group, class, strict, host) {
@@ -624,13 +627,12 @@ impl<'p> Solver<'p> {
                 return Err(Refusal::Passing);
             }
             let integers = self.algebra.integers(key);
-            match narrowed.iter_mut().find(|(known, _)| *known == key) {
-                Some((_, so_far)) => *so_far = domains.intersection(so_far, integers),
-                None => {
-                    let both = of_node
-                        .map_or_else(|| domains.clone(), |of_node| domains.intersection(of_node, integers));
-                    narrowed.push((key, both));
-                }
+            if let Some((_, so_far)) = narrowed.iter_mut().find(|(known, _)| *known == key) {
+                *so_far = domains.intersection(so_far, integers)
+            } else {
+                let both = of_node
+                    .map_or_else(|| domains.clone(), |of_node| domains.intersection(of_node, integers));
+                narrowed.push((key, both));
             }
         }
         let mut constraint = node;
@@ -639,9 +641,7 @@ impl<'p> Solver<'p> {
                 Some(existing) if !existing.reconciles(&requirement, self.algebra.integers(key)) => {
                     return Err(Refusal::Passing);
                 }
-                None if !(undefined == Undefined::WellKnownAllowed && self.algebra.is_well_known(key))
-                    && !requirement.allows_absence() =>
-                {
+                None if !requirement.allows_absence() && !self.may_be_undefined(key, undefined) => {
                     return Err(Refusal::Passing);
                 }
                 _ => {}
@@ -651,12 +651,16 @@ impl<'p> Solver<'p> {
         Ok(constraint)
     }
 
+    fn may_be_undefined(&self, key: KeyId, undefined: Undefined) -> bool {
+        undefined == Undefined::WellKnownAllowed && self.algebra.is_well_known(key)
+    }
+
     fn place_on_open_claim(
         &mut self,
         pod: usize,
         class: &Class,
         variant: VariantId,
-        groups: &(Vec<GroupId>, Vec<GroupId>),
+        groups: &Groups,
     ) -> bool {
         let stamp = self.stamp(variant, groups);
         if self.all_refuse_still(class, variant, groups, stamp) {
@@ -687,13 +691,7 @@ impl<'p> Solver<'p> {
     }
 
     /// Whether all nodes of the round have refused the like of the pod, and those that have changed since do so again.
-    fn all_refuse_still(
-        &mut self,
-        class: &Class,
-        variant: VariantId,
-        groups: &(Vec<GroupId>, Vec<GroupId>),
-        stamp: u64,
-    ) -> bool {
+    fn all_refuse_still(&mut self, class: &Class, variant: VariantId, groups: &Groups, stamp: u64) -> bool {
         let Some(since) = self.verdicts.claims(variant).all_refused_at(stamp) else { return false };
         for at in since..self.changed_claims.len() {
             let index = self.changed_claims[at] as usize;
@@ -720,7 +718,7 @@ impl<'p> Solver<'p> {
         pod: usize,
         class: &Class,
         variant: VariantId,
-        groups: &(Vec<GroupId>, Vec<GroupId>),
+        groups: &Groups,
     ) -> Result<(), Refusal> {
         let problem = self.problem;
         for (index, template) in problem.templates.iter().enumerate() {
@@ -797,7 +795,7 @@ impl<'p> Solver<'p> {
         claim: &ClaimRef<'_>,
         class: &Class,
         variant: VariantId,
-        groups: &(Vec<GroupId>, Vec<GroupId>),
+        groups: &Groups,
         relaxes_min_values: bool,
     ) -> Result<Placement, Refusal> {
         let problem = self.problem;
@@ -971,7 +969,7 @@ impl<'p> Solver<'p> {
         pod: usize,
         class: &Class,
         variant: VariantId,
-        groups: &(Vec<GroupId>, Vec<GroupId>),
+        groups: &Groups,
         placement: Placement,
     ) {
         let problem = self.problem;
@@ -1007,7 +1005,7 @@ impl<'p> Solver<'p> {
             problem,
             &mut self.algebra,
             class_id,
-            &groups.1,
+            &groups.shuns,
             taints,
             placement.constraint,
             host,
@@ -1017,13 +1015,13 @@ impl<'p> Solver<'p> {
     /// What passing refusals of a variant depend on: it never takes the same value in two states. Left out are
     /// groups over hostnames (what they say of a node changes only when the node itself does, as long as the round lasts)
     /// and anti-affinity (a domain that is taken stays taken).
-    fn stamp(&mut self, variant: VariantId, groups: &(Vec<GroupId>, Vec<GroupId>)) -> u64 {
+    fn stamp(&mut self, variant: VariantId, groups: &Groups) -> u64 {
         let class = self.variants.get(variant).class;
-        let own = groups.0.iter().copied();
+        let own = groups.own.iter().copied();
         let repelling: SmallVec<[GroupId; 4]> =
             self.topology.repelling(self.problem, class).iter().copied().collect();
         let mut stamp =
-            (self.rounds << 44) + ((groups.0.len() as u64) << 36) + u64::from(self.reservation_changes);
+            (self.rounds << 44) + ((groups.own.len() as u64) << 36) + u64::from(self.reservation_changes);
         for group in own.chain(repelling) {
             let group = self.topology.group(group);
             if group.key != self.problem.hostname && group.kind != Kind::AntiAffinity {

@@ -44,8 +44,18 @@ pub struct Variant {
     pub wanted: Vec<Wanted>,
     /// Groups by which it keeps others away.
     pub shuns: Vec<Wanted>,
-    /// The variant after one more relaxation; unknown until asked for.
-    next: Option<Option<VariantId>>,
+    next: Next,
+}
+
+/// The variant after one more relaxation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// Nobody has asked yet.
+    Unknown,
+    /// There is nothing more to drop.
+    Nothing,
+    /// This one.
+    Variant(VariantId),
 }
 
 /// All variants seen so far.
@@ -90,13 +100,15 @@ impl Variants {
         topology: &mut Topology,
         id: VariantId,
     ) -> Option<VariantId> {
-        if let Some(known) = self.get(id).next {
-            return known;
+        match self.get(id).next {
+            Next::Unknown => {}
+            Next::Nothing => return None,
+            Next::Variant(next) => return Some(next),
         }
         let left = self.get(id).left.clone();
         let class = &problem.pods.classes[left.class.0 as usize];
         let next = drop_one(problem, class, left).map(|left| self.intern(problem, algebra, topology, left));
-        self.variants[id.0 as usize].next = Some(next);
+        self.variants[id.0 as usize].next = next.map_or(Next::Nothing, Next::Variant);
         next
     }
 
@@ -189,7 +201,7 @@ fn build(problem: &Problem<'_>, algebra: &mut Algebra, topology: &mut Topology, 
         tolerations: left.tolerations,
         wanted,
         shuns,
-        next: None,
+        next: Next::Unknown,
         left,
     }
 }

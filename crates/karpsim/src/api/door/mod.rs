@@ -102,7 +102,7 @@ pub fn resolve(
         None => Ok(Arc::new(reference.resolve(Some(&base)))),
         Some(include) => {
             let catalogue = reference.resolve(Some(&base));
-            let names: FxHashSet<&str> = include.iter().map(|name| name.as_str()).collect();
+            let names: FxHashSet<&str> = include.iter().map(compact_str::CompactString::as_str).collect();
             if catalogue.instance_types.len() < names.len() {
                 let there: FxHashSet<&str> =
                     catalogue.instance_types.iter().map(|it| it.name.as_str()).collect();

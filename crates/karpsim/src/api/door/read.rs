@@ -60,7 +60,7 @@ pub fn read_yaml(text: &str) -> Result<Vec<(usize, Read)>, (usize, Problem)> {
         let read = read_value(&document.value).map_err(|problem| (document.line, problem))?;
         match all.last_mut() {
             Some((_, before)) if read.bare && before.bare => {
-                before.text.objects.0.append(read.text.objects.0)
+                before.text.objects.0.append(read.text.objects.0);
             }
             _ => all.push((document.line, read)),
         }
