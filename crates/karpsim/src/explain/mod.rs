@@ -1,1 +1,12 @@
-//! Why a pod goes where it goes, or nowhere.
+//! Why a pod goes where it goes or nowhere, and why a node is removed or stays.
+//!
+//! Explanations are data: facts with names, in the order in which the rules are asked. They are found after the decision,
+//! from the state at the end of the round.
+
+pub mod facts;
+pub mod words;
+
+mod pod;
+
+pub use pod::{LaunchExplanation, LeftOver, PodExplanation, PodOutcome, UnusableNodePool, pod};
+pub(crate) use pod::{DEVICES, RESERVED, TRUNCATED};

@@ -9,9 +9,12 @@ mod verdicts;
 
 use crate::api::Scenario;
 use crate::api::meta::Str;
+use crate::compile::pods::ClassId;
 use crate::compile::{Problem, compile};
 use crate::decision::{FilledNode, NewNodeClaim, ProvisioningDecision};
+use crate::explain::{self, words::sentence};
 use crate::requirements::Algebra;
+use rustc_hash::FxHashMap;
 use solver::{Failure, Outcome, RoundRules, Solver};
 
 /// Decides one provisioning round of `scenario`.
@@ -22,24 +25,60 @@ pub fn provision(scenario: &Scenario) -> ProvisioningDecision {
 
 /// The same on a scenario that is compiled already.
 pub fn provision_compiled(problem: &Problem<'_>, algebra: Algebra) -> ProvisioningDecision {
-    let mut decision = ProvisioningDecision {
-        ignored_pods: problem.ignored.iter().map(|(pod, _)| problem.pod_name(*pod)).collect(),
-        ..ProvisioningDecision::default()
-    };
-    decision.ignored_pods.sort();
-    let pods: Vec<usize> = problem.pending.iter().chain(&problem.leaving).copied().collect();
-    if problem.dynamic.is_empty() {
-        decision.pod_errors = pods
-            .iter()
-            .map(|&pod| (problem.pod_name(pod), "no dynamic nodepools found".to_owned()))
-            .collect();
-        return decision;
+    Round::play(problem, algebra).decision()
+}
+
+/// A round that is decided, still in numbers.
+pub struct Round<'p> {
+    solver: Solver<'p>,
+    outcome: Outcome,
+    errors: Vec<(Str, String)>,
+}
+
+impl<'p> Round<'p> {
+    /// Finds a place for every pod that waits or must leave its node.
+    pub fn play(problem: &'p Problem<'p>, algebra: Algebra) -> Self {
+        let pods: Vec<usize> = problem.pending.iter().chain(&problem.leaving).copied().collect();
+        let mut solver = Solver::new(problem, algebra);
+        if problem.dynamic.is_empty() {
+            let errors = pods.iter().map(|&pod| (problem.pod_name(pod), explain::NO_NODE_POOLS.to_owned()));
+            return Round { solver, outcome: Outcome::default(), errors: errors.collect() };
+        }
+        let rules = RoundRules { strict_reservations: true, ..RoundRules::default() };
+        let (outcome, errors) = solver.round_then(&pods, &[], rules, pod_errors);
+        Round { solver, outcome, errors }
     }
-    let mut solver = Solver::new(problem, algebra);
-    let rules = RoundRules { strict_reservations: true, ..RoundRules::default() };
-    let outcome = solver.round(&pods, &[], rules);
-    render(&mut solver, &outcome, &mut decision);
-    decision
+
+    /// The same in names.
+    pub fn decision(mut self) -> ProvisioningDecision {
+        let problem = self.solver.problem;
+        let mut ignored_pods: Vec<Str> =
+            problem.ignored.iter().map(|(pod, _)| problem.pod_name(*pod)).collect();
+        ignored_pods.sort();
+        let mut decision = ProvisioningDecision { ignored_pods, ..ProvisioningDecision::default() };
+        render(&mut self.solver, &self.outcome, &mut decision);
+        decision.pod_errors.extend(self.errors);
+        decision
+    }
+}
+
+/// Why pods failed, in a sentence each; pods of a class share it.
+fn pod_errors(solver: &mut Solver<'_>, failed: &[(usize, Failure)]) -> Vec<(Str, String)> {
+    let mut sentences: FxHashMap<ClassId, String> = FxHashMap::default();
+    failed
+        .iter()
+        .map(|&(pod, failure)| {
+            let sentence = match failure {
+                Failure::NoPlace => sentences
+                    .entry(solver.problem.records[pod].class)
+                    .or_insert_with(|| sentence(&solver.node_pool_refusals(pod, failure)))
+                    .clone(),
+                Failure::Reserved => explain::RESERVED.to_owned(),
+                Failure::Devices => explain::DEVICES.to_owned(),
+            };
+            (solver.problem.pod_name(pod), sentence)
+        })
+        .collect()
 }
 
 fn render(solver: &mut Solver<'_>, outcome: &Outcome, decision: &mut ProvisioningDecision) {
@@ -50,9 +89,7 @@ fn render(solver: &mut Solver<'_>, outcome: &Outcome, decision: &mut Provisionin
             decision.new_node_claims.push(solver.render(&plan));
         } else {
             for &pod in &plan.pods {
-                let words =
-                    "minValues are not met by the instance types that a NodeClaim may list".to_owned();
-                decision.pod_errors.insert(problem.pod_name(pod), words);
+                decision.pod_errors.insert(problem.pod_name(pod), explain::TRUNCATED.to_owned());
             }
         }
     }
@@ -67,14 +104,6 @@ fn render(solver: &mut Solver<'_>, outcome: &Outcome, decision: &mut Provisionin
         })
         .collect();
     decision.existing_nodes.sort_by(|a, b| a.name.cmp(&b.name));
-    for &(pod, failure) in &outcome.failed {
-        let words = match failure {
-            Failure::NoPlace => "no node, and no NodePool, can take it",
-            Failure::Reserved => "compatible reserved offerings exist, but others hold them; deferred",
-            Failure::Devices => "it needs dynamic resources, which Karpenter does not provide",
-        };
-        decision.pod_errors.insert(problem.pod_name(pod), words.to_owned());
-    }
 }
 
 /// The order of NodeClaims in a decision.

@@ -149,7 +149,7 @@ impl Group {
     }
 
     /// Known domains by name, with their counts.
-    fn known(&self) -> impl Iterator<Item = (ValueId, i32)> + '_ {
+    pub fn known(&self) -> impl Iterator<Item = (ValueId, i32)> + '_ {
         self.by_name.iter().filter_map(|&domain| {
             let (count, refs) = self.at(domain.0);
             (refs > 0 || count > 0).then_some((domain, count))
