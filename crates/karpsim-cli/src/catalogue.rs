@@ -133,7 +133,9 @@ impl Changes {
             .hint("0.075 is 7.5 %"));
         }
         if let Some(count) = self.reserved_enis.filter(|&count| count < 0) {
-            return Err(Failure::input(format!("--reserved-enis: found {count}, allowed is a number not below 0")));
+            return Err(Failure::input(format!(
+                "--reserved-enis: found {count}, allowed is a number not below 0"
+            )));
         }
         let asked = self.node_class.is_some()
             || self.vm_memory_overhead_percent.is_some()
@@ -176,8 +178,10 @@ impl Changes {
             Some("none") => NetworkPlugin::None,
             Some("other") => NetworkPlugin::Other,
             Some(word) => {
-                let failure =
-                    Failure::input(format!("--azure-network: found `{word}`, allowed is one of {}", words.join(", ")));
+                let failure = Failure::input(format!(
+                    "--azure-network: found `{word}`, allowed is one of {}",
+                    words.join(", ")
+                ));
                 return Err(match near_miss(word, words) {
                     Some(near) => failure.hint(format!("did you mean `{near}`?")),
                     None => failure,
@@ -205,7 +209,9 @@ pub(crate) fn load(name: &str) -> Result<Catalogue, Failure> {
     }
     let path = Path::new(name);
     if name != "-" && !path.is_file() {
-        let failure = Failure::input(format!("no catalogue `{name}`: no such file, and none of that name in the program"));
+        let failure = Failure::input(format!(
+            "no catalogue `{name}`: no such file, and none of that name in the program"
+        ));
         return Err(failure.hint(match near_miss(name, embedded::names()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("the program carries {}", embedded::names().collect::<Vec<_>>().join(", ")),
@@ -220,21 +226,23 @@ pub(crate) fn load(name: &str) -> Result<Catalogue, Failure> {
 /// # Errors
 ///
 /// If there is none.
-pub(crate) fn type_named<'a>(catalogue: &'a Catalogue, name: &str, sought: &str) -> Result<&'a InstanceType, Failure> {
+pub(crate) fn type_named<'a>(
+    catalogue: &'a Catalogue,
+    name: &str,
+    sought: &str,
+) -> Result<&'a InstanceType, Failure> {
     catalogue.instance_types.iter().find(|instance_type| instance_type.name == name).ok_or_else(|| {
         let names = catalogue.instance_types.iter().map(|instance_type| instance_type.name.as_str());
         let failure = Failure::input(format!("no instance type `{name}` in catalogue `{sought}`"));
-        match near_miss(name, names.clone()) {
-            Some(near) => failure.hint(format!("did you mean `{near}`?")),
-            None => {
-                let family = name.split(['.', '-']).next().unwrap_or(name);
-                let alike: Vec<&str> = names.filter(|other| other.starts_with(family)).take(5).collect();
-                if alike.is_empty() || family.is_empty() {
-                    failure.hint("`karpsim catalogue list NAME` lists all")
-                } else {
-                    failure.hint(format!("there are {}", alike.join(", ")))
-                }
-            }
+        if let Some(near) = near_miss(name, names.clone()) {
+            return failure.hint(format!("did you mean `{near}`?"));
+        }
+        let family = name.split(['.', '-']).next().unwrap_or(name);
+        let alike: Vec<&str> = names.filter(|other| other.starts_with(family)).take(5).collect();
+        if alike.is_empty() || family.is_empty() {
+            failure.hint("`karpsim catalogue list NAME` lists all")
+        } else {
+            failure.hint(format!("there are {}", alike.join(", ")))
         }
     })
 }
@@ -249,6 +257,16 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
         .map_err(|error| Failure::writing("standard output", &error))
+}
+
+/// One a line.
+pub(crate) fn lines(names: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let mut text = String::new();
+    for name in names {
+        text.push_str(name.as_ref());
+        text.push('\n');
+    }
+    text
 }
 
 /// A problem in a file that was named on the command line.

@@ -78,8 +78,12 @@ impl Diff {
             Format::Json => print(&json(&value()))?,
             Format::Yaml => print(&yaml(&value())?)?,
             Format::Name => {
-                let names = found.added.iter().chain(&found.removed).chain(found.changed.iter().map(|(name, _)| name));
-                print(&names.map(|name| format!("{name}\n")).collect::<String>())?;
+                let names = found
+                    .added
+                    .iter()
+                    .chain(&found.removed)
+                    .chain(found.changed.iter().map(|(name, _)| name));
+                print(&crate::catalogue::lines(names))?;
             }
             Format::Csv | Format::Kwok => {
                 return Err(Failure::input("diff has table, wide, json, yaml and name"));
@@ -112,7 +116,8 @@ impl Diff {
             }
         }
         if found.changed.len() > shown {
-            let _ = writeln!(text, "and {} other(s) that differ; --full shows all", found.changed.len() - shown);
+            let _ =
+                writeln!(text, "and {} other(s) that differ; --full shows all", found.changed.len() - shown);
         }
         if !found.is_empty() {
             let _ = writeln!(
@@ -136,17 +141,27 @@ fn lines(changes: &[Change]) -> Vec<String> {
         match change {
             Change::Price { capacity_type, zone, before, after } => {
                 let percent = match (before, after) {
-                    (Some(before), Some(after)) if *before > 0.0 => format!(" ({:+.1} %)", (after / before - 1.0) * 100.0),
+                    (Some(before), Some(after)) if *before > 0.0 => {
+                        format!(" ({:+.1} %)", (after / before - 1.0) * 100.0)
+                    }
                     _ => String::new(),
                 };
-                let text = format!("{capacity_type}: {} → {}{percent}", or_none(before.map(price)), or_none(after.map(price)));
+                let text = format!(
+                    "{capacity_type}: {} → {}{percent}",
+                    or_none(before.map(price)),
+                    or_none(after.map(price))
+                );
                 prices.entry(text).or_default().push(zone);
             }
             Change::Available { capacity_type, zone, after } => {
-                rest.push(format!("{capacity_type}: {} in {zone}", if *after { "available" } else { "unavailable" }));
+                rest.push(format!(
+                    "{capacity_type}: {} in {zone}",
+                    if *after { "available" } else { "unavailable" }
+                ));
             }
             Change::Amount { part, resource, before, after } => {
-                let shown = |quantity: &Option<_>| or_none(quantity.map(|quantity| amount(resource, quantity)));
+                let shown =
+                    |quantity: &Option<_>| or_none(quantity.map(|quantity| amount(resource, quantity)));
                 rest.push(format!("{part} {resource}: {} → {}", shown(before), shown(after)));
             }
             Change::Label { key, before, after } => {

@@ -165,7 +165,9 @@ impl SpotPrices {
             Some(text) => {
                 serde_json::from_value::<Time>(text.as_str().into())
                     .map_err(|_| {
-                        Failure::input(format!("--start: found `{text}`, allowed is a time such as 2026-08-13T00:00:00Z"))
+                        Failure::input(format!(
+                            "--start: found `{text}`, allowed is a time such as 2026-08-13T00:00:00Z"
+                        ))
                     })?
                     .0
             }

@@ -1,6 +1,6 @@
 //! `karpsim catalogue list` and `find`: many types, a line each.
 
-use crate::catalogue::{Chosen, print};
+use crate::catalogue::{Chosen, lines, print};
 use crate::catalogue_table::{Align, Format, Table, csv, gbps, gib, json, marked, number, yaml};
 use crate::embedded;
 use crate::failure::Failure;
@@ -134,7 +134,11 @@ impl Find {
             }
         });
         if catalogue.instance_types.is_empty() {
-            eprintln!("no instance type of `{}` meets {}", self.chosen.name(), self.requirements.join(" and "));
+            eprintln!(
+                "no instance type of `{}` meets {}",
+                self.chosen.name(),
+                self.requirements.join(" and ")
+            );
         }
         self.showing.show(catalogue)
     }
@@ -184,9 +188,13 @@ fn list_catalogues(format: Format) -> Result<(), Failure> {
         let offerings: Vec<OfferingView<'_>> = views.iter().flat_map(View::offerings).collect();
         let zones: BTreeSet<&str> = offerings.iter().map(|offering| offering.zone).collect();
         let with_gpu = views.iter().filter(|view| is_gpu(view)).count();
-        let estimated = offerings.iter().filter(|offering| offering.certainty != Certainty::Published).count();
-        let dates: BTreeSet<&str> =
-            offerings.iter().map(|offering| offering.offering.price_date.as_str()).filter(|date| !date.is_empty()).collect();
+        let estimated =
+            offerings.iter().filter(|offering| offering.certainty != Certainty::Published).count();
+        let dates: BTreeSet<&str> = offerings
+            .iter()
+            .map(|offering| offering.offering.price_date.as_str())
+            .filter(|date| !date.is_empty())
+            .collect();
         let dates = match (dates.first(), dates.last()) {
             (Some(first), Some(last)) if first != last => format!("{first} to {last}"),
             (Some(only), _) => (*only).to_owned(),
@@ -204,22 +212,32 @@ fn list_catalogues(format: Format) -> Result<(), Failure> {
             format!("{share} %"),
             dates.clone(),
         ]);
-        rows.push(vec![name.to_owned(), views.len().to_string(), with_gpu.to_string(), zones.len().to_string(), currency.clone(),
-            offerings.len().to_string(), estimated.to_string(), dates]);
+        rows.push(vec![
+            name.to_owned(),
+            views.len().to_string(),
+            with_gpu.to_string(),
+            zones.len().to_string(),
+            currency.clone(),
+            offerings.len().to_string(),
+            estimated.to_string(),
+            dates,
+        ]);
         objects.push(json!({
             "name": name, "provider": catalogue.provider.as_str(), "region": catalogue.region.as_str(), "currency": currency,
             "types": views.len(), "typesWithGPU": with_gpu, "zones": zones, "offerings": offerings.len(), "estimatedPrices": estimated,
         }));
     }
     let list = json!({"apiVersion": "karpsim.dev/v1alpha1", "kind": "CatalogueList", "items": objects});
-    let head = ["name", "types", "typesWithGPU", "zones", "currency", "offerings", "estimatedPrices", "priceDates"];
+    let head =
+        ["name", "types", "typesWithGPU", "zones", "currency", "offerings", "estimatedPrices", "priceDates"];
     match format {
         Format::Table | Format::Wide => print(&table.render()),
         Format::Json => print(&json(&list)),
         Format::Yaml => print(&yaml(&list)?),
         Format::Csv => print(&csv(&head, &rows)),
-        Format::Name => print(&embedded::names().map(|name| format!("{name}\n")).collect::<String>()),
-        Format::Kwok => Err(Failure::input("-o kwok shows the types of one catalogue").hint("karpsim catalogue list NAME -o kwok")),
+        Format::Name => print(&lines(embedded::names())),
+        Format::Kwok => Err(Failure::input("-o kwok shows the types of one catalogue")
+            .hint("karpsim catalogue list NAME -o kwok")),
     }
 }
 
@@ -282,7 +300,9 @@ impl<'a> Line<'a> {
 
 /// Whether a type has whole GPUs; other accelerators do not count.
 fn is_gpu(view: &View<'_>) -> bool {
-    ["nvidia.com/gpu", "amd.com/gpu"].iter().any(|name| view.instance_type.capacity.get(name).is_some_and(|q| !q.is_zero()))
+    ["nvidia.com/gpu", "amd.com/gpu"]
+        .iter()
+        .any(|name| view.instance_type.capacity.get(name).is_some_and(|q| !q.is_zero()))
 }
 
 /// `8×h100`; a fraction of one is `<1×l4`.
@@ -321,7 +341,8 @@ impl Showing {
             });
             lines.into_iter().map(|(index, _)| index).collect()
         };
-        let mut slots: Vec<Option<_>> = std::mem::take(&mut catalogue.instance_types).into_iter().map(Some).collect();
+        let mut slots: Vec<Option<_>> =
+            std::mem::take(&mut catalogue.instance_types).into_iter().map(Some).collect();
         catalogue.instance_types = order
             .into_iter()
             .take(self.limit.unwrap_or(usize::MAX))
@@ -334,9 +355,7 @@ impl Showing {
                 print_table(&table(&catalogue, wide), wide)
             }
             Format::Csv => print(&comma_separated(&catalogue)),
-            Format::Name => {
-                print(&catalogue.instance_types.iter().map(|it| format!("{}\n", it.name)).collect::<String>())
-            }
+            Format::Name => print(&lines(catalogue.instance_types.iter().map(|it| it.name.as_str()))),
             format => print_catalogue(&mut catalogue, format),
         }
     }
@@ -364,7 +383,9 @@ pub(crate) fn print_catalogue(catalogue: &mut Catalogue, format: Format) -> Resu
 pub(crate) fn print_table(text: &str, wide: bool) -> Result<(), Failure> {
     print(text)?;
     if !wide && text.contains('~') {
-        eprintln!("~ computed or estimated, no published price of this region; -o wide shows sources and dates");
+        eprintln!(
+            "~ computed or estimated, no published price of this region; -o wide shows sources and dates"
+        );
     }
     Ok(())
 }
@@ -415,7 +436,8 @@ fn table(catalogue: &Catalogue, wide: bool) -> String {
         ];
         if wide {
             let left = allocatable(instance_type);
-            let amount_of = |name: &str| left.get(name).map_or_else(String::new, |quantity| amount(name, quantity));
+            let amount_of =
+                |name: &str| left.get(name).map_or_else(String::new, |quantity| amount(name, quantity));
             let zones: BTreeSet<&str> = view.offerings().iter().map(|offering| offering.zone).collect();
             row.extend([
                 line.derived(|price| view.per_gpu_gib(price)),
@@ -438,7 +460,9 @@ fn table(catalogue: &Catalogue, wide: bool) -> String {
 pub(crate) fn short_zones(zones: &BTreeSet<&str>, region: &str) -> String {
     let short: Option<Vec<&str>> = zones
         .iter()
-        .map(|zone| zone.strip_prefix(region).map(|rest| rest.trim_start_matches('-')).filter(|rest| rest.len() == 1))
+        .map(|zone| {
+            zone.strip_prefix(region).map(|rest| rest.trim_start_matches('-')).filter(|rest| rest.len() == 1)
+        })
         .collect();
     short.unwrap_or_else(|| zones.iter().copied().collect()).join(",")
 }
@@ -453,9 +477,26 @@ pub(crate) fn source(offering: Option<OfferingView<'_>>) -> String {
 
 fn comma_separated(catalogue: &Catalogue) -> String {
     let head = [
-        "name", "architecture", "vcpus", "memoryMiB", "gpuName", "gpuCount", "gpuMemoryMiB", "networkMbps", "currency",
-        "onDemandPrice", "onDemandEstimated", "onDemandSource", "onDemandDate", "spotPrice", "spotEstimated", "spotSource",
-        "spotDate", "pricePerGPU", "pricePerGPUGiB", "pricePerVCPU",
+        "name",
+        "architecture",
+        "vcpus",
+        "memoryMiB",
+        "gpuName",
+        "gpuCount",
+        "gpuMemoryMiB",
+        "networkMbps",
+        "currency",
+        "onDemandPrice",
+        "onDemandEstimated",
+        "onDemandSource",
+        "onDemandDate",
+        "spotPrice",
+        "spotEstimated",
+        "spotSource",
+        "spotDate",
+        "pricePerGPU",
+        "pricePerGPUGiB",
+        "pricePerVCPU",
     ];
     let rows: Vec<Vec<String>> = catalogue
         .instance_types

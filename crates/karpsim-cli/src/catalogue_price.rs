@@ -1,6 +1,6 @@
 //! `karpsim catalogue price`: offerings, a line each.
 
-use crate::catalogue::{Chosen, print, type_named};
+use crate::catalogue::{Chosen, lines, print, type_named};
 use crate::catalogue_list::{filter, print_table, say_unknown_values};
 use crate::catalogue_table::{Align, Format, Table, csv, json, marked, month, number, yaml};
 use crate::failure::Failure;
@@ -47,7 +47,10 @@ impl Price {
         let types = if names.is_empty() {
             catalogue.instance_types.iter().collect()
         } else {
-            names.iter().map(|name| type_named(&catalogue, name, self.chosen.name())).collect::<Result<Vec<_>, _>>()?
+            names
+                .iter()
+                .map(|name| type_named(&catalogue, name, self.chosen.name()))
+                .collect::<Result<Vec<_>, _>>()?
         };
         let mut rows: Vec<(View<'_>, OfferingView<'_>)> = Vec::new();
         for instance_type in types {
@@ -77,8 +80,17 @@ impl Price {
             }
             Format::Csv => {
                 let head = [
-                    "instanceType", "capacityType", "zone", "price", "estimated", "available", "pricePerGPU", "pricePerGPUGiB",
-                    "pricePerVCPU", "source", "date",
+                    "instanceType",
+                    "capacityType",
+                    "zone",
+                    "price",
+                    "estimated",
+                    "available",
+                    "pricePerGPU",
+                    "pricePerGPUGiB",
+                    "pricePerVCPU",
+                    "source",
+                    "date",
                 ];
                 let rows: Vec<Vec<String>> = rows
                     .iter()
@@ -102,12 +114,9 @@ impl Price {
                     .collect();
                 print(&csv(&head, &rows))
             }
-            Format::Name => print(
-                &rows
-                    .iter()
-                    .map(|(view, one)| format!("{}/{}/{}\n", view.instance_type.name, one.capacity_type, one.zone))
-                    .collect::<String>(),
-            ),
+            Format::Name => print(&lines(rows.iter().map(|(view, one)| {
+                format!("{}/{}/{}", view.instance_type.name, one.capacity_type, one.zone)
+            }))),
             Format::Json | Format::Yaml => {
                 let list = json!({
                     "apiVersion": "karpsim.dev/v1alpha1",
@@ -118,7 +127,9 @@ impl Price {
                 });
                 print(&if self.output == Format::Json { json(&list) } else { yaml(&list)? })
             }
-            Format::Kwok => Err(Failure::input("price has no -o kwok").hint("karpsim catalogue find REQUIREMENT -o kwok")),
+            Format::Kwok => {
+                Err(Failure::input("price has no -o kwok").hint("karpsim catalogue find REQUIREMENT -o kwok"))
+            }
         }
     }
 }
@@ -142,7 +153,8 @@ fn item(view: &View<'_>, one: &OfferingView<'_>) -> Value {
             item[name] = value.into();
         }
     }
-    for (name, text) in [("priceSource", &one.offering.price_source), ("priceDate", &one.offering.price_date)] {
+    for (name, text) in [("priceSource", &one.offering.price_source), ("priceDate", &one.offering.price_date)]
+    {
         if !text.is_empty() {
             item[name] = text.as_str().into();
         }

@@ -1,6 +1,6 @@
 //! `karpsim catalogue show`: all about one type.
 
-use crate::catalogue::{Chosen, print, type_named};
+use crate::catalogue::{Chosen, lines, print, type_named};
 use crate::catalogue_list::{print_catalogue, print_table, short_zones, source};
 use crate::catalogue_table::{Align, Format, Table, gbps, gib, marked, month, number};
 use crate::failure::Failure;
@@ -46,8 +46,10 @@ impl Show {
                     .collect();
                 print_table(&texts.join("\n"), self.output == Format::Wide)
             }
-            Format::Name => print(&self.types.iter().map(|name| format!("{name}\n")).collect::<String>()),
-            Format::Csv => Err(Failure::input("show has no -o csv").hint("karpsim catalogue price TYPE -o csv")),
+            Format::Name => print(&lines(&self.types)),
+            Format::Csv => {
+                Err(Failure::input("show has no -o csv").hint("karpsim catalogue price TYPE -o csv"))
+            }
             format => print_catalogue(&mut catalogue, format),
         }
     }
@@ -84,7 +86,9 @@ fn describe(catalogue: &Catalogue, instance_type: &InstanceType, wide: bool) -> 
     let mut line = |name: &str, value: String| {
         let _ = writeln!(text, "  {name:<16}{value}");
     };
-    let maker = label("karpenter.k8s.aws/instance-cpu-manufacturer").map(|maker| format!(", {maker}")).unwrap_or_default();
+    let maker = label("karpenter.k8s.aws/instance-cpu-manufacturer")
+        .map(|maker| format!(", {maker}"))
+        .unwrap_or_default();
     line("vCPU", format!("{} ({}{maker})", number(view.vcpus), view.architecture));
     line("Memory", gib(view.memory_mib));
     if let Some(gpus) = &view.gpus {
@@ -112,7 +116,9 @@ fn describe(catalogue: &Catalogue, instance_type: &InstanceType, wide: bool) -> 
             let values = match requirement.operator {
                 Some(Operator::In) => requirement.values.join(", "),
                 Some(Operator::DoesNotExist) => "(none)".to_owned(),
-                operator => format!("{} {}", operator.map_or("", Operator::as_str), requirement.values.join(", ")),
+                operator => {
+                    format!("{} {}", operator.map_or("", Operator::as_str), requirement.values.join(", "))
+                }
             };
             table.row(vec![requirement.key.to_string(), values]);
         }

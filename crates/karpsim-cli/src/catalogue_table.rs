@@ -62,7 +62,10 @@ impl Table {
         let kept: Vec<usize> = (0..self.columns.len())
             .filter(|&index| {
                 self.rows.is_empty()
-                    || self.rows.iter().any(|row| row.get(index).is_some_and(|cell| !cell.is_empty() && cell != "-"))
+                    || self
+                        .rows
+                        .iter()
+                        .any(|row| row.get(index).is_some_and(|cell| !cell.is_empty() && cell != "-"))
             })
             .collect();
         let length = |text: &str| text.chars().count();
@@ -70,7 +73,11 @@ impl Table {
             .iter()
             .map(|&index| {
                 let head = self.columns.get(index).map_or(0, |(name, _)| length(name));
-                self.rows.iter().filter_map(|row| row.get(index)).map(|cell| length(cell)).fold(head, usize::max)
+                self.rows
+                    .iter()
+                    .filter_map(|row| row.get(index))
+                    .map(|cell| length(cell))
+                    .fold(head, usize::max)
             })
             .collect();
         let mut text = String::new();
@@ -83,15 +90,12 @@ impl Table {
                 if place > 0 {
                     line.push_str("  ");
                 }
-                match self.columns.get(index).map(|(_, align)| *align) {
-                    Some(Align::Right) => {
-                        line.push_str(&padding);
-                        line.push_str(cell);
-                    }
-                    _ => {
-                        line.push_str(cell);
-                        line.push_str(&padding);
-                    }
+                if self.columns.get(index).is_some_and(|(_, align)| *align == Align::Right) {
+                    line.push_str(&padding);
+                    line.push_str(cell);
+                } else {
+                    line.push_str(cell);
+                    line.push_str(&padding);
                 }
             }
             text.push_str(line.trim_end());
@@ -161,7 +165,11 @@ pub(crate) fn csv(head: &[&str], rows: &[Vec<String>]) -> String {
         let cells: Vec<String> = row
             .iter()
             .map(|cell| {
-                if cell.contains([',', '"', '\n']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.clone() }
+                if cell.contains([',', '"', '\n']) {
+                    format!("\"{}\"", cell.replace('"', "\"\""))
+                } else {
+                    cell.clone()
+                }
             })
             .collect();
         let _ = writeln!(text, "{}", cells.join(","));
@@ -175,7 +183,8 @@ pub(crate) fn csv(head: &[&str], rows: &[Vec<String>]) -> String {
 ///
 /// If it has no such form.
 pub(crate) fn yaml(value: &serde_json::Value) -> Result<String, Failure> {
-    serde_saphyr::to_string(value).map_err(|error| Failure::input(format!("cannot be shown as YAML: {error}")))
+    serde_saphyr::to_string(value)
+        .map_err(|error| Failure::input(format!("cannot be shown as YAML: {error}")))
 }
 
 /// A value as JSON with line breaks.
@@ -191,13 +200,24 @@ mod tests {
 
     #[test]
     fn figures_are_short_and_exact() {
-        for (value, shown) in
-            [(0.526, "0.526"), (55.04, "55.04"), (0.0042, "0.0042"), (1.0, "1.00"), (0.00123, "0.00123"), (0.37853, "0.3785")]
-        {
+        for (value, shown) in [
+            (0.526, "0.526"),
+            (55.04, "55.04"),
+            (0.0042, "0.0042"),
+            (1.0, "1.00"),
+            (0.00123, "0.00123"),
+            (0.37853, "0.3785"),
+        ] {
             assert_eq!(price(value), shown);
         }
-        assert_eq!((gib(16384), gib(3840), gib(22888)), ("16 GiB".into(), "3.75 GiB".into(), "22.35 GiB".into()));
-        assert_eq!((gbps(5000), gbps(750), gbps(3_200_000)), ("5 Gbit/s".into(), "0.75 Gbit/s".into(), "3200 Gbit/s".into()));
+        assert_eq!(
+            (gib(16384), gib(3840), gib(22888)),
+            ("16 GiB".into(), "3.75 GiB".into(), "22.35 GiB".into())
+        );
+        assert_eq!(
+            (gbps(5000), gbps(750), gbps(3_200_000)),
+            ("5 Gbit/s".into(), "0.75 Gbit/s".into(), "3200 Gbit/s".into())
+        );
     }
 
     #[test]

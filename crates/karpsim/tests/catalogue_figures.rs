@@ -35,7 +35,7 @@ fn formulas_give_all_figures_of_all_catalogues() {
         // Nothing of the figures may be left where the formulas read.
         let mut bare = embedded.clone();
         for instance_type in &mut bare.instance_types {
-            instance_type.overhead = Default::default();
+            instance_type.overhead = karpsim::catalogue::Overhead::default();
             instance_type.capacity =
                 instance_type.capacity.iter().filter(|(name, _)| name.contains('/')).collect();
         }
@@ -71,7 +71,13 @@ fn what_is_written_is_read_back() {
 
 fn under(class: &str, settings: &Settings, name: &str) -> (ResourceList, ResourceList, ResourceList) {
     let class = NodeClass::read(class, None).unwrap();
-    let mut catalogue = load(if class.provider() == "aws" { "aws-us-west-2" } else if class.provider() == "gcp" { "gcp-us-central1" } else { "azure-eastus" });
+    let mut catalogue = load(if class.provider() == "aws" {
+        "aws-us-west-2"
+    } else if class.provider() == "gcp" {
+        "gcp-us-central1"
+    } else {
+        "azure-eastus"
+    });
     catalogue.instance_types.retain(|it| it.name == name);
     let catalogue = recompute(&catalogue, Some(&class), settings).unwrap();
     let instance_type = &catalogue.instance_types[0];
@@ -95,7 +101,8 @@ fn an_ec2_node_class_decides() {
     assert_eq!(left.get("ephemeral-storage"), Some(quantity("17Gi")));
 
     // One interface is kept: 2 × 9 + 2 = 20 pods, while the kubelet's reserve stays that of 29.
-    let settings = Settings { reserved_enis: 1, vm_memory_overhead_percent: Some(0.1), ..Settings::default() };
+    let settings =
+        Settings { reserved_enis: 1, vm_memory_overhead_percent: Some(0.1), ..Settings::default() };
     let (capacity, kube_reserved, _) = under(plain, &settings, "m5.large");
     assert_eq!(capacity.get("pods"), Some(quantity("20")));
     assert_eq!(capacity.get("memory"), Some(quantity("7372Mi")), "8192 − ⌈819.2⌉");
@@ -113,15 +120,24 @@ fn an_ec2_node_class_decides() {
     assert_eq!(capacity.get("ephemeral-storage"), Some(quantity("125G")));
     assert_eq!(capacity.get("nvidia.com/gpu"), Some(quantity("1")));
     assert_eq!(kube_reserved.get("cpu"), Some(quantity("200m")));
-    assert_eq!(kube_reserved.get("memory"), Some(quantity("574Mi")), "29 pods by interfaces, whatever maxPods");
+    assert_eq!(
+        kube_reserved.get("memory"),
+        Some(quantity("574Mi")),
+        "29 pods by interfaces, whatever maxPods"
+    );
     // 15155 − 574 − 1024 MiB and 5 % of 15155 MiB, rounded up to a byte: 794,558,464.
-    assert_eq!(left.get("memory"), Some(Quantity::from_units((15155 - 574 - 1024) * 1024 * 1024 - 794_558_464)));
+    assert_eq!(
+        left.get("memory"),
+        Some(Quantity::from_units((15155 - 574 - 1024) * 1024 * 1024 - 794_558_464))
+    );
     assert_eq!(left.get("ephemeral-storage"), Some(Quantity::from_units(125_000_000_000 - (1 << 30))));
 }
 
 #[test]
 fn image_families_differ() {
-    let class = |spec: &str| format!("apiVersion: karpenter.k8s.aws/v1\nkind: EC2NodeClass\nmetadata: {{name: x}}\nspec: {spec}\n");
+    let class = |spec: &str| {
+        format!("apiVersion: karpenter.k8s.aws/v1\nkind: EC2NodeClass\nmetadata: {{name: x}}\nspec: {spec}\n")
+    };
     // Bottlerocket: the reserve follows maxPods, podsPerCore does not count, data is on /dev/xvdb.
     let bottlerocket = class(
         "{amiFamily: Bottlerocket, kubelet: {maxPods: 50, podsPerCore: 1}, blockDeviceMappings: [{deviceName: /dev/xvda, ebs: {volumeSize: 4Gi}}, {deviceName: /dev/xvdb, ebs: {volumeSize: 100Gi}}]}",
@@ -134,12 +150,21 @@ fn image_families_differ() {
     let (capacity, ..) = under(&windows, &Settings::default(), "m5.large");
     assert_eq!(capacity.get("pods"), Some(quantity("110")));
     assert_eq!(capacity.get("vpc.amazonaws.com/PrivateIPv4Address"), Some(quantity("9")));
-    let root = class("{blockDeviceMappings: [{deviceName: /dev/sdz, rootVolume: true, ebs: {volumeSize: 300Gi}}]}");
-    assert_eq!(under(&root, &Settings::default(), "m5.large").0.get("ephemeral-storage"), Some(quantity("300Gi")));
+    let root =
+        class("{blockDeviceMappings: [{deviceName: /dev/sdz, rootVolume: true, ebs: {volumeSize: 300Gi}}]}");
+    assert_eq!(
+        under(&root, &Settings::default(), "m5.large").0.get("ephemeral-storage"),
+        Some(quantity("300Gi"))
+    );
     // An EFA-only interface carries no pods: 2 × 9 + 2.
-    let efa = class("{networkInterfaces: [{networkCardIndex: 0, deviceIndex: 0, interfaceType: interface}, {networkCardIndex: 0, deviceIndex: 1, interfaceType: efa-only}]}");
+    let efa = class(
+        "{networkInterfaces: [{networkCardIndex: 0, deviceIndex: 0, interfaceType: interface}, {networkCardIndex: 0, deviceIndex: 1, interfaceType: efa-only}]}",
+    );
     let (capacity, ..) = under(&efa, &Settings::default(), "m5.large");
-    assert_eq!((capacity.get("pods"), capacity.get("vpc.amazonaws.com/efa")), (Some(quantity("20")), Some(quantity("1"))));
+    assert_eq!(
+        (capacity.get("pods"), capacity.get("vpc.amazonaws.com/efa")),
+        (Some(quantity("20")), Some(quantity("1")))
+    );
 }
 
 #[test]
@@ -174,18 +199,27 @@ fn gcp_and_azure_node_classes_decide() {
 
 #[test]
 fn what_is_wrong_with_a_node_class_is_said() {
-    let read = |spec: &str| NodeClass::read(&format!("kind: EC2NodeClass\napiVersion: karpenter.k8s.aws/v1\nmetadata: {{name: x}}\nspec: {spec}\n"), None);
+    let read = |spec: &str| {
+        NodeClass::read(
+            &format!(
+                "kind: EC2NodeClass\napiVersion: karpenter.k8s.aws/v1\nmetadata: {{name: x}}\nspec: {spec}\n"
+            ),
+            None,
+        )
+    };
     let said = |spec: &str| read(spec).unwrap_err().to_string();
-    assert_eq!(
-        said("{kubelet: {maxpods: 1}}"),
-        "EC2NodeClass `x`: `spec.kubelet`: unknown field `maxpods`"
-    );
+    assert_eq!(said("{kubelet: {maxpods: 1}}"), "EC2NodeClass `x`: `spec.kubelet`: unknown field `maxpods`");
     assert_eq!(
         said("{instanceStorePolicy: RAID1}"),
         "EC2NodeClass `x`: `spec.instanceStorePolicy`: found `RAID1`, allowed is `RAID0`"
     );
     let catalogue = load("aws-cn-north-1");
-    let recomputed = |spec: &str| recompute(&catalogue, Some(&read(spec).unwrap()), &Settings::default()).unwrap_err().to_string();
-    assert!(recomputed("{kubelet: {evictionHard: {memory.available: lots}}}").contains("`lots` is neither a quantity"));
+    let recomputed = |spec: &str| {
+        recompute(&catalogue, Some(&read(spec).unwrap()), &Settings::default()).unwrap_err().to_string()
+    };
+    assert!(
+        recomputed("{kubelet: {evictionHard: {memory.available: lots}}}")
+            .contains("`lots` is neither a quantity")
+    );
     assert!(recomputed("{amiFamily: Ubuntu}").contains("allowed are AL2, AL2023, Bottlerocket"));
 }

@@ -48,7 +48,10 @@ fn the_samples_give_the_expected_catalogue() {
 fn price(catalogue: &Catalogue, name: &str, capacity_type: &str, zone: &str) -> Option<f64> {
     let instance_type = catalogue.instance_types.iter().find(|it| it.name == name)?;
     let views = instance_type.offerings.iter().map(OfferingView::new);
-    views.filter(|view| view.capacity_type == capacity_type && view.zone == zone).map(|view| view.offering.price.0).next()
+    views
+        .filter(|view| view.capacity_type == capacity_type && view.zone == zone)
+        .map(|view| view.offering.price.0)
+        .next()
 }
 
 fn product(name: &str, attributes: &str, price: &str, date: &str) -> String {
@@ -71,7 +74,12 @@ fn the_newest_list_price_wins_and_others_are_passed_over() {
         product("c7g.large", r#", "operatingSystem": "Windows""#, "9", "2026-09-01T00:00:00Z"),
         product("c7g.large", r#", "preInstalledSw": "SQL Std""#, "9", "2026-09-01T00:00:00Z"),
         product("c7g.large", r#", "tenancy": "Dedicated""#, "9", "2026-09-01T00:00:00Z"),
-        product("c7g.large", r#", "capacitystatus": "UnusedCapacityReservation""#, "9", "2026-09-01T00:00:00Z"),
+        product(
+            "c7g.large",
+            r#", "capacitystatus": "UnusedCapacityReservation""#,
+            "9",
+            "2026-09-01T00:00:00Z",
+        ),
     ] {
         texts.insert(0, text);
     }
@@ -116,8 +124,11 @@ fn missing_parts_are_named() {
         error,
         "missing is the output of `aws ec2 describe-instance-types`, `aws ec2 describe-instance-type-offerings --location-type availability-zone`"
     );
-    let error = with(&["describe-instance-types", "describe-instance-type-offerings"]).unwrap_err().to_string();
-    assert!(error.contains("`aws pricing get-products --service-code AmazonEC2`, `aws ec2 describe-spot-price-history`"));
+    let error =
+        with(&["describe-instance-types", "describe-instance-type-offerings"]).unwrap_err().to_string();
+    assert!(error.contains(
+        "`aws pricing get-products --service-code AmazonEC2`, `aws ec2 describe-spot-price-history`"
+    ));
     let (catalogue, notes) =
         with(&["describe-instance-types", "describe-instance-type-offerings", "get-products"]).unwrap();
     assert_eq!(notes, [ImportNote::MissingPart(Part::Zones), ImportNote::MissingPart(Part::SpotPrices)]);
@@ -170,9 +181,15 @@ fn what_karpenter_does_not_use_is_left_out_and_named() {
 fn a_file_of_something_else_is_refused() {
     let mut import = AwsImport::default();
     let error = import.add(r#"{"Reservations": []}"#).unwrap_err().to_string();
-    assert!(error.contains("fields Reservations") && error.contains("InstanceTypes, InstanceTypeOfferings"), "{error}");
+    assert!(
+        error.contains("fields Reservations") && error.contains("InstanceTypes, InstanceTypeOfferings"),
+        "{error}"
+    );
     let error = import.add(r#"{"InstanceTypes": [{"InstanceType": "m5.large"}]}"#).unwrap_err().to_string();
-    assert_eq!(error, "instance type `m5.large`: `InstanceTypes[0]`: field `VCpuInfo.DefaultVCpus` is missing");
+    assert_eq!(
+        error,
+        "instance type `m5.large`: `InstanceTypes[0]`: field `VCpuInfo.DefaultVCpus` is missing"
+    );
 }
 
 #[test]
@@ -228,7 +245,10 @@ fn kwok_types_are_read_as_the_provider_reads_them() {
     assert_eq!(label(1, "karpenter.sh/capacity-type"), "on-demand");
     assert!(read.instance_types[0].offerings[0].available, "every offering is taken as available");
     assert_eq!(read.instance_types[1].capacity.get("pods").unwrap().to_string(), "110");
-    assert_eq!(read.instance_types[1].overhead.kube_reserved.get("memory").unwrap().to_string(), (10 << 20).to_string());
+    assert_eq!(
+        read.instance_types[1].overhead.kube_reserved.get("memory").unwrap().to_string(),
+        (10 << 20).to_string()
+    );
     // Written and read again it is the same.
     assert_eq!(kwok::read(&kwok::write(&read)).unwrap(), read);
 }

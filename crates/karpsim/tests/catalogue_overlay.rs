@@ -15,7 +15,10 @@ fn load(name: &str) -> Catalogue {
 }
 
 fn overlay(body: &str) -> CatalogueOverlay {
-    CatalogueOverlay::read(&format!("apiVersion: karpsim.dev/v1alpha1\nkind: CatalogueOverlay\nname: acme\n{body}")).unwrap()
+    CatalogueOverlay::read(&format!(
+        "apiVersion: karpsim.dev/v1alpha1\nkind: CatalogueOverlay\nname: acme\n{body}"
+    ))
+    .unwrap()
 }
 
 fn apply(body: &str) -> Applied {
@@ -29,8 +32,8 @@ fn said(body: &str) -> String {
 
 fn offering(applied: &Applied, name: &str, capacity_type: &str, zone: &str) -> (f64, String) {
     let instance_type = applied.catalogue.instance_types.iter().find(|it| it.name == name).unwrap();
-    let view = instance_type.offerings.iter().map(OfferingView::new);
-    let found = view.filter(|view| view.capacity_type == capacity_type && view.zone == zone).next().unwrap();
+    let mut views = instance_type.offerings.iter().map(OfferingView::new);
+    let found = views.find(|view| view.capacity_type == capacity_type && view.zone == zone).unwrap();
     (found.offering.price.0, found.offering.price_source.to_string())
 }
 
@@ -66,7 +69,9 @@ fn prices_change_rule_by_rule() {
 
 #[test]
 fn reservations_are_reserved_offerings() {
-    let applied = apply("reservations:\n- {id: ri-1, instanceType: p5.48xlarge, zone: us-west-2b, count: 3, price: 20}\n");
+    let applied = apply(
+        "reservations:\n- {id: ri-1, instanceType: p5.48xlarge, zone: us-west-2b, count: 3, price: 20}\n",
+    );
     let p5 = applied.catalogue.instance_types.iter().find(|it| it.name == "p5.48xlarge").unwrap();
     let reserved = p5.offerings.last().unwrap();
     assert_eq!((reserved.price.0, reserved.available, reserved.reservation_capacity), (20.0, true, 3));
@@ -91,7 +96,9 @@ fn gpus_are_shared() {
     let sliced = apply("gpuSharing:\n- {timeSlicing: {replicas: 4}}\n");
     assert_eq!(resource(&sliced, "g4dn.12xlarge", "nvidia.com/gpu"), Some("16".into()));
     assert_eq!(resource(&sliced, "m5.large", "nvidia.com/gpu"), None);
-    let renamed = apply("gpuSharing:\n- {instanceTypes: [g4dn.xlarge], timeSlicing: {replicas: 4, renameByDefault: true}}\n");
+    let renamed = apply(
+        "gpuSharing:\n- {instanceTypes: [g4dn.xlarge], timeSlicing: {replicas: 4, renameByDefault: true}}\n",
+    );
     assert_eq!(resource(&renamed, "g4dn.xlarge", "nvidia.com/gpu"), None);
     assert_eq!(resource(&renamed, "g4dn.xlarge", "nvidia.com/gpu.shared"), Some("4".into()));
     let mixed = apply(
@@ -100,7 +107,9 @@ fn gpus_are_shared() {
     assert_eq!(resource(&mixed, "p4d.24xlarge", "nvidia.com/gpu"), Some("2".into()));
     assert_eq!(resource(&mixed, "p4d.24xlarge", "nvidia.com/mig-1g.5gb"), Some("12".into()));
     assert_eq!(resource(&mixed, "p4d.24xlarge", "nvidia.com/mig-3g.20gb"), Some("6".into()));
-    let single = apply("gpuSharing:\n- {instanceTypes: [p5.48xlarge], mig: {strategy: single, profiles: {1g.10gb: 7}}}\n");
+    let single = apply(
+        "gpuSharing:\n- {instanceTypes: [p5.48xlarge], mig: {strategy: single, profiles: {1g.10gb: 7}}}\n",
+    );
     assert_eq!(resource(&single, "p5.48xlarge", "nvidia.com/gpu"), Some("56".into()));
     let both = apply(
         "gpuSharing:
@@ -114,7 +123,9 @@ fn gpus_are_shared() {
     assert_eq!(resource(&shares, "g5.48xlarge", "example.com/gpu-milli"), Some("8000".into()));
     assert_eq!(resource(&shares, "g5.48xlarge", "nvidia.com/gpu"), Some("8".into()));
     // A fractional type has no GPU in Karpenter's eyes until it is given one.
-    let fraction = apply("resources:\n- {instanceTypes: [g6f.large], capacity: {nvidia.com/gpu: 1, vpc.amazonaws.com/pod-eni: 0}}\n");
+    let fraction = apply(
+        "resources:\n- {instanceTypes: [g6f.large], capacity: {nvidia.com/gpu: 1, vpc.amazonaws.com/pod-eni: 0}}\n",
+    );
     assert_eq!(resource(&fraction, "g6f.large", "nvidia.com/gpu"), Some("1".into()));
     assert_eq!(resource(&fraction, "g6f.large", "vpc.amazonaws.com/pod-eni"), None);
     for applied in [sliced, mixed, both, shares, fraction] {
@@ -133,7 +144,10 @@ fn mig_that_does_not_fit_is_refused() {
         "`gpuSharing[0].mig.profiles`: a A100 40GB (p4d.24xlarge) has no profile `3g.40gb`; it has 1g.5gb, 1g.10gb, 2g.10gb, 3g.20gb, 4g.20gb, 7g.40gb"
     );
     // 7 compute slices, but 4 + 4 + 1 of 8 memory slices.
-    assert!(on("p4d.24xlarge", "{3g.20gb: 2, 1g.5gb: 1}").contains("7 of 7 compute slices and 9 of 8 memory slices"));
+    assert!(
+        on("p4d.24xlarge", "{3g.20gb: 2, 1g.5gb: 1}")
+            .contains("7 of 7 compute slices and 9 of 8 memory slices")
+    );
     assert!(on("g4dn.xlarge", "{1g.5gb: 1}").contains("a t4 (g4dn.xlarge) has no MIG"));
 }
 
@@ -141,7 +155,10 @@ fn mig_that_does_not_fit_is_refused() {
 fn what_is_wrong_with_an_overlay_is_said() {
     assert_eq!(said("pricing: []\n"), "unknown field `pricing`");
     assert_eq!(said("prices: [{discount: 3}]\n"), "`prices[0]`: unknown field `discount`");
-    assert_eq!(said("prices: [{factor: 1, price: 2}]\n"), "`prices[0]`: `price` and `factor` exclude each other");
+    assert_eq!(
+        said("prices: [{factor: 1, price: 2}]\n"),
+        "`prices[0]`: `price` and `factor` exclude each other"
+    );
     assert_eq!(
         said("prices: [{zones: [a]}]\n"),
         "`prices[0]`: found none of them, allowed is exactly one of price, factor, discountPercent, licence"
@@ -154,9 +171,14 @@ fn what_is_wrong_with_an_overlay_is_said() {
         said("prices: [{factor: 1, requirements: [{key: a, operator: Equals, values: [b]}]}]\n"),
         "`prices[0].requirements[0].operator`: found `Equals`, allowed is one of `In`, `NotIn`, `Exists`, `DoesNotExist`, `Gt`, `Lt`, `Gte`, `Lte`"
     );
-    assert_eq!(said("gpuSharing: [{timeSlicing: {replicas: 1}}]\n"), "`gpuSharing[0].timeSlicing.replicas`: found 1, allowed is a number above 1");
     assert_eq!(
-        CatalogueOverlay::read("kind: NodeOverlay\napiVersion: karpsim.dev/v1alpha1\n").unwrap_err().to_string(),
+        said("gpuSharing: [{timeSlicing: {replicas: 1}}]\n"),
+        "`gpuSharing[0].timeSlicing.replicas`: found 1, allowed is a number above 1"
+    );
+    assert_eq!(
+        CatalogueOverlay::read("kind: NodeOverlay\napiVersion: karpsim.dev/v1alpha1\n")
+            .unwrap_err()
+            .to_string(),
         "`kind`: found `NodeOverlay`, allowed is `CatalogueOverlay`"
     );
 }
@@ -176,9 +198,17 @@ fn what_is_wrong_with_a_catalogue_is_said() {
         with("/offerings/0/price", "\"cheap\""),
         "instance type `m5.large`: `offerings[0].price`: found string \"cheap\", allowed is a number"
     );
-    assert_eq!(with("/offerings/0/price", "-1"), "instance type `m5.large`: `offerings[0].price`: found -1, allowed is a number not below 0");
-    assert!(with("/capacity/cpu", "\"two\"").starts_with("instance type `m5.large`: `capacity.cpu`: found string \"two\", allowed is a quantity"));
-    assert_eq!(with("/capacity", "{\"cpu\": \"2\", \"memory\": \"1Gi\"}"), "instance type `m5.large`: `capacity`: field `pods` is missing");
+    assert_eq!(
+        with("/offerings/0/price", "-1"),
+        "instance type `m5.large`: `offerings[0].price`: found -1, allowed is a number not below 0"
+    );
+    assert!(with("/capacity/cpu", "\"two\"").starts_with(
+        "instance type `m5.large`: `capacity.cpu`: found string \"two\", allowed is a quantity"
+    ));
+    assert_eq!(
+        with("/capacity", "{\"cpu\": \"2\", \"memory\": \"1Gi\"}"),
+        "instance type `m5.large`: `capacity`: field `pods` is missing"
+    );
     assert_eq!(
         with("/offerings/0/requirements/0/operator", "\"in\""),
         "instance type `m5.large`: `offerings[0].requirements[0].operator`: found `in`, allowed is one of `In`, `NotIn`, `Exists`, `DoesNotExist`, `Gt`, `Lt`, `Gte`, `Lte`"
@@ -187,8 +217,12 @@ fn what_is_wrong_with_a_catalogue_is_said() {
         with("/offerings/0/requirements/0/values/0", "\"ondemand\""),
         "instance type `m5.large`: `offerings[0].requirements`: found `ondemand` for `karpenter.sh/capacity-type`, allowed is one of on-demand, reserved, spot"
     );
-    assert_eq!(said(r#"{"instanceTypes": [{"name": "a", "capacity": {"cpu": 1, "memory": 1, "pods": 1}, "offering": []}]}"#),
-        "instance type `a`: unknown field `offering`");
+    assert_eq!(
+        said(
+            r#"{"instanceTypes": [{"name": "a", "capacity": {"cpu": 1, "memory": 1, "pods": 1}, "offering": []}]}"#
+        ),
+        "instance type `a`: unknown field `offering`"
+    );
     assert_eq!(said("{\"instanceTypes\": ["), "the text ends in the middle of a value");
 }
 
@@ -203,16 +237,41 @@ fn differences_are_found() {
     assert_eq!(diff.changed.len(), 2);
     assert_eq!(
         diff.changed[1].1,
-        [Change::Price { capacity_type: "on-demand".into(), zone: "us-west-2a".into(), before: Some(0.096), after: Some(0.1) }]
+        [Change::Price {
+            capacity_type: "on-demand".into(),
+            zone: "us-west-2a".into(),
+            before: Some(0.096),
+            after: Some(0.1)
+        }]
     );
-    assert!(matches!(&diff.changed[0].1[..], [Change::Amount { part: "capacity", resource, before: None, after: Some(_) }] if resource == "nvidia.com/gpu"));
+    assert!(
+        matches!(&diff.changed[0].1[..], [Change::Amount { part: "capacity", resource, before: None, after: Some(_) }] if resource == "nvidia.com/gpu")
+    );
     assert!(catalogue::diff(&before, &before).is_empty());
     // Between regions the cheapest price counts, and zones do not.
     let elsewhere = catalogue::diff(&load("aws-eu-central-1"), &before);
     let (_, m5) = elsewhere.changed.iter().find(|(name, _)| name == "m5.large").unwrap();
     assert!(
-        m5.contains(&Change::Price { capacity_type: "on-demand".into(), zone: "".into(), before: Some(0.115), after: Some(0.096) }),
+        m5.contains(&Change::Price {
+            capacity_type: "on-demand".into(),
+            zone: "".into(),
+            before: Some(0.115),
+            after: Some(0.096)
+        }),
         "{m5:?}"
     );
     assert_eq!(m5.len(), 2, "on demand and spot: {m5:?}");
+}
+
+#[test]
+fn the_documented_overlay_applies_with_every_rule() {
+    let path = format!("{}/../../data/catalogues/README.md", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).unwrap();
+    let example = text.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let applied = CatalogueOverlay::read(example).unwrap().apply(&load("aws-us-west-2")).unwrap();
+    assert_eq!(applied.unused, Vec::<String>::new());
+    // 31.5 dollars and the licence of 0.02 + 192 × 0.001 + 8 × 0.5.
+    assert_eq!(offering(&applied, "p5.48xlarge", "on-demand", "us-west-2a").0, 35.712);
+    assert_eq!(resource(&applied, "g4dn.xlarge", "nvidia.com/gpu"), Some("4".into()));
+    catalogue::check(&applied.catalogue).unwrap();
 }

@@ -20,8 +20,11 @@ fn validator(document: Document) -> jsonschema::Validator {
 }
 
 fn assert_valid(validator: &jsonschema::Validator, value: &Value, name: &str) {
-    let errors: Vec<String> =
-        validator.iter_errors(value).take(5).map(|error| format!("{}: {error:.300}", error.instance_path())).collect();
+    let errors: Vec<String> = validator
+        .iter_errors(value)
+        .take(5)
+        .map(|error| format!("{}: {error:.300}", error.instance_path()))
+        .collect();
     assert!(errors.is_empty(), "{name}:\n{}", errors.join("\n"));
 }
 
@@ -31,7 +34,8 @@ fn embedded_catalogues_are_valid() {
     for entry in std::fs::read_dir(data("catalogues")).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "zst") {
-            let value: Value = serde_json::from_reader(BufReader::new(decompressed(path.to_str().unwrap()))).unwrap();
+            let value: Value =
+                serde_json::from_reader(BufReader::new(decompressed(path.to_str().unwrap()))).unwrap();
             assert_valid(&validator, &value, path.to_str().unwrap());
         }
     }
@@ -86,7 +90,9 @@ fn what_is_wrong_is_not_valid() {
     assert!(event(json!({"at": "PT1M", "price": {"capacityTypes": ["spot"], "factor": 2}})));
     assert!(event(json!({"at": 0, "pods": {"template": "t", "duration": [1, null]}})));
     assert!(!event(json!({"at": 1})));
-    assert!(!event(json!({"at": 1, "mark": "x", "scale": {"kind": "Deployment", "name": "a", "replicas": 1}})));
+    assert!(!event(
+        json!({"at": 1, "mark": "x", "scale": {"kind": "Deployment", "name": "a", "replicas": 1}})
+    ));
     assert!(!event(json!({"at": 1, "price": {"factor": 2, "price": 1}})));
     assert!(!event(json!({"at": 1, "unavailable": {"zone": "a"}})));
     assert!(!event(json!({"at": -1, "mark": "x"})));

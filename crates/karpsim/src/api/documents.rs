@@ -59,11 +59,13 @@ impl Document {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "built in place by every caller")]
 fn object(properties: Value, required: &[&str]) -> Value {
     json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
 }
 
 /// A value that may as well be `null`, which is as good as its absence.
+#[expect(clippy::needless_pass_by_value, reason = "built in place by every caller")]
 fn optional(schema: Value) -> Value {
     json!({"anyOf": [schema, {"type": "null"}]})
 }

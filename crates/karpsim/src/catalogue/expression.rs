@@ -257,7 +257,7 @@ impl Expression {
             Err(ExpressionError::Value { key: self.key.clone(), value: value.clone(), allowed })
         };
         match (&self.test, subject) {
-            (Test::Exists | Test::DoesNotExist, _) => Ok(()),
+            (Test::Exists | Test::DoesNotExist, _) | (Test::In(_) | Test::NotIn(_), Subject::Label) => Ok(()),
             (Test::In(values) | Test::NotIn(values), Subject::Resource) => values
                 .iter()
                 .find(|value| Quantity::parse(value).is_err())
@@ -266,7 +266,6 @@ impl Expression {
                 .iter()
                 .find(|value| value.parse::<f64>().is_err())
                 .map_or(Ok(()), |value| wrong(value, "a number")),
-            (Test::In(_) | Test::NotIn(_), Subject::Label) => Ok(()),
             (Test::Gt(value) | Test::Gte(value) | Test::Lt(value) | Test::Lte(value), subject) => {
                 let (fits, allowed) = match subject {
                     Subject::Label => {

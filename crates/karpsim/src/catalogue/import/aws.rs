@@ -133,7 +133,7 @@ pub struct AwsImport {
 struct Zone {
     id: Str,
     region: Str,
-    availability_zone: bool,
+    usable: bool,
 }
 
 impl AwsImport {
@@ -184,7 +184,7 @@ impl AwsImport {
                     let zone = Zone {
                         id: text(element, &path, "ZoneId")?.into(),
                         region: element.get("RegionName").and_then(Value::as_str).unwrap_or_default().into(),
-                        availability_zone: element
+                        usable: element
                             .get("ZoneType")
                             .and_then(Value::as_str)
                             .is_none_or(|kind| kind == "availability-zone"),
@@ -326,7 +326,7 @@ impl AwsImport {
         let mut left_out: BTreeSet<Str> = BTreeSet::new();
         for (name, zone) in &self.offered {
             let fits = match self.zones.get(zone) {
-                Some(known) => known.availability_zone && (known.region.is_empty() || known.region == region),
+                Some(known) => known.usable && (known.region.is_empty() || known.region == region),
                 None => {
                     self.zones.is_empty() && zone.strip_prefix(region).is_some_and(|rest| rest.len() == 1)
                 }

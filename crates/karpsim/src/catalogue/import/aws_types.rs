@@ -43,6 +43,7 @@ pub(super) const WELL_KNOWN_LABELS: [&str; 29] = [
 ];
 
 /// One entry, understood.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of a machine")]
 #[derive(Debug)]
 pub(super) struct RawType {
     pub(super) name: Str,
