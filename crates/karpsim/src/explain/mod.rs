@@ -9,4 +9,4 @@ pub mod words;
 mod pod;
 
 pub use pod::{LaunchExplanation, LeftOver, PodExplanation, PodOutcome, UnusableNodePool, pod};
-pub(crate) use pod::{DEVICES, RESERVED, TRUNCATED};
+pub(crate) use pod::{DEVICES, NO_NODE_POOLS, RESERVED, TRUNCATED};

@@ -127,7 +127,7 @@ pub fn pod(scenario: &Scenario, name: &str) -> Option<PodExplanation> {
     if problem.dynamic.is_empty() {
         return explained(PodOutcome::LeftOver(Box::new(LeftOver {
             reason: "FailedScheduling",
-            message: "no dynamic nodepools found".to_owned(),
+            message: NO_NODE_POOLS.to_owned(),
             refusals: Refusals::default(),
             unusable,
         })));
@@ -187,6 +187,8 @@ fn left_over(failure: Failure, refusals: Refusals, unusable: Vec<UnusableNodePoo
     }
 }
 
+/// Said of all pods where no NodePool can launch nodes for them.
+pub(crate) const NO_NODE_POOLS: &str = "no dynamic nodepools found";
 /// Said of a pod that waits for reserved capacity.
 pub(crate) const RESERVED: &str = "compatible reserved offerings exist, but others hold them; deferred";
 /// Said of a pod that claims devices.
