@@ -14,7 +14,7 @@ use karpsim::api::scenario::{Scenario, ScenarioKind, ScenarioText};
 use karpsim::compile::compile;
 use karpsim::decision::{DisruptionDecision, Method};
 use karpsim::disruption::disrupt_compiled;
-use karpsim::provisioning::provision_compiled;
+use karpsim::provisioning::Round;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -251,7 +251,7 @@ impl One<'_> {
                 findings: Findings::default(),
             })
         })?;
-        timing.render = processor::seconds() - start;
+        timing.render += processor::seconds() - start;
         Ok(Decided { line, findings, timing })
     }
 
@@ -291,7 +291,13 @@ fn decide(scenario: &Scenario, timed: bool, timing: &mut Timing) -> Decision {
     let compiled = processor::seconds();
     timing.compile = compiled - start;
     let decision = match scenario.kind {
-        ScenarioKind::Provisioning => Decision::Provisioning(provision_compiled(&problem, algebra)),
+        ScenarioKind::Provisioning => {
+            let round = Round::play(&problem, algebra);
+            timing.decide = processor::seconds() - compiled;
+            let decision = round.decision();
+            timing.render = processor::seconds() - compiled - timing.decide;
+            return Decision::Provisioning(decision);
+        }
         ScenarioKind::Disruption if timed => {
             let mut commands = Vec::new();
             for method in Method::ALL {

@@ -52,6 +52,8 @@ pub struct Offering {
 pub struct Type {
     /// Name.
     pub name: Str,
+    /// Its place when the table is sorted by name.
+    pub rank: u32,
     /// What its labels are, or can be.
     pub constraint: ConstraintId,
     /// All it has, for limits.
@@ -294,10 +296,16 @@ impl TypeTable {
             }
             table.types.push(Type {
                 name: raw.name,
+                rank: 0,
                 constraint: raw.constraint,
                 capacity: resources.dense(&raw.capacity),
                 offerings,
             });
+        }
+        let mut by_name: Vec<&mut Type> = table.types.iter_mut().collect();
+        by_name.sort_by(|a, b| a.name.cmp(&b.name));
+        for (rank, it) in (0..).zip(by_name) {
+            it.rank = rank;
         }
         for (index, shape) in table.shapes.iter().enumerate() {
             if shape.allocatable.iter().all(|&amount| amount >= 0) {

@@ -6,6 +6,7 @@ use crate::api::meta::{Operator, Str};
 use crate::catalogue::Price;
 use crate::compile::resources::{RawAmounts, add};
 use crate::compile::shapes::ShapeSet;
+use crate::compile::types::{Offering, Type};
 use crate::decision::{DecidedRequirement, Launch, NewNodeClaim};
 use crate::labels;
 use crate::requirements::{Algebra, ConstraintId, Requirement, Undefined};
@@ -127,7 +128,7 @@ impl Solver<'_> {
         }
         let kinds = self.compatible_kinds(plan.table, plan.constraint);
         let mut capacity_types: Vec<Str> = Vec::new();
-        let mut cheapest: Option<Launch> = None;
+        let mut cheapest: Option<(&Type, &Offering)> = None;
         for &of in &chosen.types {
             let it = &table.types[of];
             for offering in it.offerings.iter().filter(|offering| offering.available && kinds[offering.kind])
@@ -135,14 +136,8 @@ impl Solver<'_> {
                 if !capacity_types.contains(&offering.capacity_type) {
                     capacity_types.push(offering.capacity_type.clone());
                 }
-                let launch = Launch {
-                    instance_type: it.name.clone(),
-                    zone: offering.zone.clone(),
-                    capacity_type: offering.capacity_type.clone(),
-                    price: Price(offering.price),
-                };
-                if cheapest.as_ref().is_none_or(|best| is_cheaper(&launch, best)) {
-                    cheapest = Some(launch);
+                if cheapest.is_none_or(|best| is_cheaper((it, offering), best)) {
+                    cheapest = Some((it, offering));
                 }
             }
         }
@@ -153,10 +148,9 @@ impl Solver<'_> {
             let narrowed = self.algebra.constraint([(key, Requirement::any_of(values))]);
             constraint = self.algebra.sum(constraint, narrowed);
         }
-        let names: Vec<Str> = chosen.types.iter().map(|&of| table.types[of].name.clone()).collect();
-        let requirements = decided_requirements(&mut self.algebra, constraint, Some(&names));
-        let mut instance_types = names;
-        instance_types.sort();
+        chosen.types.sort_unstable_by_key(|&of| table.types[of].rank);
+        let instance_types: Vec<Str> = chosen.types.iter().map(|&of| table.types[of].name.clone()).collect();
+        let requirements = decided_requirements(&mut self.algebra, constraint, Some(&instance_types));
         let mut pods: Vec<Str> = plan.pods.iter().map(|&pod| problem.pod_name(pod)).collect();
         pods.sort();
         let requests: BTreeMap<Str, _> = plan
@@ -171,16 +165,22 @@ impl Solver<'_> {
             instance_types,
             requirements,
             requests,
-            launch: cheapest,
+            launch: cheapest.map(|(it, offering)| Launch {
+                instance_type: it.name.clone(),
+                zone: offering.zone.clone(),
+                capacity_type: offering.capacity_type.clone(),
+                price: Price(offering.price),
+            }),
         }
     }
 }
 
 /// By price, then name, then capacity type, then zone.
-fn is_cheaper(a: &Launch, b: &Launch) -> bool {
-    let rest =
-        |launch: &Launch| (launch.instance_type.clone(), launch.capacity_type.clone(), launch.zone.clone());
-    a.price.0 < b.price.0 || (a.price.0 == b.price.0 && rest(a) < rest(b))
+fn is_cheaper(a: (&Type, &Offering), b: (&Type, &Offering)) -> bool {
+    fn rest<'a>((it, offering): (&'a Type, &'a Offering)) -> (&'a str, &'a str, &'a str) {
+        (&it.name, &offering.capacity_type, &offering.zone)
+    }
+    a.1.price < b.1.price || (a.1.price == b.1.price && rest(a) < rest(b))
 }
 
 fn reservation_names(

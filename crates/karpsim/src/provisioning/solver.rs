@@ -628,7 +628,7 @@ impl<'p> Solver<'p> {
             }
             let integers = self.algebra.integers(key);
             if let Some((_, so_far)) = narrowed.iter_mut().find(|(known, _)| *known == key) {
-                *so_far = domains.intersection(so_far, integers)
+                *so_far = domains.intersection(so_far, integers);
             } else {
                 let both = of_node
                     .map_or_else(|| domains.clone(), |of_node| domains.intersection(of_node, integers));
