@@ -103,7 +103,8 @@ fn every_command_of_the_readme_prints_what_is_shown() {
     for Shown { command: line, lines } in &commands {
         let words = words(line);
         let arguments: Vec<&str> = words[1..].iter().map(String::as_str).collect();
-        let run = command(&arguments).current_dir(root()).stdin(std::process::Stdio::null()).output().unwrap();
+        let run =
+            command(&arguments).current_dir(root()).stdin(std::process::Stdio::null()).output().unwrap();
         let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
         assert_eq!(run.status.code(), Some(0), "$ {line}\n{err}");
         assert_eq!(missing(lines, &out), None, "$ {line}\n{out}");
@@ -131,7 +132,14 @@ fn links(markdown: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn links_of_the_documents_lead_somewhere() {
-    for file in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/README.md", "fuzz/README.md"] {
+    for file in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "data/README.md",
+        "fuzz/README.md",
+    ] {
         let folder = root().join(file).parent().unwrap().to_owned();
         for link in links(&read(file)) {
             assert!(folder.join(link).exists(), "{file}: {link}");
