@@ -4,7 +4,7 @@
 //! delegation is not modelled, as in Karpenter: users set `maxPods` to what the VPC CNI can give,
 //! [`prefix_delegation_pods`].
 
-use super::capacity::{CapacityError, Figures, MIB, Settings, label, number, reserved_cpu_milli};
+use super::capacity::{CapacityError, Figures, MIB, MOST, Settings, label, number, reserved_cpu_milli};
 use super::node_class::{Ec2NodeClass, Ec2NodeClassSpec, InstanceStorePolicy};
 use super::{Catalogue, InstanceType, Overhead};
 use crate::api::core::ResourceList;
@@ -151,7 +151,10 @@ impl AmiFamily {
 
 /// Pods that the addresses of the interfaces allow.
 pub fn eni_limited_pods(interfaces: i64, ipv4_addresses_per_interface: i64) -> i64 {
-    if interfaces <= 0 { 0 } else { interfaces * (ipv4_addresses_per_interface - 1) + 2 }
+    if interfaces <= 0 {
+        return 0;
+    }
+    interfaces.saturating_mul((ipv4_addresses_per_interface - 1).max(0)).saturating_add(2).min(MOST)
 }
 
 /// What to set `maxPods` to with prefix delegation: the VPC CNI's figure, capped as AWS recommends (110 up to 30 vCPUs,
@@ -231,7 +234,7 @@ fn ephemeral_storage(facts: &Facts, spec: &Ec2NodeClassSpec, family: AmiFamily) 
     if spec.instance_store_policy == Some(InstanceStorePolicy::Raid0)
         && let Some(gb) = facts.instance_store_gb
     {
-        return Quantity::from_units(gb * 1_000_000_000);
+        return Quantity::from_units(gb.clamp(0, MOST) * 1_000_000_000);
     }
     let (device, default_size) = family.ephemeral_device();
     let mappings = &spec.block_device_mappings;
@@ -256,9 +259,10 @@ fn efa_only(spec: &Ec2NodeClassSpec, card: Option<i64>) -> i64 {
 
 fn pods_by_interfaces(facts: &Facts, spec: &Ec2NodeClassSpec, reserved: i64) -> Result<i64, CapacityError> {
     match (facts.interfaces, facts.ipv4_addresses_per_interface) {
-        (Some(interfaces), Some(addresses)) => {
-            Ok(eni_limited_pods(interfaces - reserved - efa_only(spec, Some(0)), addresses))
-        }
+        (Some(interfaces), Some(addresses)) => Ok(eni_limited_pods(
+            interfaces.saturating_sub(reserved).saturating_sub(efa_only(spec, Some(0))),
+            addresses,
+        )),
         _ => Err(CapacityError::Interfaces { instance_type: facts.instance_type.clone() }),
     }
 }
@@ -270,14 +274,14 @@ fn pods(
     settings: &Settings,
 ) -> Result<i64, CapacityError> {
     let most = match (spec.kubelet.max_pods, family) {
-        (Some(pods), _) => pods,
+        (Some(pods), _) => pods.clamp(0, MOST),
         (None, AmiFamily::Windows { .. }) => 110,
         (None, _) => pods_by_interfaces(facts, spec, settings.reserved_enis)?,
     };
     Ok(match spec.kubelet.pods_per_core {
         // Bottlerocket's kubelet has no such setting.
         Some(per_core) if per_core > 0 && family != AmiFamily::Bottlerocket => {
-            most.min(per_core * facts.vcpus)
+            most.min(per_core.saturating_mul(facts.vcpus))
         }
         _ => most,
     })

@@ -1,6 +1,6 @@
 //! Azure: capacity and overhead of a VM size under an AKSNodeClass.
 
-use super::capacity::{CapacityError, Figures, MEMORY_BRACKETS, MIB, Settings, brackets, number};
+use super::capacity::{CapacityError, Figures, MEMORY_BRACKETS, MIB, MOST, Settings, brackets, number};
 use super::node_class::AksNodeClass;
 use super::{Catalogue, Overhead};
 use crate::quantity::Quantity;
@@ -40,7 +40,7 @@ pub fn figures(vcpus: i64, memory_mib: i64, class: &AksNodeClass, settings: &Set
     let mut reserved_hundredths = 0;
     brackets(memory_mib, &MEMORY_BRACKETS, |part, percent| reserved_hundredths += part * percent);
     let pods = class.spec.max_pods.unwrap_or(settings.azure_network.max_pods());
-    let disk_gb = class.spec.os_disk_size_gb.unwrap_or(128);
+    let disk_gb = class.spec.os_disk_size_gb.unwrap_or(128).clamp(0, MOST);
     Figures {
         capacity: [
             ("cpu", Quantity::from_units(vcpus)),

@@ -9,6 +9,9 @@ use crate::api::core::ResourceList;
 use crate::api::meta::{Operator, Str};
 use crate::quantity::Quantity;
 
+/// More vCPUs, MiB, GiB or pods than any machine has: figures below it can be multiplied without a second thought.
+pub(in crate::catalogue) const MOST: i64 = 1 << 31;
+
 /// MiB.
 pub(super) const MIB: i64 = 1 << 20;
 
@@ -156,6 +159,7 @@ pub(super) fn label<'a>(instance_type: &'a InstanceType, key: &str) -> Option<&'
 pub(super) fn number(instance_type: &InstanceType, key: &'static str) -> Result<i64, CapacityError> {
     label(instance_type, key)
         .and_then(|value| value.parse().ok())
+        .filter(|amount| (0..=MOST).contains(amount))
         .ok_or_else(|| CapacityError::Label { instance_type: instance_type.name.clone(), label: key })
 }
 

@@ -4,7 +4,7 @@
 //! the figures that Karpenter reckons with.
 
 use super::capacity::{
-    CapacityError, Figures, MEMORY_BRACKETS, MIB, Settings, brackets, number, reserved_cpu_milli,
+    CapacityError, Figures, MEMORY_BRACKETS, MIB, MOST, Settings, brackets, number, reserved_cpu_milli,
 };
 use super::node_class::GceNodeClass;
 use super::{Catalogue, Overhead};
@@ -20,9 +20,9 @@ pub fn figures(vcpus: i64, memory_mib: i64, class: &GceNodeClass, settings: &Set
     let (mut boot_disk_gib, mut local_ssd_gib, mut local_ssds) = (100, 0, 0);
     for disk in &class.spec.disks {
         if disk.boot {
-            boot_disk_gib = disk.size_gib;
+            boot_disk_gib = disk.size_gib.clamp(0, MOST);
         } else if disk.category == "local-ssd" {
-            local_ssd_gib += disk.size_gib;
+            local_ssd_gib = (local_ssd_gib + disk.size_gib.clamp(0, MOST)).min(MOST);
             local_ssds += 1;
         }
     }

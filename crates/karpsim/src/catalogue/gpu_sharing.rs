@@ -381,8 +381,8 @@ impl Mig {
                     allowed: gpu.profiles.iter().map(|(name, ..)| (*name).to_owned()).collect(),
                 });
             };
-            compute += compute_slices * count.units_rounded_up();
-            memory += memory_slices * count.units_rounded_up();
+            compute = count.units_rounded_up().saturating_mul(*compute_slices).saturating_add(compute);
+            memory = count.units_rounded_up().saturating_mul(*memory_slices).saturating_add(memory);
         }
         if compute > gpu.compute_slices || memory > gpu.memory_slices {
             return Err(GpuSharingError::Slices {

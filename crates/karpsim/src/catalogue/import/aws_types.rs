@@ -5,6 +5,7 @@ use crate::api::core::{NodeSelectorRequirement, ResourceList};
 use crate::api::meta::{Operator, Str};
 use crate::api::problem::{Place, Problem, ProblemKind};
 use crate::catalogue::aws::{Facts, network};
+use crate::catalogue::capacity::MOST;
 use crate::labels;
 use crate::quantity::Quantity;
 use serde_json::Value;
@@ -65,16 +66,30 @@ pub(super) struct RawType {
 pub(super) fn read(entry: &Value, path: &str) -> Result<RawType, Problem> {
     let name: Str = text(entry, path, "InstanceType")?.into();
     let needed = |pointer: &str| {
-        entry.pointer(&format!("/{}", pointer.replace('.', "/"))).and_then(Value::as_i64).ok_or_else(|| {
-            let place = Place::in_object(format!("instance type `{name}`"), path);
-            Problem::new(place, ProblemKind::Missing { name: pointer.to_owned() })
-        })
+        let place = || Place::in_object(format!("instance type `{name}`"), format!("{path}.{pointer}"));
+        match entry.pointer(&format!("/{}", pointer.replace('.', "/"))).map(|value| (value.as_i64(), value)) {
+            Some((Some(amount), _)) if (0..=MOST).contains(&amount) => Ok(amount),
+            Some((_, found)) => {
+                let kind = ProblemKind::Value {
+                    found: found.to_string(),
+                    allowed: format!("a whole number from 0 to {MOST}"),
+                    near: None,
+                };
+                Err(Problem::new(place(), kind))
+            }
+            None => {
+                let place = Place::in_object(format!("instance type `{name}`"), path);
+                Err(Problem::new(place, ProblemKind::Missing { name: pointer.to_owned() }))
+            }
+        }
     };
     let strings = |pointer: &str| -> Vec<&str> {
         let list = entry.pointer(pointer).and_then(Value::as_array);
         list.map_or_else(Vec::new, |list| list.iter().filter_map(Value::as_str).collect())
     };
-    let number = |pointer: &str| entry.pointer(pointer).and_then(Value::as_i64);
+    let number = |pointer: &str| {
+        entry.pointer(pointer).and_then(Value::as_i64).filter(|amount| (0..=MOST).contains(amount))
+    };
     let word = |pointer: &str| entry.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let architectures = strings("/ProcessorInfo/SupportedArchitectures");
     let architecture = architectures.iter().find_map(|name| match *name {
@@ -126,7 +141,7 @@ pub(super) fn read(entry: &Value, path: &str) -> Result<RawType, Problem> {
         let count = device.get("Count").and_then(Value::as_i64).unwrap_or(0);
         add(
             "aws.amazon.com/neuroncore",
-            count * device.pointer("/CoreInfo/Count").and_then(Value::as_i64).unwrap_or(0),
+            device.pointer("/CoreInfo/Count").and_then(Value::as_i64).unwrap_or(0).saturating_mul(count),
         );
     }
     add("vpc.amazonaws.com/efa", number("/NetworkInfo/EfaInfo/MaximumEfaInterfaces").unwrap_or(0));
