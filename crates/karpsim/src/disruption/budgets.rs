@@ -66,7 +66,8 @@ pub fn allowed_by_budgets(pool: &NodePool, now: Time, nodes: i64, reason: Disrup
     least
 }
 
-fn allowed_by(budget: &Budget, now: Time, nodes: i64) -> Option<i64> {
+/// What one budget allows of `nodes` nodes; without bound while it does not hold. `None`: it is malformed.
+pub(crate) fn allowed_by(budget: &Budget, now: Time, nodes: i64) -> Option<i64> {
     if !is_active(budget, now)? {
         return Some(i64::from(i32::MAX));
     }

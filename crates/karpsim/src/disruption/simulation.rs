@@ -206,7 +206,7 @@ impl Solver<'_> {
 
     /// What each type can cost at worst: the dearest available offering of the first capacity type that it can be had
     /// as, of reserved, spot, on demand.
-    fn worst_launch_prices(&mut self, plan: &Plan) -> Vec<f64> {
+    pub(crate) fn worst_launch_prices(&mut self, plan: &Plan) -> Vec<f64> {
         let kinds = self.compatible_kinds(plan.table, plan.constraint);
         let by_capacity_type = [RESERVED, SPOT, ON_DEMAND].map(|capacity_type| {
             let key = self.algebra.key(labels::CAPACITY_TYPE, |_| true);
