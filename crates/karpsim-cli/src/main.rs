@@ -3,6 +3,7 @@
 //! Data go to standard output, talk to standard error. Exit codes: 0 done, 1 the answer is no where one was asked for,
 //! 2 bad input, 3 out of resources.
 
+mod budget;
 mod catalogue;
 mod catalogue_diff;
 mod catalogue_import;
@@ -13,6 +14,7 @@ mod catalogue_table;
 mod completions;
 mod decide;
 mod embedded;
+mod explain;
 mod failure;
 mod ordered;
 mod output;
@@ -20,9 +22,10 @@ mod play;
 mod processor;
 mod progress;
 mod records;
-mod schema;
 mod replay;
 mod replay_table;
+mod scenario_file;
+mod schema;
 mod settings;
 mod sources;
 mod table;
@@ -49,6 +52,9 @@ enum Command {
     #[command(name = "whatif")]
     WhatIf(whatif::WhatIf),
     Decide(decide::Decide),
+    Explain(explain::Explain),
+    #[command(name = "budget")]
+    Budget(budget::BudgetCommand),
     Catalogue(catalogue::CatalogueCommand),
     Schema(schema::Schema),
     Completions(completions::Completions),
@@ -60,6 +66,8 @@ fn main() -> ExitCode {
         Command::Replay(command) => command.run(),
         Command::WhatIf(command) => command.run(),
         Command::Decide(command) => command.run(),
+        Command::Explain(command) => command.run(),
+        Command::Budget(command) => command.run(),
         Command::Catalogue(command) => command.run(),
         Command::Schema(command) => command.run(),
         Command::Completions(command) => command.run(),

@@ -29,7 +29,7 @@ impl Progress {
     /// The replay has come to `seconds`.
     pub(crate) fn at(&mut self, seconds: f64) {
         self.calls = self.calls.wrapping_add(1);
-        if !self.shown || self.calls % 256 != 0 || Instant::now() < self.next {
+        if !self.shown || !self.calls.is_multiple_of(256) || Instant::now() < self.next {
             return;
         }
         self.next = Instant::now() + Duration::from_millis(200);

@@ -3,6 +3,7 @@
 use crate::table::{Align, Table, age, clock, dollars, shortened, wait};
 use karpsim_sim::ReplayResult;
 use karpsim_sim::result::{DecisionRecord, NodeDecision, NodeRecord, Percentiles};
+use std::fmt::Write;
 
 /// Nodes that are shown without `--full`.
 const NODES_SHOWN: usize = 40;
@@ -54,10 +55,7 @@ fn decisions(result: &ReplayResult, full: bool) -> String {
     }
     let mut text = table.to_string();
     if result.decisions.len() > shown {
-        text.push_str(&format!(
-            "… and {} more decisions (--full shows all)\n",
-            result.decisions.len() - shown
-        ));
+        let _ = writeln!(text, "… and {} more decisions (--full shows all)", result.decisions.len() - shown);
     }
     text
 }
@@ -74,7 +72,7 @@ fn decision_rows(decision: &DecisionRecord, full: bool, table: &mut Table) {
         for group in like(list) {
             let Some(node) = group.first() else { continue };
             let count = if group.len() == 1 { String::new() } else { format!("{} × ", group.len()) };
-            let pods = group.iter().flat_map(|node| node.pods.iter().map(|pod| pod.as_str()));
+            let pods = group.iter().flat_map(|node| node.pods.iter().map(karpsim::api::meta::Str::as_str));
             let why = if sign == "+" { why(node) } else { String::new() };
             let (time, what) =
                 if first { (clock(decision.at), what.clone()) } else { (String::new(), String::new()) };
@@ -142,7 +140,7 @@ fn nodes(result: &ReplayResult, full: bool) -> String {
     }
     let mut text = table.to_string();
     if result.nodes.len() > shown {
-        text.push_str(&format!("… and {} more nodes (--full shows all)\n", result.nodes.len() - shown));
+        let _ = writeln!(text, "… and {} more nodes (--full shows all)", result.nodes.len() - shown);
     }
     text
 }

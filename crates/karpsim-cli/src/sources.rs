@@ -34,29 +34,29 @@ impl Sources {
             read: Mutex::new(BTreeMap::new()),
         };
         if let Some(name) = instead {
-            sources.instead = Some(sources.chosen(name)?);
+            sources.instead = Some(chosen(name)?);
         }
         Ok(sources)
     }
+}
 
-    /// What `--catalogue` names: a catalogue of the program, or a file relative to where the program was started.
-    fn chosen(&self, name: &str) -> Result<Arc<Catalogue>, Failure> {
-        if embedded::is_name(name) {
-            return embedded::load(name).map_err(|problem| Failure::problem("--catalogue", 0, &problem));
-        }
-        let Some(path) = existing(Path::new(name)) else {
-            let failure =
-                Failure::input(format!("--catalogue {name}: no such file, and no catalogue of that name"));
-            return Err(failure.hint(match near_miss(name, embedded::names()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("the program carries {}", embedded::names().collect::<Vec<_>>().join(", ")),
-            }));
-        };
-        let text = unpack::text(&path)?;
-        catalogue::read(&text)
-            .map(Arc::new)
-            .map_err(|problem| Failure::problem(&unpack::shown(&path), 0, &problem))
+/// What `--catalogue` names: a catalogue of the program, or a file relative to where the program was started.
+fn chosen(name: &str) -> Result<Arc<Catalogue>, Failure> {
+    if embedded::is_name(name) {
+        return embedded::load(name).map_err(|problem| Failure::problem("--catalogue", 0, &problem));
     }
+    let Some(path) = existing(Path::new(name)) else {
+        let failure =
+            Failure::input(format!("--catalogue {name}: no such file, and no catalogue of that name"));
+        return Err(failure.hint(match near_miss(name, embedded::names()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the program carries {}", embedded::names().collect::<Vec<_>>().join(", ")),
+        }));
+    };
+    let text = unpack::text(&path)?;
+    catalogue::read(&text)
+        .map(Arc::new)
+        .map_err(|problem| Failure::problem(&unpack::shown(&path), 0, &problem))
 }
 
 /// `path` itself, or packed.

@@ -69,7 +69,7 @@ pub(crate) fn clock(seconds: f64) -> String {
         format!("{hours}:{minutes:02}:{seconds:02}")
     };
     if tenth > 0 {
-        text.push_str(&format!(".{tenth}"));
+        text.extend([".", &tenth.to_string()]);
     }
     text
 }
@@ -81,13 +81,11 @@ pub(crate) fn age(seconds: f64) -> String {
     let Some(first) = units.iter().position(|(count, _)| *count > 0) else {
         return if seconds > 0.0 { format!("{seconds:.1}s") } else { "0s".to_owned() };
     };
-    units
-        .iter()
-        .skip(first)
-        .take(2)
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, unit)| format!("{count}{unit}"))
-        .collect()
+    let mut text = String::new();
+    for (count, unit) in units.iter().skip(first).take(2).filter(|(count, _)| *count > 0) {
+        text.extend([&count.to_string(), *unit]);
+    }
+    text
 }
 
 /// A wait in seconds, short.
@@ -108,7 +106,7 @@ pub(crate) fn dollars(amount: f64) -> String {
 fn grouped(digits: &str) -> String {
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -48,15 +48,14 @@ pub(crate) fn as_json(mut reader: Reader, shown: &str) -> Result<Reader, Failure
             return Err(Failure::input(format!("{shown}: is empty")));
         }
         // Only what stands in the buffer is looked at: what is read here would be missing in the count of lines.
-        match buffer.iter().find(|byte| !byte.is_ascii_whitespace()) {
-            Some(byte) => break *byte,
-            None => {
-                let count = buffer.len();
-                reader.consume(count);
-            }
+        if let Some(byte) = buffer.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            break *byte;
         }
+        let count = buffer.len();
+        reader.consume(count);
     };
-    if first == b'{' {
+    // A list is no trace, and the reader says so without reading it.
+    if matches!(first, b'{' | b'[') {
         return Ok(reader);
     }
     let mut bytes = Vec::new();

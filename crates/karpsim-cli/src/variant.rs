@@ -98,7 +98,7 @@ impl Original {
         let mut text = Value::Object(header.clone()).to_string();
         if let Some(events) = &self.events {
             text.pop();
-            text.push_str(&format!(",\"events\":{}}}", events.get()));
+            text.extend([",\"events\":", events.get(), "}"]);
         }
         text.push('\n');
         text.push_str(&self.lines);

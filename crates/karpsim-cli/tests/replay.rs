@@ -93,7 +93,7 @@ fn forms_and_sources_do_not_change_the_result() {
     let events = header.as_object_mut().unwrap().remove("events").unwrap();
     let lines: String = std::iter::once(&header)
         .chain(events.as_array().unwrap())
-        .map(|value| format!("{value}\n"))
+        .flat_map(|value| [value.to_string(), "\n".to_owned()])
         .collect();
     assert_eq!(karpsim(&["replay", "-", "-o", "json"], lines.as_bytes()).out, json.out);
     // And as YAML, packed.

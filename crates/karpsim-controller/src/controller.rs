@@ -158,7 +158,7 @@ impl Controller {
             Event::NodeClaim(object) => self.observe_claim(now, object),
             Event::DeleteNodeClaim(name) => {
                 if self.cluster.claims.get(&name).is_some_and(|claim| claim.deleting.is_none()) {
-                    self.decided_removal(DecidedKind::Delete, "Deleted", &[name.clone()]);
+                    self.decided_removal(DecidedKind::Delete, "Deleted", std::slice::from_ref(&name));
                     self.delete_claim(&name, now);
                 }
             }
@@ -200,7 +200,7 @@ impl Controller {
             }
             Event::Catalogue(catalogue) => self.cluster.set_catalogue(catalogue),
             Event::Launched { claim, launch, unavailable } => {
-                self.launched(now, &claim, &launch, unavailable)
+                self.launched(now, &claim, &launch, unavailable);
             }
             Event::LaunchFailed { claim, unavailable } => self.launch_failed(now, &claim, unavailable),
             Event::InstanceGone(claim) => self.instance_gone(now, &claim),

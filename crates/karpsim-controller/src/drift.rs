@@ -16,7 +16,7 @@ pub(crate) fn template_hash(pool: &NodePool) -> Str {
     let mut text = String::new();
     let labels = |text: &mut String, labels: &Labels| {
         for (key, value) in labels.iter() {
-            let _ = write!(text, "{key}={value}\n");
+            let _ = writeln!(text, "{key}={value}");
         }
         text.push('|');
     };

@@ -22,7 +22,7 @@ pub(crate) struct LastRound {
 }
 
 impl Controller {
-    /// `subject` asks for a round, now and every 10 s from the first time on.
+    /// `subject` asks for a round, now and again 10 s after it last did.
     pub(crate) fn trigger(&mut self, subject: Subject, now: Nanos) {
         let element = match &subject {
             Subject::Node(name) => name.clone(),
@@ -33,10 +33,10 @@ impl Controller {
             },
         };
         self.window.trigger(now, &element);
-        if !self.retriggers.contains_key(&subject) {
-            self.retriggers.insert(subject.clone(), now + RETRIGGER);
-            self.at(now + RETRIGGER, Timer::Retrigger(subject));
+        if let Some(old) = self.retriggers.insert(subject.clone(), now + RETRIGGER) {
+            self.timers.remove(&(old, Timer::Retrigger(subject.clone())));
         }
+        self.at(now + RETRIGGER, Timer::Retrigger(subject));
     }
 
     pub(crate) fn retrigger_due(&mut self, subject: Subject, now: Nanos) {

@@ -41,7 +41,8 @@ fn recorded(decisions: &Value) -> [Vec<Happened>; 3] {
         .map(|it| {
             let command = text(&it["command"]);
             let disrupted = it["disrupted-nodes"].as_array().unwrap().iter();
-            let node = |node: &Value| format!("{} {}", text(&node["instance-type"]), text(&node["capacity-type"]));
+            let node =
+                |node: &Value| format!("{} {}", text(&node["instance-type"]), text(&node["capacity-type"]));
             Happened {
                 at: it["t"].as_f64().unwrap(),
                 what: format!(
@@ -62,7 +63,9 @@ fn simulated(result: &ReplayResult) -> [Vec<Happened>; 3] {
         what: multiset(
             it.launched
                 .iter()
-                .map(|node| format!("{} {} {} {}", node.node_pool, node.instance_type, node.zone, node.capacity_type))
+                .map(|node| {
+                    format!("{} {} {} {}", node.node_pool, node.instance_type, node.zone, node.capacity_type)
+                })
                 .collect(),
         ),
     });
@@ -71,7 +74,12 @@ fn simulated(result: &ReplayResult) -> [Vec<Happened>; 3] {
         what: format!(
             "{} {} -> {}",
             it.reason,
-            multiset(it.removed.iter().map(|node| format!("{} {}", node.instance_type, node.capacity_type)).collect()),
+            multiset(
+                it.removed
+                    .iter()
+                    .map(|node| format!("{} {}", node.instance_type, node.capacity_type))
+                    .collect()
+            ),
             it.launched.len()
         ),
     });
@@ -93,7 +101,10 @@ fn simulated(result: &ReplayResult) -> [Vec<Happened>; 3] {
     deleted.sort_by(|a, b| a.0.total_cmp(&b.0));
     let removals = deleted
         .chunk_by(|a, b| a.0 == b.0)
-        .map(|group| Happened { at: group[0].0, what: multiset(group.iter().map(|it| it.1.clone()).collect()) })
+        .map(|group| Happened {
+            at: group[0].0,
+            what: multiset(group.iter().map(|it| it.1.clone()).collect()),
+        })
         .collect();
     [launches.collect(), commands.collect(), removals]
 }
@@ -113,7 +124,9 @@ fn timeline(happened: &[Vec<Happened>; 3]) -> String {
 /// What differs.
 fn differences(recorded: &[Vec<Happened>; 3], simulated: &[Vec<Happened>; 3]) -> Vec<String> {
     let mut differences = Vec::new();
-    for ((kind, recorded), simulated) in ["launches", "commands", "removals"].iter().zip(recorded).zip(simulated) {
+    for ((kind, recorded), simulated) in
+        ["launches", "commands", "removals"].iter().zip(recorded).zip(simulated)
+    {
         if recorded.len() != simulated.len() {
             differences.push(format!("{kind}: {} recorded, {} simulated", recorded.len(), simulated.len()));
         }

@@ -22,7 +22,7 @@ mod taints;
 mod topology;
 mod volumes;
 
-pub use decided::Decided;
+pub use decided::{Decided, DecidedClaim, DecidedLaunch, DecidedNode, DecidedRequirement};
 
 use karpsim::api::Scenario;
 

@@ -94,7 +94,7 @@ fn driver(scenario: &Scenario, claim: &PersistentVolumeClaimSpec) -> Option<Stri
         return of_volume(&claim.volume_name);
     }
     let class = claim.storage_class_name.as_ref()?;
-    let class = scenario.objects.storage_classes.iter().find(|it| &it.metadata.name == class)?;
+    let class = scenario.objects.storage_classes.iter().find(|it| it.metadata.name == *class)?;
     Some(if class.provisioner == "kubernetes.io/aws-ebs" {
         "ebs.csi.aws.com".into()
     } else {

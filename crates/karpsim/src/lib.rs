@@ -1,4 +1,36 @@
 //! What Karpenter would do, as pure functions: no files, no sockets, no clock, no global state.
+//!
+//! A [`Scenario`](api::Scenario) is one moment of a cluster: its objects, the instance types on offer, Karpenter's
+//! settings and the time. [`decide`] answers with a [`Decision`]: the nodes that Karpenter v1.14.1 would launch and who
+//! goes where, or the nodes that it would remove.
+//!
+//! ```
+//! use karpsim::api::door::{Findings, admit, read_yaml};
+//! use karpsim::{Decision, catalogue, decide};
+//! use std::{collections::BTreeMap, fs, sync::Arc};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let types = catalogue::read(&fs::read_to_string("../../data/scenarios/g4dn.json")?)?;
+//! let catalogues = BTreeMap::from([("g4dn.json".to_owned(), Arc::new(types))]);
+//! let text = fs::read_to_string("../../data/scenarios/gpu-pods.yaml")?;
+//! let mut findings = Findings::default(); // what is worth a warning
+//! for (_line, read) in read_yaml(&text).map_err(|(line, problem)| format!("line {line}: {problem}"))? {
+//!     let scenario = admit(read.text, &catalogues, &mut findings)?;
+//!     let Decision::Provisioning(decision) = decide(&scenario) else { unreachable!("no disruption is asked for") };
+//!     let types: Vec<&str> =
+//!         decision.new_node_claims.iter().flat_map(|new| &new.launch).map(|it| it.instance_type.as_str()).collect();
+//!     assert_eq!(types, ["g4dn.xlarge", "g4dn.xlarge"]);
+//!     assert!(decision.pod_errors.contains_key("default/resnet-3")); // asks for more memory than there is
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The way of the data: [`api::door`] reads and checks, [`compile`] turns names into small integers and sets over them,
+//! [`mod@provisioning`] and [`mod@disruption`] decide, and [`decision`] holds the answer in names again. [`batching`] is
+//! the window that gathers pods before a round, [`catalogue`] the instance types and their prices.
+//!
+//! Same input, same decision, to the byte: nothing depends on hash order, threads, time of day or addresses.
 
 pub mod api;
 pub mod batching;

@@ -80,9 +80,11 @@ fn difference(path: &str, ours: &Value, recorded: &Value) -> Option<String> {
                 (x, y) => Some(format!("{path}.{key}: {x:?} instead of {y:?}")),
             })
         }
-        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
-            a.iter().zip(b).enumerate().find_map(|(index, (x, y))| difference(&format!("{path}[{index}]"), x, y))
-        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => a
+            .iter()
+            .zip(b)
+            .enumerate()
+            .find_map(|(index, (x, y))| difference(&format!("{path}[{index}]"), x, y)),
         (Value::Number(a), Value::Number(b)) => {
             (a.as_f64() != b.as_f64()).then(|| format!("{path}: {a} instead of {b}"))
         }

@@ -44,7 +44,8 @@ impl Expression {
     /// Kubernetes: "Assigning Pods to Nodes", operators. `Gte` and `Lte` are Karpenter's.
     fn allows(&self, value: &str) -> bool {
         let listed = || self.values.iter().any(|listed| listed == value);
-        let compares = |holds: fn(i64, i64) -> bool| integer(value).is_some_and(|value| holds(value, self.bound()));
+        let compares =
+            |holds: fn(i64, i64) -> bool| integer(value).is_some_and(|value| holds(value, self.bound()));
         match self.operator {
             Operator::In => listed(),
             Operator::NotIn => !listed(),
@@ -90,7 +91,10 @@ impl Plain {
     /// A list of values, or "no such label", leaves finitely many; the others leave all that are not excluded.
     fn is_finite(&self) -> bool {
         self.bounds_cross()
-            || self.0.iter().any(|expression| matches!(expression.operator, Operator::In | Operator::DoesNotExist))
+            || self
+                .0
+                .iter()
+                .any(|expression| matches!(expression.operator, Operator::In | Operator::DoesNotExist))
     }
 
     fn bounds_cross(&self) -> bool {
@@ -110,7 +114,10 @@ impl Plain {
             return self.bounds_cross() || self.allowed_of(values).is_empty();
         }
         let others = |value: &str| {
-            self.0.iter().filter(|expression| expression.operator != Operator::NotIn).all(|it| it.allows(value))
+            self.0
+                .iter()
+                .filter(|expression| expression.operator != Operator::NotIn)
+                .all(|it| it.allows(value))
         };
         self.0
             .iter()
@@ -132,7 +139,8 @@ impl Plain {
 /// Requirements by label.
 type PlainSet = BTreeMap<&'static str, Plain>;
 
-const LABELS: [&str; 5] = ["team", "example.com/generation", "topology.kubernetes.io/zone", "kubernetes.io/arch", "z"];
+const LABELS: [&str; 5] =
+    ["team", "example.com/generation", "topology.kubernetes.io/zone", "kubernetes.io/arch", "z"];
 
 fn is_well_known(label: &str) -> bool {
     matches!(label, "topology.kubernetes.io/zone" | "kubernetes.io/arch")
@@ -184,12 +192,13 @@ fn expression() -> impl Strategy<Value = Expression> {
     let list = vec(value, 1..5);
     let few = vec((0i64..6).prop_map(|value| Str::from(value.to_string())), 1..4);
     let listed = (proptest::sample::select(vec![Operator::In, Operator::NotIn]), prop_oneof![list, few]);
-    let bounded = (
-        proptest::sample::select(vec![Operator::Gt, Operator::Lt, Operator::Gte, Operator::Lte]),
-        bound,
-    );
+    let bounded =
+        (proptest::sample::select(vec![Operator::Gt, Operator::Lt, Operator::Gte, Operator::Lte]), bound);
     let bare = proptest::sample::select(vec![Operator::Exists, Operator::DoesNotExist]);
-    (prop_oneof![4 => listed, 3 => bounded, 1 => bare.prop_map(|operator| (operator, Vec::new()))], min_values())
+    (
+        prop_oneof![4 => listed, 3 => bounded, 1 => bare.prop_map(|operator| (operator, Vec::new()))],
+        min_values(),
+    )
         .prop_map(|((operator, values), min_values)| Expression { operator, values, min_values })
 }
 

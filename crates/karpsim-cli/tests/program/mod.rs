@@ -8,17 +8,17 @@ use std::process::{Command, Stdio};
 
 /// What a run left.
 #[derive(Debug, PartialEq)]
-pub struct Run {
+pub(crate) struct Run {
     /// Exit code.
-    pub code: i32,
+    pub(crate) code: i32,
     /// Standard output.
-    pub out: String,
+    pub(crate) out: String,
     /// Standard error.
-    pub err: String,
+    pub(crate) err: String,
 }
 
 /// Runs `karpsim` in the repository's `data` folder, with `input` on standard input.
-pub fn karpsim(arguments: &[&str], input: &[u8]) -> Run {
+pub(crate) fn karpsim(arguments: &[&str], input: &[u8]) -> Run {
     let mut child = command(arguments).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_owned();
@@ -36,7 +36,7 @@ pub fn karpsim(arguments: &[&str], input: &[u8]) -> Run {
 }
 
 /// The program, ready to run.
-pub fn command(arguments: &[&str]) -> Command {
+pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_karpsim"));
     command
         .args(arguments)
@@ -57,12 +57,12 @@ pub fn command(arguments: &[&str]) -> Command {
 }
 
 /// A path in the repository's `data` folder.
-pub fn data(path: &str) -> PathBuf {
+pub(crate) fn data(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data").join(path)
 }
 
 /// The text of a packed file in `data`.
-pub fn unpacked(path: &str) -> String {
+pub(crate) fn unpacked(path: &str) -> String {
     let mut text = String::new();
     let file = std::fs::File::open(data(path)).unwrap();
     ruzstd::decoding::StreamingDecoder::new(file).unwrap().read_to_string(&mut text).unwrap();
@@ -70,11 +70,11 @@ pub fn unpacked(path: &str) -> String {
 }
 
 /// A folder for one test, gone with the value.
-pub struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
     /// A folder called after the test.
-    pub fn new(test: &str) -> Self {
+    pub(crate) fn new(test: &str) -> Self {
         let path = std::env::temp_dir().join(format!("karpsim-{test}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).unwrap();
@@ -82,19 +82,19 @@ impl Folder {
     }
 
     /// Writes a file and tells its path.
-    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+    pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
         let path = self.0.join(name);
         std::fs::write(&path, content).unwrap();
         path.to_str().unwrap().to_owned()
     }
 
     /// The path of a file.
-    pub fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.0.join(name).to_str().unwrap().to_owned()
     }
 
     /// Names of the files.
-    pub fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = std::fs::read_dir(&self.0)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().to_str().unwrap().to_owned())

@@ -232,7 +232,7 @@ impl Offerings {
                 let values: Option<&Vec<Str>> = has
                     .filter(|it| it.key == wanted.key && it.operator == Some(Operator::In))
                     .map(|it| &it.values)
-                    .last();
+                    .next_back();
                 holds(wanted.operator, &wanted.values, values.map(Vec::as_slice).unwrap_or_default())
             })
     }

@@ -11,7 +11,7 @@ use karpsim::api::meta::Str;
 use karpsim::catalogue::CatalogueReference;
 use karpsim_controller::Nanos;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The header of a trace.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +34,8 @@ pub struct Header {
     pub pod_template_paths: BTreeMap<String, Vec<String>>,
     /// It was written for Karpenter v0.6: there is a Provisioner.
     pub has_provisioner: bool,
+    /// The fields that were written.
+    pub written: BTreeSet<String>,
 }
 
 /// `options` of a header.
@@ -79,6 +81,8 @@ impl Header {
     /// Reads a header. `end` is given apart: a time is read from its text.
     pub(crate) fn read(value: Value, end: Option<&str>) -> Result<Header, Error> {
         let mut fields = Fields::new(value)?.known(&KNOWN)?;
+        let mut written: BTreeSet<String> = fields.names().map(str::to_owned).collect();
+        written.extend(end.map(|_| "end".to_owned()));
         for (name, wanted) in [("apiVersion", "karpsim.dev/v1alpha1"), ("kind", "Trace")] {
             let found: String = fields.required(name)?;
             if found != wanted {
@@ -126,7 +130,50 @@ impl Header {
             objects,
             pod_template_paths: fields.or_default("podTemplatePaths")?,
             has_provisioner,
+            written,
         })
+    }
+}
+
+impl Header {
+    /// Lays an overlay's header over this one: its fields replace what is here where they are written, `options` key by
+    /// key; its objects come after these.
+    pub fn lay_over(&mut self, overlay: Header) {
+        let has = |name: &str| overlay.written.contains(name);
+        if has("name") {
+            self.name = format!("{} + {}", self.name, overlay.name);
+        }
+        if has("start") {
+            self.start = overlay.start;
+        }
+        if has("end") {
+            self.end = overlay.end;
+        }
+        if has("source") {
+            self.source = overlay.source;
+        }
+        if has("catalogue") {
+            self.catalogue = overlay.catalogue;
+        }
+        let (mine, theirs) = (&mut self.options, overlay.options);
+        mine.karpenter.preference_policy =
+            theirs.karpenter.preference_policy.or(mine.karpenter.preference_policy);
+        mine.karpenter.min_values_policy =
+            theirs.karpenter.min_values_policy.or(mine.karpenter.min_values_policy);
+        if theirs.karpenter.feature_gates != Default::default() {
+            mine.karpenter.feature_gates = theirs.karpenter.feature_gates;
+        }
+        mine.delays = theirs.delays.or(mine.delays);
+        if !theirs.device_shares.is_empty() {
+            mine.device_shares = theirs.device_shares;
+        }
+        if !theirs.node_resources.is_empty() {
+            mine.node_resources = theirs.node_resources;
+        }
+        self.has_provisioner |= overlay.has_provisioner;
+        self.objects.extend(overlay.objects);
+        self.pod_template_paths.extend(overlay.pod_template_paths);
+        self.written.extend(overlay.written);
     }
 }
 

@@ -16,4 +16,4 @@ pub use event::{
 };
 pub use fields::Times;
 pub use header::{DeviceShare, Header, TraceOptions};
-pub use reader::{Trace, TraceReader};
+pub use reader::{Trace, TraceReader, merge_events};

@@ -195,6 +195,23 @@ impl<R: BufRead> Iterator for TraceReader<R> {
     }
 }
 
+/// Two streams of events as one, by time; of equal ones those of the `base` come first.
+pub fn merge_events<B, O>(base: B, overlay: O) -> impl Iterator<Item = Result<TraceEvent, Error>>
+where
+    B: Iterator<Item = Result<TraceEvent, Error>>,
+    O: Iterator<Item = Result<TraceEvent, Error>>,
+{
+    let (mut base, mut overlay) = (base.peekable(), overlay.peekable());
+    std::iter::from_fn(move || {
+        let takes_overlay = match (base.peek(), overlay.peek()) {
+            (Some(Ok(base)), Some(Ok(overlay))) => overlay.at < base.at,
+            (None, Some(_)) | (Some(Ok(_)), Some(Err(_))) => true,
+            _ => false,
+        };
+        if takes_overlay { overlay.next() } else { base.next() }
+    })
+}
+
 fn read_header(text: &str, end: Option<&RawValue>, line: usize) -> Result<Header, Error> {
     /// The header without its events, which are kept as text.
     #[derive(Deserialize)]

@@ -290,8 +290,16 @@ impl World<'_> {
     fn apply_pod(&mut self, object: &Value, durations: Option<Vec<Option<Nanos>>>) -> Result<(), Error> {
         let mut pod: Pod = self.read(object)?;
         let key = karpsim_controller::pod_key(&pod);
-        if self.pod_ids.contains_key(&key) {
-            self.warn(format!("Pod `{key}` is there already; it is left as it is"));
+        if let Some(id) = self.pod_ids.get(&key).copied() {
+            // Of a pod that is there only labels and annotations can change.
+            self.change_pod(id, |there| {
+                for (key, value) in pod.metadata.labels.iter() {
+                    there.metadata.labels.insert(key, value);
+                }
+                for (key, value) in pod.metadata.annotations.iter() {
+                    there.metadata.annotations.insert(key, value);
+                }
+            });
             return Ok(());
         }
         let node = std::mem::take(&mut pod.spec.node_name);

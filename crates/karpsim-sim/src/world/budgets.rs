@@ -61,8 +61,11 @@ impl World<'_> {
                 _ => bare += 1,
             }
         }
-        let of_owners: i64 =
-            owners.iter().filter_map(|key| self.workloads.get(key)).map(|it| it.scale()).sum();
+        let of_owners: i64 = owners
+            .iter()
+            .filter_map(|key| self.workloads.get(key))
+            .map(super::workload::Workload::scale)
+            .sum();
         let scale = of_owners + bare;
         let spec = &budget.object.spec;
         match (&spec.max_unavailable, &spec.min_available) {

@@ -16,6 +16,13 @@ pub(crate) struct Limit {
     pub(crate) limit: u64,
 }
 
+/// Whether offerings can be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stock {
+    Available,
+    Unavailable { until: Option<Nanos> },
+}
+
 /// The cloud.
 #[derive(Debug, Clone)]
 pub(crate) struct Cloud {
@@ -24,8 +31,8 @@ pub(crate) struct Cloud {
     catalogue: Arc<Catalogue>,
     prices: Vec<(Offerings, NewPrice)>,
     limits: Vec<Limit>,
-    /// What cannot be had, and until when.
-    unavailable: Vec<(Offerings, Option<Nanos>)>,
+    /// What cannot be had, and what can again. The last one that selects an offering counts.
+    stock: Vec<(Offerings, Stock)>,
     by_key: BTreeMap<OfferingKey, (usize, usize)>,
 }
 
@@ -53,7 +60,7 @@ impl Cloud {
             catalogue,
             prices: Vec::new(),
             limits: Vec::new(),
-            unavailable: Vec::new(),
+            stock: Vec::new(),
             by_key,
         }
     }
@@ -124,17 +131,24 @@ impl Cloud {
 
     /// Launches of these fail, until `until` or until they are available again.
     pub(crate) fn set_unavailable(&mut self, offerings: Offerings, until: Option<Nanos>) {
-        self.unavailable.retain(|(old, _)| *old != offerings);
-        self.unavailable.push((offerings, until));
+        self.set_stock(offerings, Stock::Unavailable { until });
     }
 
-    /// Launches of these do not fail any more. What was selected by more is there as far as it is selected here.
-    pub(crate) fn set_available(&mut self, offerings: &Offerings) {
-        self.unavailable.retain(|(old, _)| old != offerings && *offerings != Offerings::default());
+    /// Launches of these do not fail any more.
+    pub(crate) fn set_available(&mut self, offerings: Offerings) {
+        self.set_stock(offerings, Stock::Available);
+    }
+
+    fn set_stock(&mut self, offerings: Offerings, stock: Stock) {
+        // What selects everything leaves nothing of what was said before.
+        self.stock.retain(|(old, _)| *old != offerings && offerings != Offerings::default());
+        self.stock.push((offerings, stock));
     }
 
     pub(crate) fn forget(&mut self, now: Nanos) {
-        self.unavailable.retain(|(_, until)| until.is_none_or(|until| until > now));
+        self.stock.retain(
+            |(_, stock)| !matches!(stock, Stock::Unavailable { until: Some(until) } if *until <= now),
+        );
     }
 
     /// Sets a limit; `None` takes it away.
@@ -148,10 +162,11 @@ impl Cloud {
     /// Whether one more of `key` can be had, beside those that run.
     pub(crate) fn has(&self, key: &OfferingKey, running: &[OfferingKey], now: Nanos) -> bool {
         let Some((_, offering)) = self.offering(key) else { return false };
-        let refused = self
-            .unavailable
-            .iter()
-            .any(|(offerings, until)| until.is_none_or(|until| until > now) && self.selects(offerings, key));
+        let said = self.stock.iter().rev().find(|(offerings, _)| self.selects(offerings, key));
+        let refused = match said {
+            Some((_, Stock::Unavailable { until })) => until.is_none_or(|until| until > now),
+            Some((_, Stock::Available)) | None => false,
+        };
         offering.available
             && !refused
             && self.limits.iter().filter(|limit| self.selects(&limit.offerings, key)).all(|limit| {

@@ -49,7 +49,7 @@ impl World<'_> {
                 }
                 self.cloud.set_unavailable(offerings, until);
             }
-            EventKind::Available(offerings) => self.cloud.set_available(&offerings),
+            EventKind::Available(offerings) => self.cloud.set_available(offerings),
             EventKind::Capacity { offerings, limit, notice } => {
                 self.cloud.set_limit(offerings.clone(), limit);
                 if let Some(limit) = limit {

@@ -107,6 +107,8 @@ pub(crate) struct World<'a> {
     untried: Vec<PodId>,
     /// Something became free: all that wait are tried again.
     freed: bool,
+    /// A node came: pods that it does not help are told so, in the message of their condition.
+    node_added: bool,
     /// Bound pods with affinity of their own.
     affine: BTreeSet<PodId>,
     budgets: BTreeMap<Str, Budget>,
@@ -165,6 +167,7 @@ impl<'a> World<'a> {
             pending: BTreeMap::new(),
             untried: Vec::new(),
             freed: false,
+            node_added: false,
             affine: BTreeSet::new(),
             budgets: BTreeMap::new(),
             budgets_dirty: false,

@@ -144,6 +144,7 @@ impl World<'_> {
             ..Node::default()
         };
         self.log("node", "created", || vec![("node", name.as_str().into())]);
+        self.node_added = true;
         self.nodes.insert(name.clone(), NodeInfo { node: Arc::new(node), ..NodeInfo::default() });
         self.after(self.delays.node_ready, Happening::NodeReady(name.clone()));
         self.node_changed(name);
@@ -361,14 +362,38 @@ impl World<'_> {
                 managed: false,
             },
         );
+        self.node_added = true;
         self.nodes.insert(name.clone(), NodeInfo { node: Arc::new(node), ..NodeInfo::default() });
         self.log("node", "created", || vec![("node", name.as_str().into())]);
         self.node_changed(&name);
     }
 
+    /// A node that is there is applied again: labels, annotations, taints and cordon are laid over it.
+    fn change_node(&mut self, name: &Str, applied: Node) {
+        if let Some(info) = self.nodes.get_mut(name) {
+            let node = Arc::make_mut(&mut info.node);
+            for (key, value) in applied.metadata.labels.iter() {
+                node.metadata.labels.insert(key, value);
+            }
+            for (key, value) in applied.metadata.annotations.iter() {
+                node.metadata.annotations.insert(key, value);
+            }
+            for taint in applied.spec.taints {
+                node.spec.taints.retain(|it| it.key != taint.key || it.effect != taint.effect);
+                node.spec.taints.push(taint);
+            }
+            node.spec.unschedulable = applied.spec.unschedulable;
+        }
+        self.node_changed(name);
+    }
+
     /// A node of a cluster's dump, with its claim if Karpenter owns it.
     pub(crate) fn add_found_node(&mut self, node: Node) {
         let name = node.metadata.name.clone();
+        if self.nodes.contains_key(&name) {
+            self.change_node(&name, node);
+            return;
+        }
         let label = |key: &str| Str::from(node.metadata.labels.get(key).unwrap_or_default());
         let key = OfferingKey {
             instance_type: label("node.kubernetes.io/instance-type"),
@@ -406,6 +431,7 @@ impl World<'_> {
                 managed,
             },
         );
+        self.node_added = true;
         self.nodes.insert(name.clone(), NodeInfo { node: Arc::new(node), ..NodeInfo::default() });
         self.node_changed(&name);
     }

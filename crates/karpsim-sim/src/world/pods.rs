@@ -212,7 +212,8 @@ impl World<'_> {
         });
         match owner {
             Owner::Workload(workload) => {
-                let duration = self.workloads.get_mut(&workload).and_then(|it| it.next_duration());
+                let duration =
+                    self.workloads.get_mut(&workload).and_then(super::workload::Workload::next_duration);
                 if let Some(state) = self.pods.get_mut(&id) {
                     state.duration = state.duration.or(duration);
                 }

@@ -4,7 +4,7 @@ use super::World;
 use super::pods::set_condition;
 use crate::scheduler::{BoundPod, PodId, View, place};
 use karpsim::api::meta::Str;
-use karpsim_controller::is_terminating;
+use karpsim_controller::{Event, is_terminating};
 use rustc_hash::FxHashSet;
 
 impl World<'_> {
@@ -12,8 +12,12 @@ impl World<'_> {
     pub(crate) fn schedule(&mut self) -> bool {
         let untried = std::mem::take(&mut self.untried);
         let freed = std::mem::take(&mut self.freed);
+        let node_added = std::mem::take(&mut self.node_added);
         if untried.is_empty() && (!freed || self.pending.is_empty()) {
             return false;
+        }
+        if node_added {
+            self.update_messages();
         }
         let mut failed: FxHashSet<u64> = FxHashSet::default();
         if freed {
@@ -52,6 +56,21 @@ impl World<'_> {
             }
         }
         true
+    }
+
+    /// "0/3 nodes are available": the message of a pod that waits changes with the number of nodes. Karpenter sees an
+    /// update, and the pod asks for a round.
+    fn update_messages(&mut self) {
+        let waiting: Vec<PodId> = self.pending.values().flatten().map(|(_, id)| *id).collect();
+        for id in waiting {
+            let told = |it: &karpsim::api::meta::Condition| it.kind == "PodScheduled" && it.status == "False";
+            if let Some(state) = self.pods.get(&id)
+                && state.pod.status.conditions.iter().any(told)
+            {
+                let pod = std::sync::Arc::clone(&state.pod);
+                self.tell(Event::Pod(pod));
+            }
+        }
     }
 
     fn try_pinned(&mut self, class: u64) {

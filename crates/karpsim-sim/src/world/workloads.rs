@@ -277,7 +277,7 @@ impl World<'_> {
                     tolerated(&spec.tolerations, &taints) && crate::scheduler::matches_node(spec, &info.node);
                 match has.get(name) {
                     None if should && info.node.metadata.deletion_timestamp.is_none() => {
-                        make.push(name.clone())
+                        make.push(name.clone());
                     }
                     // A taint that came later chases away only if it says so.
                     Some(id) if !crate::scheduler::matches_node(spec, &info.node) => remove.push(*id),

@@ -3,6 +3,7 @@ use crate::catalogue::{Catalogue, InstanceType};
 use crate::quantity::Quantity;
 use serde_json::{Value, json};
 
+#[expect(clippy::needless_pass_by_value, reason = "every caller makes the value for it")]
 fn provisioner(spec: Value) -> Value {
     json!({"apiVersion": "karpenter.sh/v1alpha5", "kind": "Provisioner", "metadata": {"name": "gpu"}, "spec": spec})
 }

@@ -261,3 +261,108 @@ fn requests_from_limits(resources: &mut Map<String, Value>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::fill_in;
+    use jiff::Timestamp;
+    use serde_json::{Value, json};
+
+    fn filled(mut object: Value) -> Value {
+        fill_in(&mut object, "2026-01-01T00:00:00.9Z".parse::<Timestamp>().unwrap());
+        object
+    }
+
+    #[test]
+    fn a_node_pool_becomes_ready_and_has_a_budget() {
+        let pool = filled(json!({"kind": "NodePool", "metadata": {"name": "a"}}));
+        assert_eq!(pool["metadata"], json!({"name": "a", "creationTimestamp": "2026-01-01T00:00:00Z"}));
+        assert_eq!(
+            pool["spec"],
+            json!({
+                "disruption": {
+                    "consolidateAfter": "0s", "consolidationPolicy": "WhenEmptyOrUnderutilized",
+                    "budgets": [{"nodes": "10%"}],
+                },
+                "template": {"spec": {"expireAfter": "720h"}},
+            })
+        );
+        let conditions = pool["status"]["conditions"].as_array().unwrap();
+        assert_eq!(
+            conditions.iter().map(|c| format!("{} {}", c["type"], c["status"])).collect::<Vec<_>>(),
+            ["\"ValidationSucceeded\" \"True\"", "\"NodeClassReady\" \"True\"", "\"Ready\" \"True\""]
+        );
+    }
+
+    #[test]
+    fn what_is_there_stays() {
+        let pool = json!({
+            "kind": "NodePool", "metadata": {"name": "a", "creationTimestamp": "2020-01-01T00:00:00Z"},
+            "spec": {
+                "disruption": {"consolidateAfter": "Never", "consolidationPolicy": "WhenEmpty", "budgets": []},
+                "template": {"spec": {"expireAfter": "Never"}},
+            },
+            "status": {"conditions": [{"type": "Ready", "status": "False"}]},
+        });
+        assert_eq!(filled(pool.clone()), pool);
+        // What has not the shape of its kind is for the door.
+        for object in
+            [json!({"kind": "NodePool", "metadata": 3, "spec": "x", "status": []}), json!([1]), json!(null)]
+        {
+            assert_eq!(filled(object.clone()), object);
+        }
+    }
+
+    #[test]
+    fn a_limit_is_a_request_and_a_port_of_the_host_network_is_the_hosts() {
+        let pod = filled(json!({
+            "kind": "Pod", "metadata": {"name": "a"},
+            "spec": {
+                "hostNetwork": true, "priorityClassName": "system-node-critical",
+                "tolerations": [{"key": "a"}, {"operator": "Exists"}],
+                "containers": [{
+                    "resources": {"limits": {"cpu": "2", "nvidia.com/gpu": 1}, "requests": {"cpu": "1"}},
+                    "ports": [{"containerPort": 80}, {"containerPort": 53, "hostPort": 5353, "protocol": "UDP"}],
+                }],
+            },
+        }));
+        assert_eq!(pod["metadata"]["namespace"], "default");
+        let spec = &pod["spec"];
+        assert_eq!(spec["containers"][0]["resources"]["requests"], json!({"cpu": "1", "nvidia.com/gpu": 1}));
+        assert_eq!(
+            spec["containers"][0]["ports"],
+            json!([
+                {"containerPort": 80, "hostPort": 80, "protocol": "TCP"},
+                {"containerPort": 53, "hostPort": 5353, "protocol": "UDP"},
+            ])
+        );
+        assert_eq!(spec["tolerations"], json!([{"key": "a", "operator": "Equal"}, {"operator": "Exists"}]));
+        assert_eq!(spec["priority"], 2_000_001_000);
+        assert_eq!(spec["terminationGracePeriodSeconds"], 30);
+        assert_eq!(pod["status"]["phase"], "Pending");
+    }
+
+    #[test]
+    fn workloads_have_one_replica() {
+        for (kind, pointer, value) in [
+            ("Deployment", "/spec/replicas", json!(1)),
+            ("Deployment", "/spec/strategy/rollingUpdate/maxSurge", json!("25%")),
+            ("ReplicaSet", "/spec/replicas", json!(1)),
+            ("StatefulSet", "/spec/podManagementPolicy", json!("OrderedReady")),
+            ("DaemonSet", "/spec/updateStrategy/type", json!("RollingUpdate")),
+            ("Job", "/spec/completions", json!(1)),
+            ("Job", "/spec/backoffLimit", json!(6)),
+            ("CronJob", "/spec/jobTemplate/spec/parallelism", json!(1)),
+            ("CronJob", "/spec/jobTemplate/spec/template/spec/restartPolicy", json!("Always")),
+            ("PodTemplate", "/template/spec/terminationGracePeriodSeconds", json!(30)),
+            ("HorizontalPodAutoscaler", "/spec/minReplicas", json!(1)),
+            ("StorageClass", "/volumeBindingMode", json!("Immediate")),
+        ] {
+            let object = filled(json!({"kind": kind, "metadata": {"name": "a"}}));
+            assert_eq!(object.pointer(pointer), Some(&value), "{kind} {pointer}");
+        }
+        // A job with parallelism alone is a work queue, which ends when it says so.
+        let queue = filled(json!({"kind": "Job", "metadata": {"name": "a"}, "spec": {"parallelism": 3}}));
+        assert_eq!((&queue["spec"]["parallelism"], queue["spec"].get("completions")), (&json!(3), None));
+    }
+}

@@ -146,7 +146,7 @@ fn listed(names: &[&str]) -> String {
     const SHOWN: usize = 12;
     let mut text = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     if names.len() > SHOWN {
-        text.push_str(&format!(" and {} more", names.len() - SHOWN));
+        text.extend([" and ", &(names.len() - SHOWN).to_string(), " more"]);
     }
     text
 }
@@ -163,7 +163,9 @@ impl fmt::Display for Problem {
 impl fmt::Display for ProblemKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ProblemKind::Syntax { message, .. } => f.write_str(message),
+            ProblemKind::Syntax { message, .. } | ProblemKind::Catalogue { message, .. } => {
+                f.write_str(message)
+            }
             ProblemKind::Truncated => f.write_str("the text ends in the middle of a value"),
             ProblemKind::TooDeep => f.write_str("brackets are nested deeper than 128 levels"),
             ProblemKind::UnknownField { name, .. } => write!(f, "unknown field `{name}`"),
@@ -176,7 +178,6 @@ impl fmt::Display for ProblemKind {
                 write!(f, "no {what} `{name}` in {sought}")
             }
             ProblemKind::NoCatalogue => f.write_str("there is no instance type: no catalogue is named"),
-            ProblemKind::Catalogue { message, .. } => f.write_str(message),
         }
     }
 }
@@ -229,8 +230,6 @@ pub enum NoticeKind {
         /// The conditions that are not `True`.
         conditions: Vec<&'static str>,
     },
-    /// Two objects of one kind with one name; the later one counts.
-    Duplicate,
 }
 
 impl fmt::Display for Notice {
@@ -263,7 +262,6 @@ impl fmt::Display for NoticeKind {
                 "does not count: its status has no condition {} that is True",
                 conditions.join(", nor ")
             ),
-            NoticeKind::Duplicate => f.write_str("stands more than once; the last one counts"),
         }
     }
 }

@@ -429,7 +429,7 @@ mod tests {
         let mut laughs = String::from("a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n");
         for level in 1..10 {
             let row = vec![format!("*a{}", level - 1); 10].join(", ");
-            laughs.push_str(&format!("a{level}: &a{level} [{row}]\n"));
+            laughs.extend([format!("a{level}: &a{level} [{row}]\n")]);
         }
         for (text, sentence) in [
             ("a: 1\na: 2\n", "key `a` stands twice (line 2)"),

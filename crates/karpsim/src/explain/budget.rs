@@ -99,7 +99,9 @@ pub fn budget(
 
 fn row(pool: &NodePool, at: Time, allowance: Allowance) -> BudgetRow {
     let allowed = |reason| {
-        (allowed_by_budgets(pool, at, allowance.nodes, reason) - allowance.disrupting).max(0).min(allowance.nodes)
+        (allowed_by_budgets(pool, at, allowance.nodes, reason) - allowance.disrupting)
+            .max(0)
+            .min(allowance.nodes)
     };
     let budgets = &pool.spec.disruption.budgets;
     BudgetRow {
@@ -110,7 +112,11 @@ fn row(pool: &NodePool, at: Time, allowance: Allowance) -> BudgetRow {
         empty: allowed(DisruptionReason::Empty),
         drifted: allowed(DisruptionReason::Drifted),
         underutilized: allowed(DisruptionReason::Underutilized),
-        budgets: budgets.iter().filter(|budget| is_active(budget, at) != Some(false)).map(described).collect(),
+        budgets: budgets
+            .iter()
+            .filter(|budget| is_active(budget, at) != Some(false))
+            .map(described)
+            .collect(),
     }
 }
 

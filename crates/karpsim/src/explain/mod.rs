@@ -12,7 +12,8 @@ mod pod;
 
 pub use budget::{BudgetFact, BudgetRow, TooManyMoments, budget, later};
 pub use node::{
-    Arithmetic, Balance, BlockingPod, BudgetArithmetic, MethodExplanation, NodeExplanation, StrandedPod, Verdict, node,
+    Arithmetic, Balance, BlockingPod, BudgetArithmetic, MethodExplanation, NodeExplanation, StrandedPod,
+    Verdict, node,
 };
-pub use pod::{LaunchExplanation, LeftOver, PodExplanation, PodOutcome, UnusableNodePool, pod};
 pub(crate) use pod::{DEVICES, NO_NODE_POOLS, RESERVED, TRUNCATED};
+pub use pod::{LaunchExplanation, LeftOver, PodExplanation, PodOutcome, UnusableNodePool, pod};

@@ -206,7 +206,8 @@ pub fn node(scenario: &Scenario, name: &str) -> Option<NodeExplanation> {
     let candidate = all.iter().flatten().find(|candidate| candidate.node == index).cloned();
     let mut stranded = Vec::new();
     let mut sums = None;
-    if let Some(candidate) = candidate.as_ref().filter(|_| !problem.dynamic.is_empty() && is_synced(&problem)) {
+    if let Some(candidate) = candidate.as_ref().filter(|_| !problem.dynamic.is_empty() && is_synced(&problem))
+    {
         stranded = stranded_pods(&mut solver, &budgets, candidate);
         let others: Vec<Candidate<'_>> = all.into_iter().flatten().collect();
         sums = Some(arithmetic(&mut solver, &budgets, candidate, &others));
@@ -247,7 +248,10 @@ fn held(hold: &Hold) -> String {
     match hold {
         Hold::Exhausted(budget) => format!("PodDisruptionBudget {budget} allows no disruption now"),
         Hold::Several(budgets) => {
-            format!("several PodDisruptionBudgets select it ({}): it cannot be evicted", words::shortened(budgets))
+            format!(
+                "several PodDisruptionBudgets select it ({}): it cannot be evicted",
+                words::shortened(budgets)
+            )
         }
     }
 }
@@ -290,7 +294,11 @@ fn explain_method(
     });
     if let Some(command) = of_method().find(|command| command.candidates.contains(name)) {
         let launches = command.replacements.iter().filter_map(|claim| claim.launch.clone()).collect();
-        return explained(None, Verdict::Removed { candidates: command.candidates.clone(), launches }, budget);
+        return explained(
+            None,
+            Verdict::Removed { candidates: command.candidates.clone(), launches },
+            budget,
+        );
     }
     if allowance.allowed == 0 {
         return explained(Some("DisruptionBlocked"), Verdict::Budget, budget);
@@ -347,7 +355,11 @@ fn sentence(obstacle: &Obstacle) -> String {
     }
 }
 
-fn drift_fault(solver: &mut Solver<'_>, budgets: &PodBudgets<'_>, candidate: &Candidate<'_>) -> Option<String> {
+fn drift_fault(
+    solver: &mut Solver<'_>,
+    budgets: &PodBudgets<'_>,
+    candidate: &Candidate<'_>,
+) -> Option<String> {
     match solver.simulate(budgets, std::slice::from_ref(candidate), false) {
         None => Some(NOTHING_TO_LAUNCH_FROM.to_owned()),
         Some(simulation) if simulation.stranded.is_empty() => None,
@@ -385,7 +397,8 @@ fn consolidation_fault(
         }
         Unconsolidatable::NotCheaper { price, cheapest } => {
             let cheapest = cheapest.filter(|cheapest| *cheapest < f64::MAX);
-            let least = cheapest.map_or(String::new(), |least| format!(": the cheapest costs {least} at worst"));
+            let least =
+                cheapest.map_or(String::new(), |least| format!(": the cheapest costs {least} at worst"));
             format!("no instance type that would do is cheaper than {price} an hour{least}")
         }
         Unconsolidatable::MinValues => "the cheaper instance types do not meet minValues".to_owned(),
@@ -418,8 +431,12 @@ fn stranded_pods(
     let pods: Vec<usize> = problem.pending.iter().chain(&moving).chain(&problem.leaving).copied().collect();
     let rules = RoundRules { spares_young_nodes: true, ..RoundRules::default() };
     let (_, stranded) = solver.round_then(&pods, &[candidate.node], rules, |solver, failed| {
-        let failed: Vec<(usize, Failure)> =
-            failed.iter().filter(|(pod, _)| !is_provisionable(problem.pod(*pod))).take(STRANDED_MAX).copied().collect();
+        let failed: Vec<(usize, Failure)> = failed
+            .iter()
+            .filter(|(pod, _)| !is_provisionable(problem.pod(*pod)))
+            .take(STRANDED_MAX)
+            .copied()
+            .collect();
         let mut stranded: Vec<StrandedPod> = failed
             .into_iter()
             .map(|(pod, failure)| {
@@ -457,19 +474,20 @@ fn arithmetic(
             disruption_share: share(candidate.disruption_cost, totals.disruption_cost),
         });
     }
-    let Some(simulation) = solver.simulate(budgets, std::slice::from_ref(candidate), true) else { return sums };
+    let Some(simulation) = solver.simulate(budgets, std::slice::from_ref(candidate), true) else {
+        return sums;
+    };
     sums.new_nodes = simulation.launches.len();
-    let ([plan], true) = (simulation.launches.as_slice(), simulation.stranded.is_empty()) else { return sums };
+    let ([plan], true) = (simulation.launches.as_slice(), simulation.stranded.is_empty()) else {
+        return sums;
+    };
     let worst = solver.worst_launch_prices(plan);
     let table = &solver.problem.tables[plan.table];
     sums.options = plan.types.len();
     sums.cheaper = plan.types.iter().filter(|&&of| worst[of] < candidate.price).count();
-    let least = plan
-        .types
-        .iter()
-        .copied()
-        .filter(|&of| worst[of] < f64::MAX)
-        .min_by(|&a, &b| worst[a].total_cmp(&worst[b]).then_with(|| table.types[a].name.cmp(&table.types[b].name)));
+    let least = plan.types.iter().copied().filter(|&of| worst[of] < f64::MAX).min_by(|&a, &b| {
+        worst[a].total_cmp(&worst[b]).then_with(|| table.types[a].name.cmp(&table.types[b].name))
+    });
     if let Some(of) = least {
         sums.cheapest_at_worst = Some(table.types[of].name.clone());
         sums.worst_price = Some(Price(worst[of]));

@@ -102,7 +102,9 @@ impl Display for Rule {
             Rule::MinValues { key, wanted, found } => {
                 write!(f, "minValues of {}: {wanted} wanted, {found} left", label(key))
             }
-            Rule::Reserved => f.write_str("reserved capacity is held by other new nodes; the pod waits for it"),
+            Rule::Reserved => {
+                f.write_str("reserved capacity is held by other new nodes; the pod waits for it")
+            }
             Rule::NoInstanceType => f.write_str("none of the instance types that it can still be"),
             Rule::Young => f.write_str("its consolidateAfter has not passed"),
             Rule::Uninitialized => f.write_str("it is not initialised"),

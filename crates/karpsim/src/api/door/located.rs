@@ -83,7 +83,7 @@ fn path(steps: &[&Step]) -> String {
                 text.push('.');
                 text.push_str(name);
             }
-            Step::Index(index) => text.push_str(&format!("[{index}]")),
+            Step::Index(index) => text.extend(["[", &index.to_string(), "]"]),
         }
     }
     text

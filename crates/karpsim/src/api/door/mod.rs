@@ -18,6 +18,7 @@ use super::problem::{Place, Problem, ProblemKind, near_miss};
 use super::scenario::{Scenario, ScenarioKind, ScenarioText};
 use crate::catalogue::{Catalogue, CatalogueReference};
 use rustc_hash::FxHashSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Leads the names in a scenario to catalogues.
@@ -44,6 +45,36 @@ pub trait Catalogues {
     fn instead(&self) -> Result<Option<Arc<Catalogue>>, Problem> {
         Ok(None)
     }
+}
+
+/// Catalogues at hand, by the name or the file that scenarios write.
+impl Catalogues for BTreeMap<String, Arc<Catalogue>> {
+    fn file(&self, name: &str) -> Result<Arc<Catalogue>, Problem> {
+        at_hand(self, "catalogue.file", name)
+    }
+
+    fn named(&self, name: &str) -> Result<Arc<Catalogue>, Problem> {
+        at_hand(self, "catalogue.name", name)
+    }
+}
+
+fn at_hand(
+    catalogues: &BTreeMap<String, Arc<Catalogue>>,
+    field: &str,
+    name: &str,
+) -> Result<Arc<Catalogue>, Problem> {
+    catalogues.get(name).cloned().ok_or_else(|| {
+        let known = catalogues.keys().map(String::as_str);
+        Problem::new(
+            Place::at(field),
+            ProblemKind::UnknownName {
+                what: "catalogue",
+                name: name.to_owned(),
+                sought: "the catalogues at hand".to_owned(),
+                near: near_miss(name, known).map(str::to_owned),
+            },
+        )
+    })
 }
 
 /// Checks a scenario and gives it its catalogue. What is worth saying goes to `findings`, also if the scenario is refused.

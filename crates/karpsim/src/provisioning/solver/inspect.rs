@@ -50,7 +50,13 @@ struct Funnel {
 
 impl Funnel {
     fn new(table: &TypeTable) -> Self {
-        Funnel { set: table.all(), types: table.types.len(), steps: Vec::new(), passes: Vec::new(), stops: Vec::new() }
+        Funnel {
+            set: table.all(),
+            types: table.types.len(),
+            steps: Vec::new(),
+            passes: Vec::new(),
+            stops: Vec::new(),
+        }
     }
 
     /// Keeps what passes. `shown` is the rule as the step names it.
@@ -319,9 +325,8 @@ impl<'p> Solver<'p> {
                 }
             }
         }
-        self.requirement_rules(funnel, table, ground.constraint, constraint, |key, wanted| Rule::Requirement {
-            key,
-            wanted,
+        self.requirement_rules(funnel, table, ground.constraint, constraint, |key, wanted| {
+            Rule::Requirement { key, wanted }
         });
         let offered = table.offered(&mut self.algebra, constraint);
         funnel.keep_fixed(table, Rule::Offerings, offered);
@@ -669,9 +674,10 @@ impl<'p> Solver<'p> {
         }
         let open = &self.opens[index];
         if exceeds_attach_limits(node, &open.attached, class) {
-            let over = node.attach_limits.iter().find(|(driver, _)| {
-                class.volumes.attached.iter().any(|(of, _)| of == driver)
-            });
+            let over = node
+                .attach_limits
+                .iter()
+                .find(|(driver, _)| class.volumes.attached.iter().any(|(of, _)| of == driver));
             let (driver, limit) = over.cloned().unwrap_or_default();
             return Some(Rule::VolumeLimit { driver, limit });
         }
@@ -721,7 +727,9 @@ impl<'p> Solver<'p> {
                 most: problem.resources.quantity(resource, left),
             })
             .collect();
-        rules.sort_by(|a, b| b.distance().total_cmp(&a.distance()).then_with(|| a.subject().cmp(&b.subject())));
+        rules.sort_by(|a, b| {
+            b.distance().total_cmp(&a.distance()).then_with(|| a.subject().cmp(&b.subject()))
+        });
         rules.into_iter().next()
     }
 
@@ -761,7 +769,11 @@ impl<'p> Solver<'p> {
         if let Some(rule) = self.lacking(&weakest.class.requests, &left, false) {
             return rule;
         }
-        if self.claims[index].ports.iter().any(|&ports| problem.pods.ports_conflict(ports, weakest.class.ports)) {
+        if self.claims[index]
+            .ports
+            .iter()
+            .any(|&ports| problem.pods.ports_conflict(ports, weakest.class.ports))
+        {
             return Rule::HostPorts;
         }
         self.topology_refusal(weakest, own, host, undefined).unwrap_or(Rule::NoInstanceType)

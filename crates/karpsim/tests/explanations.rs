@@ -1,0 +1,194 @@
+//! Explanations of recorded scenarios: every pod error has one, its counts add up, and it is sufficient: without what it
+//! names the pod is placed.
+
+use karpsim::api::Scenario;
+use karpsim::api::core::{Toleration, TolerationOperator};
+use karpsim::api::scenario::{ScenarioKind, ScenarioText};
+use karpsim::catalogue::Catalogue;
+use karpsim::explain::facts::Rule;
+use karpsim::explain::{self, PodOutcome};
+use karpsim::provision;
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+fn data() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/conformance")
+}
+
+fn read_zst(path: &Path) -> String {
+    let packed = std::fs::read(path).unwrap();
+    let mut text = String::new();
+    ruzstd::decoding::StreamingDecoder::new(packed.as_slice()).unwrap().read_to_string(&mut text).unwrap();
+    text
+}
+
+#[derive(serde::Deserialize)]
+struct Recording<'a> {
+    #[serde(borrow)]
+    scenario: &'a serde_json::value::RawValue,
+}
+
+/// Every `step`-th recorded scenario.
+fn recorded(file: &str, step: usize) -> Vec<Scenario> {
+    let mut catalogues: BTreeMap<String, Arc<Catalogue>> = BTreeMap::new();
+    let recordings = read_zst(&data().join(file));
+    recordings
+        .lines()
+        .step_by(step)
+        .map(|line| {
+            let recording: Recording<'_> = serde_json::from_str(line).unwrap();
+            let text: ScenarioText = serde_json::from_str(recording.scenario.get()).unwrap();
+            let base = (!text.catalogue.file.is_empty()).then(|| {
+                let file = text.catalogue.file.to_string();
+                let read = || {
+                    let text = read_zst(&data().join(format!("{file}.zst")));
+                    Arc::new(serde_json::from_str(&text).unwrap())
+                };
+                catalogues.entry(file.clone()).or_insert_with(read).clone()
+            });
+            Scenario {
+                name: text.name,
+                kind: text.kind.unwrap(),
+                now: text.now.unwrap(),
+                options: text.options,
+                catalogue: Arc::new(text.catalogue.resolve(base.as_deref())),
+                objects: text.objects.0,
+                memory: text.cluster,
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn every_pod_error_is_explained_and_its_counts_add_up() {
+    let mut left_over = 0;
+    let mut launched = 0;
+    for scenario in recorded("provisioning.jsonl.zst", 4) {
+        assert_eq!(scenario.kind, ScenarioKind::Provisioning);
+        let decision = provision(&scenario);
+        let errors = decision.pod_errors.iter().take(6);
+        for (pod, error) in errors {
+            let place = format!("{} {pod}", scenario.name);
+            let explanation = explain::pod(&scenario, pod).unwrap_or_else(|| panic!("{place}: no such pod"));
+            let PodOutcome::LeftOver(reasons) = explanation.outcome else {
+                panic!("{place}: {:?}", explanation.outcome);
+            };
+            assert_eq!(&reasons.message, error, "{place}");
+            if reasons.reason != "NoCompatibleInstanceTypes" {
+                continue;
+            }
+            left_over += 1;
+            for pool in &reasons.refusals.node_pools {
+                let mut left = pool.instance_types;
+                for step in &pool.steps {
+                    assert_eq!(step.left + step.removed, left, "{place}: {pool:?}");
+                    left = step.left;
+                }
+                assert_eq!(left, 0, "{place}: {pool:?}");
+                let misses = pool.nearest.as_ref().map_or(0, |nearest| nearest.misses.len());
+                assert!(misses > 0 || pool.instance_types == 0, "{place}: {pool:?}");
+            }
+        }
+        for claim in decision.new_node_claims.iter().take(3) {
+            let pod = &claim.pods[0];
+            let place = format!("{} {pod}", scenario.name);
+            let Some(PodOutcome::Launch(launch)) = explain::pod(&scenario, pod).map(|pod| pod.outcome) else {
+                panic!("{place}: is launched, but not explained so");
+            };
+            launched += 1;
+            assert_eq!(launch.chosen, claim.launch, "{place}");
+            assert_eq!(launch.pods, claim.pods, "{place}");
+            let left = launch.steps.last().map_or(launch.instance_types, |step| step.left);
+            if left <= 600 {
+                assert_eq!(left, claim.instance_types.len(), "{place}: {:?}", launch.steps);
+            }
+        }
+        for filled in decision.existing_nodes.iter().take(2) {
+            let Some(PodOutcome::ExistingNode { node, .. }) =
+                explain::pod(&scenario, &filled.pods[0]).map(|pod| pod.outcome)
+            else {
+                panic!("{} {}: goes to a node, but is not explained so", scenario.name, filled.pods[0]);
+            };
+            assert_eq!(node, filled.name);
+        }
+    }
+    assert!(left_over > 100 && launched > 100, "{left_over} pods left over, {launched} launches");
+}
+
+/// Takes `miss` of `node_pool` out of the pod's way. False: that takes more than a change of pod or limits.
+fn remove(scenario: &mut Scenario, pod: &str, node_pool: &str, miss: &Rule) -> bool {
+    let index = scenario
+        .objects
+        .pods
+        .iter()
+        .position(|known| format!("{}/{}", known.metadata.namespace, known.metadata.name) == pod)
+        .unwrap();
+    let spec = &mut Arc::make_mut(&mut scenario.objects.pods[index]).spec;
+    match miss {
+        Rule::Taints { .. } => {
+            spec.tolerations
+                .push(Toleration { operator: Some(TolerationOperator::Exists), ..Toleration::default() });
+            true
+        }
+        Rule::NodesLimit { .. } | Rule::Limit { .. } => {
+            let pools = &mut scenario.objects.node_pools;
+            let pool = pools.iter_mut().find(|pool| pool.metadata.name == node_pool).unwrap();
+            pool.spec.limits = None;
+            true
+        }
+        Rule::Resource { resource, requested, daemons, most } if resource != "pods" => {
+            let lacking = *requested + *daemons - *most;
+            // Simple pods alone: init containers and overhead would have to be lowered, too.
+            let simple = spec.init_containers.is_empty() && spec.resources.is_none() && !lacking.is_zero();
+            let largest = spec
+                .containers
+                .iter_mut()
+                .max_by_key(|container| container.resources.requests.get(resource).unwrap_or_default());
+            let Some(container) = largest.filter(|_| simple) else { return false };
+            let own = container.resources.requests.get(resource).unwrap_or_default();
+            if own < lacking {
+                return false;
+            }
+            container.resources.requests.insert(resource.clone(), own - lacking);
+            container.resources.limits.insert(resource.clone(), own - lacking);
+            true
+        }
+        _ => false,
+    }
+}
+
+#[test]
+fn without_what_the_nearest_miss_names_the_pod_is_placed() {
+    let mut tried: BTreeMap<&'static str, usize> = BTreeMap::new();
+    for scenario in recorded("provisioning.jsonl.zst", 7) {
+        for pod in provision(&scenario).pod_errors.keys().take(2) {
+            let Some(PodOutcome::LeftOver(reasons)) = explain::pod(&scenario, pod).map(|pod| pod.outcome)
+            else {
+                continue;
+            };
+            for pool in &reasons.refusals.node_pools {
+                let Some(nearest) = &pool.nearest else { continue };
+                // A pool before this one may come to take the pod as well, which is as good.
+                let mut changed = scenario.clone();
+                let possible =
+                    nearest.misses.iter().all(|miss| remove(&mut changed, pod, &pool.node_pool, miss));
+                if !possible {
+                    continue;
+                }
+                for miss in &nearest.misses {
+                    *tried.entry(miss.subject().0).or_default() += 1;
+                }
+                let errors = provision(&changed).pod_errors;
+                assert!(
+                    !errors.contains_key(pod.as_str()),
+                    "{} {pod}: without {nearest} it is left over still: {}",
+                    scenario.name,
+                    errors[pod.as_str()]
+                );
+            }
+        }
+    }
+    assert!(["taints", "resource", "limit"].iter().all(|kind| tried.contains_key(kind)), "{tried:?}");
+}
