@@ -58,8 +58,13 @@ struct Aws {
     to: To,
 }
 
+const KWOK_HELP: &str = "\
+Example:
+  karpsim catalogue import kwok instance_types.json --output kwok.json";
+
 /// From the instance types file of Karpenter's KWOK provider
 #[derive(Debug, Args)]
+#[command(after_help = KWOK_HELP)]
 struct Kwok {
     /// The file
     #[arg(value_name = "FILE")]
@@ -69,7 +74,9 @@ struct Kwok {
 }
 
 const SPOT_HELP: &str = "\
-The result is a trace with `price` events only, to be laid over another:
+The result is a trace with `price` events only, to be laid over another.
+
+Example:
   aws ec2 describe-spot-price-history --start-time 2026-08-13T00:00:00Z > history.json
   karpsim catalogue import spot-prices history.json --start 2026-08-13T00:00:00Z --output prices.jsonl
   karpsim replay trace.json --overlay prices.jsonl";

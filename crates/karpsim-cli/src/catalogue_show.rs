@@ -11,8 +11,14 @@ use karpsim::catalogue::{Catalogue, InstanceType, allocatable, amount};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+const EXAMPLES: &str = "\
+Examples:
+  karpsim catalogue show g4dn.xlarge
+  karpsim catalogue show p5.48xlarge --catalogue aws/us-west-2 -o wide";
+
 /// Show everything about instance types: devices, resources, allocatable, prices
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Show {
     /// Instance types
     #[arg(value_name = "TYPE", required = true)]

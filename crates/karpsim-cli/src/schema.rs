@@ -7,8 +7,13 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use karpsim::api::documents::Document;
 
+const EXAMPLES: &str = "\
+Example:
+  karpsim schema scenario > scenario.schema.json";
+
 /// Print the JSON Schema of a form
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Schema {
     /// The form
     #[arg(value_name = "FORM", value_parser = PossibleValuesParser::new(Document::ALL.map(Document::name)))]

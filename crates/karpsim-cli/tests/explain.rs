@@ -98,9 +98,16 @@ fn a_pod_that_is_left_over() {
         "\
 pod default/big is left over: NoCompatibleInstanceTypes
 
-NODEPOOL  RULE                                 REMOVED  LEFT
-tainted   instance types offered                           2
-tainted   taint team=ml:NoSchedule is not tolerated  2  0
+NODEPOOL  RULE                                       REMOVED  LEFT
+tainted   instance types offered                                 2
+tainted   taint team=ml:NoSchedule is not tolerated        2     0
+plain     instance types offered                                 2
+plain     NodePool: arch In [amd64]                        1     1
+plain     needs cpu 4, has 1.9                             1     0
+
+NODEPOOL  NEAREST  WHAT STANDS IN THE WAY
+tainted   any      taint team=ml:NoSchedule is not tolerated
+plain     small    needs cpu 4, has 1.9
 "
     );
 }
@@ -109,7 +116,20 @@ tainted   taint team=ml:NoSchedule is not tolerated  2  0
 fn a_pod_that_gets_a_node() {
     let run = explain(&CLUSTER.replace("CPU", "\"1\""), "pod/big", "table");
     assert_eq!((run.code, run.err.as_str()), (0, ""));
-    assert_eq!(run.out, "");
+    assert_eq!(
+        run.out,
+        "\
+pod default/big goes to a new node of NodePool plain
+
+NODEPOOL  RULE                       REMOVED  LEFT
+plain     instance types offered                 2
+plain     NodePool: arch In [amd64]        1     1
+
+LAUNCH  TYPE   CAPACITY TYPE  ZONE    PRICE
+chosen  small  on-demand      zone-1   $1/h
+the cheapest of 1 available offering(s) of 1 instance type(s)
+"
+    );
     let run = explain(&CLUSTER.replace("CPU", "\"1\""), "pod/big", "json");
     let explanation: Value = serde_json::from_str(&run.out).unwrap();
     assert_eq!(explanation["outcome"], "launch");
@@ -140,7 +160,17 @@ fn budgets_change_with_their_schedules() {
         cluster.as_bytes(),
     );
     assert_eq!((run.code, run.err.as_str()), (0, ""));
-    assert_eq!(run.out, "");
+    assert_eq!(
+        run.out,
+        "\
+FROM                  NODEPOOL  NODES  DISRUPTING  EMPTY  DRIFTED  UNDERUTILIZED  BUDGETS
+2026-01-05T00:00:00Z  plain         0           0      0        0              0  50%
+2026-01-05T00:00:00Z  tainted       0           0      0        0              0
+2026-01-05T09:00:00Z  plain         0           0      0        0              0  50%; 0 for Underutilized, at 0 9 * * 1-5 for 8h
+2026-01-05T17:00:00Z  plain         0           0      0        0              0  50%
+2026-01-06T09:00:00Z  plain         0           0      0        0              0  50%; 0 for Underutilized, at 0 9 * * 1-5 for 8h
+"
+    );
     let run = karpsim(&["budget", "-", "--from", "yesterday"], cluster.as_bytes());
     assert_eq!(
         (run.code, run.err.as_str()),

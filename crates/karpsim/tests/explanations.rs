@@ -181,12 +181,9 @@ fn without_what_the_nearest_miss_names_the_pod_is_placed() {
                     *tried.entry(miss.subject().0).or_default() += 1;
                 }
                 let errors = provision(&changed).pod_errors;
-                assert!(
-                    !errors.contains_key(pod.as_str()),
-                    "{} {pod}: without {nearest} it is left over still: {}",
-                    scenario.name,
-                    errors[pod.as_str()]
-                );
+                // With a place in sight on reserved capacity that others hold in this round, it waits for the next.
+                let still = errors.get(pod.as_str()).filter(|why| !why.ends_with("; deferred"));
+                assert_eq!(still, None, "{} {pod}: without {nearest} it is left over still", scenario.name);
             }
         }
     }
