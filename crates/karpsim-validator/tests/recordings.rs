@@ -7,7 +7,23 @@ use karpsim_validator::{Decided, violations};
 use rayon::prelude::*;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+
+/// Where the recordings are.
+fn conformance() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/conformance")
+}
+
+/// The text of a compressed file.
+fn read_zst(path: &Path) -> String {
+    let compressed = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut decoder = ruzstd::decoding::StreamingDecoder::new(compressed.as_slice()).expect("a zstd frame");
+    let mut text = String::new();
+    decoder.read_to_string(&mut text).expect("UTF-8");
+    text
+}
 
 #[derive(serde::Deserialize)]
 struct Recording<'a> {
@@ -19,12 +35,12 @@ struct Recording<'a> {
 
 #[test]
 fn every_recorded_decision_is_feasible() {
-    let text = reading::read_zst(&reading::conformance().join("provisioning.jsonl.zst"));
+    let text = read_zst(&conformance().join("provisioning.jsonl.zst"));
     let catalogues: Mutex<BTreeMap<String, Arc<Catalogue>>> = Mutex::default();
     let catalogue = |file: &str| {
         let mut known = catalogues.lock().expect("no other test panics");
         let entry = known.entry(file.to_owned()).or_insert_with(|| {
-            let text = reading::read_zst(&reading::conformance().join(format!("{file}.zst")));
+            let text = read_zst(&conformance().join(format!("{file}.zst")));
             Arc::new(serde_json::from_str(&text).expect("a catalogue"))
         });
         entry.clone()
