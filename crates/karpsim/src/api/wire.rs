@@ -1,6 +1,6 @@
 //! How objects are read: one pass over the text, straight into the fields that decide.
 //!
-//! [`wire!`] declares a struct together with three lists of JSON names: the fields that are kept, those that are known
+//! `wire!` declares a struct together with three lists of JSON names: the fields that are kept, those that are known
 //! and have no bearing on a decision (`passed`), and those that have a bearing which karpsim does not model
 //! (`unmodelled`). A name in none of the lists, or in the last, is remembered in [`Leftover`], so that the door can
 //! report it with its path, once, without a second pass over the text.

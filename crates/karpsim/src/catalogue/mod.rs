@@ -2,7 +2,7 @@
 //!
 //! [`read`] and [`write()`] are the form; [`recompute`] derives capacity and overhead from a node class; [`overlay`] changes
 //! prices and resources; [`import`] and [`kwok`] make catalogues out of what clouds and Karpenter itself print; [`view`],
-//! [`expression`] and [`diff`] are for people.
+//! [`expression`] and [`mod@diff`] are for people.
 
 pub mod aws;
 pub mod azure;

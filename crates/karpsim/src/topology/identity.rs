@@ -31,7 +31,7 @@ pub struct Identity {
     pub namespaces: NamespacesId,
     /// By how much domains may differ.
     pub max_skew: i32,
-    /// Which pods are counted; an id of [`SelectorIdentities`].
+    /// Which pods are counted; an id of `SelectorIdentities`.
     pub selector: u32,
     /// On which nodes.
     pub filter: Option<FilterIdentity>,
