@@ -109,9 +109,7 @@ pub enum Verdict {
     Removed {
         /// All nodes of the command.
         candidates: Vec<Str>,
-        /// How many nodes are launched first.
-        new_nodes: usize,
-        /// What they are launched as, as far as there are available offerings.
+        /// What is launched first.
         launches: Vec<Launch>,
     },
     /// It is no candidate.
@@ -295,10 +293,12 @@ fn explain_method(
         budgets: facts(candidate.pool, problem.now(), allowance.nodes, method.reason()),
     });
     if let Some(command) = of_method().find(|command| command.candidates.contains(name)) {
-        let candidates = command.candidates.clone();
-        let new_nodes = command.replacements.len();
         let launches = command.replacements.iter().filter_map(|claim| claim.launch.clone()).collect();
-        return explained(None, Verdict::Removed { candidates, new_nodes, launches }, budget);
+        return explained(
+            None,
+            Verdict::Removed { candidates: command.candidates.clone(), launches },
+            budget,
+        );
     }
     if allowance.allowed == 0 {
         return explained(Some("DisruptionBlocked"), Verdict::Budget, budget);
