@@ -1,12 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 )
 
@@ -18,13 +18,13 @@ type timings struct {
 
 // karpsimSeconds runs the program on a scenario file and returns the processor seconds of each decision.
 func karpsimSeconds(program, root, file string, ignore bool) (map[string]float64, error) {
-	lines, err := os.CreateTemp("", "timings-*.jsonl")
+	folder, err := os.MkdirTemp("", "against-karpenter-")
 	if err != nil {
 		return nil, err
 	}
-	defer os.Remove(lines.Name())
-	defer lines.Close()
-	arguments := []string{"decide", "--threads", "1", "--root", root, "--timings", lines.Name(), file}
+	defer os.RemoveAll(folder)
+	lines := filepath.Join(folder, "timings.jsonl")
+	arguments := []string{"decide", "--threads", "1", "--root", root, "--timings", lines, file}
 	if ignore {
 		arguments = append(arguments, "--preference-policy", "Ignore")
 	}
@@ -34,19 +34,19 @@ func karpsimSeconds(program, root, file string, ignore bool) (map[string]float64
 	if err := command.Run(); err != nil {
 		return nil, fmt.Errorf("%s, %w: %s", program, err, said.String())
 	}
-	seconds := map[string]float64{}
-	scanner := bufio.NewScanner(lines)
-	for scanner.Scan() {
-		var line timings
-		if err := json.Unmarshal(scanner.Bytes(), &line); err != nil {
-			return nil, err
-		}
-		seconds["provisioning"] = line.Decide
-		for method, of := range line.Methods {
-			seconds[method] = of
-		}
+	written, err := os.ReadFile(lines)
+	if err != nil {
+		return nil, err
 	}
-	return seconds, scanner.Err()
+	var line timings
+	if err := json.Unmarshal(written, &line); err != nil {
+		return nil, fmt.Errorf("timings of %s, %w", file, err)
+	}
+	seconds := line.Methods
+	if len(seconds) == 0 {
+		seconds = map[string]float64{"provisioning": line.Decide}
+	}
+	return seconds, nil
 }
 
 // addKarpsim measures karpsim right after Karpenter, on the same machine in the same state, as often.
@@ -57,7 +57,11 @@ func (f *Figures) addKarpsim(program, root, file string, ignore bool, runs int) 
 		if err != nil {
 			return err
 		}
-		all = append(all, seconds[f.Method])
+		of, ok := seconds[f.Method]
+		if !ok {
+			return fmt.Errorf("%s wrote no timing of %s", program, f.Method)
+		}
+		all = append(all, of)
 	}
 	slices.Sort(all)
 	f.Karpsim, f.Ratio = all[len(all)/2], f.Median/all[len(all)/2]
