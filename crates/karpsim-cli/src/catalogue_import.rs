@@ -74,12 +74,11 @@ struct Kwok {
 }
 
 const SPOT_HELP: &str = "\
-The result is a trace with `price` events only, to be laid over another.
+The result is a trace with `price` events only; `replay` cannot lay it over another yet.
 
 Example:
   aws ec2 describe-spot-price-history --start-time 2026-08-13T00:00:00Z > history.json
-  karpsim catalogue import spot-prices history.json --start 2026-08-13T00:00:00Z --output prices.jsonl
-  karpsim replay trace.json --overlay prices.jsonl";
+  karpsim catalogue import spot-prices history.json --start 2026-08-13T00:00:00Z --output prices.jsonl";
 
 /// A spot price history as a price series for a replay
 #[derive(Debug, Args)]
