@@ -23,6 +23,19 @@ pub trait Decider {
     fn provision(&self, scenario: &Scenario) -> ProvisioningDecision;
     /// What `method` would do; at most `simulations` of them if there is a limit.
     fn disrupt(&self, scenario: &Scenario, method: Method, simulations: Option<usize>) -> Found;
+    /// Asks methods one after the other, each with its limit, until one has a command: the answers of those asked.
+    fn disrupt_in_order(&self, scenario: &Scenario, asked: &[(Method, Option<usize>)]) -> Vec<Found> {
+        let mut answers = Vec::with_capacity(asked.len());
+        for &(method, limit) in asked {
+            let found = self.disrupt(scenario, method, limit);
+            let ends = !found.commands.is_empty();
+            answers.push(found);
+            if ends {
+                break;
+            }
+        }
+        answers
+    }
     /// The nodes of `command`, found some time ago, that may still be removed: of empty nodes some, of others all.
     fn validate(&self, scenario: &Scenario, command: &Command) -> Option<Vec<Str>>;
 }
@@ -37,13 +50,19 @@ impl Decider for Karpsim {
     }
 
     fn disrupt(&self, scenario: &Scenario, method: Method, simulations: Option<usize>) -> Found {
-        let (commands, course) = karpsim::disruption::examine(scenario, method, simulations);
-        Found {
-            commands,
-            had_candidates: course.candidates > 0,
-            constrained_by_budgets: course.constrained_by_budgets,
-            simulations: course.simulations,
-        }
+        self.disrupt_in_order(scenario, &[(method, simulations)]).pop().unwrap_or_default()
+    }
+
+    fn disrupt_in_order(&self, scenario: &Scenario, asked: &[(Method, Option<usize>)]) -> Vec<Found> {
+        karpsim::disruption::examine_in_order(scenario, asked)
+            .into_iter()
+            .map(|(commands, course)| Found {
+                commands,
+                had_candidates: course.candidates > 0,
+                constrained_by_budgets: course.constrained_by_budgets,
+                simulations: course.simulations,
+            })
+            .collect()
     }
 
     fn validate(&self, scenario: &Scenario, command: &Command) -> Option<Vec<Str>> {

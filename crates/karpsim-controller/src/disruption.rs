@@ -62,6 +62,11 @@ impl DisruptionLoop {
     }
 }
 
+/// Whether a method remembers that it found nothing.
+fn remembers(method: Method) -> bool {
+    matches!(method, Method::MultiNodeConsolidation | Method::SingleNodeConsolidation)
+}
+
 impl Controller {
     pub(crate) fn run_disruption(&mut self, now: Nanos) {
         let waiting = Stage::Waiting { until: now + POLL };
@@ -118,6 +123,8 @@ impl Controller {
         let version = self.cluster.version;
         let mut whole = whole && first == 0;
         let mut remembering = [false; Method::ALL.len()];
+        let mut asked: Vec<(usize, Method)> = Vec::new();
+        let mut next = None;
         for (index, method) in Method::ALL.into_iter().enumerate().skip(first) {
             if method == Method::Emptiness && self.settings.profile == Profile::Karpenter06 {
                 continue;
@@ -129,22 +136,35 @@ impl Controller {
             if !self.cluster.claims.values().any(|claim| claim.is(condition)) {
                 continue;
             }
-            let remembers =
-                matches!(method, Method::MultiNodeConsolidation | Method::SingleNodeConsolidation);
-            if remembers && self.disruption.consolidated[index] == Some(self.cluster.consolidation_state(now))
-            {
+            let blind = remembers(method)
+                && self.disruption.consolidated[index] == Some(self.cluster.consolidation_state(now));
+            if blind {
                 whole = false;
                 continue;
             }
+            asked.push((index, method));
+            // Thinking takes time, and the next method sees another moment.
+            if self.settings.think_time > 0 && remembers(method) {
+                next = Some(index + 1);
+                break;
+            }
+        }
+        let limits: Vec<(Method, Option<usize>)> =
+            asked.iter().map(|(_, method)| (*method, self.limit(*method))).collect();
+        let answers = if asked.is_empty() {
+            Vec::new()
+        } else {
             let scenario = self.cluster.scenario(now, ScenarioKind::Disruption);
-            let limit = self.limit(method);
-            let found = self.decider.disrupt(&scenario, method, limit);
-            drop(scenario);
+            self.decider.disrupt_in_order(&scenario, &limits)
+        };
+        for ((index, method), found) in asked.into_iter().zip(answers) {
             let thought = self.thinking_time(method, &found);
             whole &= thought == 0;
             if found.commands.is_empty() {
-                let cut_short = limit.is_some_and(|limit| found.simulations >= limit);
-                if remembers && found.had_candidates && !found.constrained_by_budgets && !cut_short {
+                // Single-node consolidation that ran out of time remembers nothing; multi-node does not tell the two apart.
+                let cut_short = method == Method::SingleNodeConsolidation
+                    && self.limit(method).is_some_and(|limit| found.simulations >= limit);
+                if remembers(method) && found.had_candidates && !found.constrained_by_budgets && !cut_short {
                     self.disruption.consolidated[index] = Some(self.cluster.consolidation_state(now));
                     remembering[index] = true;
                 }
@@ -164,6 +184,10 @@ impl Controller {
                     Stage::Validating { method: index, command: Box::new(command), until };
                 return;
             }
+        }
+        if let Some(next) = next {
+            self.ask_methods(next, false, now);
+            return;
         }
         self.disruption.stage = Stage::Waiting { until: now + POLL };
         if whole && !self.depends_on_time(now) {

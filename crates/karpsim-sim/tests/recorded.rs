@@ -206,3 +206,18 @@ fn the_same_bytes_twice() {
         assert_eq!(text(), text());
     }
 }
+
+/// Thinking takes time, here 10 s a simulation: the pass at 65 thinks 20 s about several nodes at once and then 10 s about
+/// one, so the pass at 75 that makes Karpenter look away never comes. The one at 105 finds the command after two
+/// simulations, and validates it for 15 s.
+#[test]
+fn think_time_moves_the_passes() {
+    let play = |think_time| {
+        let options = ReplayOptions { think_time, ..ReplayOptions::default() };
+        let result = play("traces/e2e/consolidate-blind.trace.json", &options);
+        let command = result.decisions.iter().find(|it| it.kind == "disrupt").cloned().expect("a command");
+        (command.at, command.removed.len(), command.launched.len())
+    };
+    assert_eq!(play(0), (390.0, 2, 1));
+    assert_eq!(play(10_000_000_000), (140.0, 2, 1));
+}

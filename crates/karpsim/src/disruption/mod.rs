@@ -38,15 +38,31 @@ pub fn disrupt_compiled(problem: &Problem<'_>, algebra: Algebra, methods: &[Meth
 
 /// Asks `method` alone, and tells how it went. Consolidation simulates at most `limit` removals, if there is a limit.
 pub fn examine(scenario: &Scenario, method: Method, limit: Option<usize>) -> (Vec<Command>, Course) {
+    examine_in_order(scenario, &[(method, limit)]).pop().unwrap_or_default()
+}
+
+/// Asks methods one after the other, each with its limit, until one has a command.
+pub fn examine_in_order(
+    scenario: &Scenario,
+    asked: &[(Method, Option<usize>)],
+) -> Vec<(Vec<Command>, Course)> {
     let (problem, algebra) = compile(scenario);
-    let mut course = Course { limit, ..Course::default() };
     if !is_synced(&problem) {
-        return (Vec::new(), course);
+        return Vec::new();
     }
     let budgets = PodBudgets::new(&problem.scenario.objects);
     let mut solver = Solver::new(&problem, algebra);
-    let commands = methods::commands(&mut solver, &budgets, method, &mut course);
-    (commands, course)
+    let mut found = Vec::with_capacity(asked.len());
+    for &(method, limit) in asked {
+        let mut course = Course { limit, ..Course::default() };
+        let commands = methods::commands(&mut solver, &budgets, method, &mut course);
+        let ends = !commands.is_empty();
+        found.push((commands, course));
+        if ends {
+            break;
+        }
+    }
+    found
 }
 
 /// Whether Karpenter knows what every NodeClaim has become: until all are launched it disrupts nothing.
