@@ -276,7 +276,10 @@ fn node_table(explanation: &NodeExplanation) -> String {
     }
     append(&mut text, &methods);
     if let Some(sums) = &explanation.arithmetic {
-        append(&mut text, &arithmetic_table(sums, explanation.disruption_cost));
+        append(
+            &mut text,
+            &arithmetic_table(sums, explanation.disruption_cost, !explanation.stranded.is_empty()),
+        );
     }
     let mut blocking = Table::new(&[("BLOCKING POD", Align::Left), ("WHY", Align::Left)]);
     for pod in &explanation.blocking {
@@ -313,9 +316,11 @@ fn budget_cell(method: &MethodExplanation) -> String {
 
 fn verdict(method: &MethodExplanation) -> String {
     match &method.verdict {
-        Verdict::Removed { candidates, launches } => {
-            let what = if launches.is_empty() {
+        Verdict::Removed { candidates, new_nodes, launches } => {
+            let what = if *new_nodes == 0 {
                 "removed".to_owned()
+            } else if launches.is_empty() {
+                format!("replaced by {new_nodes} new node(s), no offering of which is available now")
             } else {
                 let launches: Vec<String> = launches.iter().map(launch_name).collect();
                 format!("replaced by {}", launches.join(", "))
@@ -349,14 +354,16 @@ fn launch_name(launch: &Launch) -> String {
     )
 }
 
-fn arithmetic_table(sums: &Arithmetic, disruption_cost: Option<f64>) -> Table {
+fn arithmetic_table(sums: &Arithmetic, disruption_cost: Option<f64>, strands: bool) -> Table {
     let mut table = Table::new(&[("CONSOLIDATED ALONE", Align::Left), ("", Align::Left)]);
     let mut row = |what: &str, value: String| table.row(vec![what.to_owned(), value]);
     row("price now", price(sums.price.0));
     if let Some(cost) = disruption_cost {
         row("disruption cost", format!("{cost:.3}"));
     }
-    row("new nodes needed", sums.new_nodes.to_string());
+    if !strands {
+        row("new nodes needed", sums.new_nodes.to_string());
+    }
     if sums.new_nodes == 1 && sums.options > 0 {
         row("instance types that would do", sums.options.to_string());
         row("cheaper at worst", sums.cheaper.to_string());

@@ -85,6 +85,39 @@ objects:
   status: {phase: Pending, conditions: [{type: PodScheduled, status: "False", reason: Unschedulable}]}
 "#;
 
+/// A node for a pod that needs less, in place of the pending pod.
+const NODE: &str = r#"- apiVersion: karpenter.sh/v1
+  kind: NodeClaim
+  metadata: {name: plain-1, uid: c1, labels: {karpenter.sh/nodepool: plain, node.kubernetes.io/instance-type: large, karpenter.sh/capacity-type: on-demand, topology.kubernetes.io/zone: zone-1, kubernetes.io/arch: arm64, kubernetes.io/os: linux, karpenter.sh/registered: "true", karpenter.sh/initialized: "true", kubernetes.io/hostname: node-1}}
+  spec: {nodeClassRef: {group: karpenter.test.sh, kind: TestNodeClass, name: default}}
+  status:
+    providerID: fake://1
+    conditions: [{type: Initialized, status: "True"}, {type: Consolidatable, status: "True"}]
+- apiVersion: v1
+  kind: Node
+  metadata: {name: node-1, uid: n1, labels: {karpenter.sh/nodepool: plain, node.kubernetes.io/instance-type: large, karpenter.sh/capacity-type: on-demand, topology.kubernetes.io/zone: zone-1, kubernetes.io/arch: arm64, kubernetes.io/os: linux, karpenter.sh/registered: "true", karpenter.sh/initialized: "true", kubernetes.io/hostname: node-1}}
+  spec: {providerID: fake://1}
+  status:
+    capacity: {cpu: "8", memory: 16Gi, pods: "10"}
+    allocatable: {cpu: 7900m, memory: 16Gi, pods: "10"}
+    conditions: [{type: Ready, status: "True"}]
+- apiVersion: v1
+  kind: Pod
+  metadata: {name: web, namespace: default, uid: w, ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: web, uid: r, controller: true}]}
+  spec: {nodeName: node-1, containers: [{name: a, resources: {requests: {cpu: CPU}}}]}
+  status: {phase: Running, conditions: [{type: Ready, status: "True"}]}
+"#;
+
+/// The cluster with the node, whose pod asks for so much.
+fn with_node(cpu: &str) -> String {
+    let (objects, _) = CLUSTER.split_once("- apiVersion: v1\n  kind: Pod").unwrap();
+    let on_demand = "requirements: [{key: karpenter.sh/capacity-type, operator: In, values: [on-demand]}, {key: kubernetes.io/arch";
+    format!("{objects}{NODE}")
+        .replace("kind: provisioning", "kind: disruption")
+        .replace("requirements: [{key: kubernetes.io/arch", on_demand)
+        .replace("CPU", cpu)
+}
+
 fn explain(cluster: &str, what: &str, output: &str) -> Run {
     karpsim(&["explain", "-", what, "-o", output], cluster.as_bytes())
 }
@@ -175,5 +208,80 @@ FROM                  NODEPOOL  NODES  DISRUPTING  EMPTY  DRIFTED  UNDERUTILIZED
     assert_eq!(
         (run.code, run.err.as_str()),
         (2, "error: --from: found `yesterday`, allowed is a time such as 2026-01-05T00:00:00Z\n")
+    );
+}
+
+#[test]
+fn a_node_that_is_replaced() {
+    let run = explain(&with_node("\"1\""), "node/node-1", "table");
+    assert_eq!((run.code, run.err.as_str()), (0, ""));
+    assert_eq!(
+        run.out,
+        "\
+node node-1 of NodePool plain: large on-demand in zone-1, 1 pod(s), 1 of them to be moved
+
+METHOD                     EVENT  BUDGET  VERDICT
+emptiness                  -      -       it has pods
+static-drift               -      -       its NodePool is not static
+drift                      -      -       it has not drifted (condition Drifted)
+multi-node-consolidation   -      1 of 1  it could go, but not beside others: nothing comes of it
+single-node-consolidation  -      1 of 1  replaced by small on-demand in zone-1 at $1/h
+
+CONSOLIDATED ALONE
+price now                     $3.5/h
+disruption cost               2.000
+new nodes needed              1
+instance types that would do  1
+cheaper at worst              1
+cheapest launch               small on-demand in zone-1 at $1/h
+cheapest at worst             small at $1/h
+saves at least                $2.5/h
+"
+    );
+    let run = explain(&with_node("\"1\""), "pod/web", "table");
+    assert_eq!((run.code, run.out.as_str()), (0, "pod default/web is on node node-1\n"));
+}
+
+#[test]
+fn a_node_whose_pod_has_no_other_place() {
+    let run = explain(&with_node("\"3\""), "node/node-1", "table");
+    assert_eq!((run.code, run.err.as_str()), (0, ""));
+    assert_eq!(
+        run.out,
+        "\
+node node-1 of NodePool plain: large on-demand in zone-1, 1 pod(s), 1 of them to be moved
+
+METHOD                     EVENT             BUDGET  VERDICT
+emptiness                  -                 -       it has pods
+static-drift               -                 -       its NodePool is not static
+drift                      -                 -       it has not drifted (condition Drifted)
+multi-node-consolidation   Unconsolidatable  1 of 1  1 pod(s) would have no place: default/web
+single-node-consolidation  Unconsolidatable  1 of 1  1 pod(s) would have no place: default/web
+
+CONSOLIDATED ALONE
+price now           $3.5/h
+disruption cost     2.000
+
+STRANDED POD  WHY
+default/web   NodePool tainted: taint team=ml:NoSchedule is not tolerated; NodePool plain: needs cpu 3, has 1.9 (small)
+"
+    );
+}
+
+#[test]
+fn budgets_of_a_node() {
+    let run = karpsim(
+        &["budget", "-", "--from", "2026-01-05T00:00:00Z", "--to", "2026-01-05T20:00:00Z"],
+        with_node("\"1\"").as_bytes(),
+    );
+    assert_eq!((run.code, run.err.as_str()), (0, ""));
+    let rows: Vec<&str> = run.out.lines().filter(|line| line.contains(" plain ")).collect();
+    assert_eq!(
+        rows,
+        [
+            "2026-01-05T00:00:00Z  plain         1           0      1        1              1  50%",
+            "2026-01-05T09:00:00Z  plain         1           0      1        1              0  50%; 0 for Underutilized, at 0 9 * * 1-5 for 8h",
+            "2026-01-05T17:00:00Z  plain         1           0      1        1              1  50%",
+        ]
     );
 }

@@ -5,9 +5,10 @@ use karpsim::api::Scenario;
 use karpsim::api::core::{Toleration, TolerationOperator};
 use karpsim::api::scenario::{ScenarioKind, ScenarioText};
 use karpsim::catalogue::Catalogue;
+use karpsim::decision::Method;
 use karpsim::explain::facts::Rule;
-use karpsim::explain::{self, PodOutcome};
-use karpsim::provision;
+use karpsim::explain::{self, PodOutcome, Verdict};
+use karpsim::{disrupt, provision};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -188,4 +189,72 @@ fn without_what_the_nearest_miss_names_the_pod_is_placed() {
         }
     }
     assert!(["taints", "resource", "limit"].iter().all(|kind| tried.contains_key(kind)), "{tried:?}");
+}
+
+#[test]
+fn every_node_is_explained_as_the_commands_have_it() {
+    let (mut removed, mut alone, mut stranded, mut dear) = (0, 0, 0, 0);
+    for scenario in recorded("disruption.jsonl.zst", 2) {
+        let commands = disrupt(&scenario, &Method::ALL).commands;
+        let nodes: Vec<_> = scenario.objects.nodes.iter().map(|node| node.metadata.name.clone()).collect();
+        for name in nodes.iter().take(8) {
+            let place = format!("{} {name}", scenario.name);
+            let Some(explanation) = explain::node(&scenario, name) else {
+                // A node that Karpenter does not hold in its state is in no command.
+                assert!(commands.iter().all(|command| !command.candidates.contains(name)), "{place}");
+                continue;
+            };
+            for method in &explanation.methods {
+                let own = commands
+                    .iter()
+                    .find(|command| command.method == method.method && command.candidates.contains(name));
+                let verdict = matches!(method.verdict, Verdict::Removed { .. });
+                assert_eq!(verdict, own.is_some(), "{place}: {method:?}");
+                removed += usize::from(verdict);
+                if let Verdict::Budget = method.verdict {
+                    let budget = method.budget.as_ref().unwrap_or_else(|| panic!("{place}: no arithmetic"));
+                    assert_eq!(budget.allowed, (budget.budget - budget.disrupting).max(0), "{place}");
+                    assert_eq!(budget.allowed, 0, "{place}");
+                }
+                let (Some(command), Some(sums)) = (own, &explanation.arithmetic) else { continue };
+                if method.method != Method::SingleNodeConsolidation {
+                    continue;
+                }
+                assert_eq!(command.replacements.len(), sums.new_nodes, "{place}: {sums:?}");
+                if sums.new_nodes == 1 {
+                    alone += 1;
+                    assert!(sums.cheaper > 0, "{place}: {sums:?}");
+                    assert!(
+                        sums.worst_price.is_some_and(|worst| worst.0 < sums.price.0),
+                        "{place}: {sums:?}"
+                    );
+                }
+            }
+            let single = explanation.methods.iter().find(|one| one.method == Method::SingleNodeConsolidation);
+            match single.map(|single| &single.verdict) {
+                Some(Verdict::Unconsolidatable { why }) if why.contains("would have no place") => {
+                    stranded += 1;
+                    assert!(!explanation.stranded.is_empty(), "{place}: {why}");
+                }
+                Some(Verdict::Unconsolidatable { why }) if why.contains("is cheaper than") => {
+                    dear += 1;
+                    let sums =
+                        explanation.arithmetic.as_ref().unwrap_or_else(|| panic!("{place}: no prices"));
+                    assert_eq!(sums.saves, None, "{place}: {sums:?}");
+                }
+                Some(Verdict::Blocked { why }) => {
+                    // What blocks the node by a pod is listed with all others that do.
+                    if let Some(pod) = why.strip_prefix("pod ").and_then(|rest| rest.split([' ', ':']).next())
+                    {
+                        assert!(
+                            explanation.blocking.iter().any(|blocking| blocking.pod == pod),
+                            "{place}: {why}"
+                        );
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    assert!(removed > 50 && alone > 5 && stranded > 5 && dear > 5, "{removed} {alone} {stranded} {dear}");
 }

@@ -109,7 +109,9 @@ pub enum Verdict {
     Removed {
         /// All nodes of the command.
         candidates: Vec<Str>,
-        /// What is launched first.
+        /// How many nodes are launched first.
+        new_nodes: usize,
+        /// What they are launched as, as far as there are available offerings.
         launches: Vec<Launch>,
     },
     /// It is no candidate.
@@ -293,12 +295,10 @@ fn explain_method(
         budgets: facts(candidate.pool, problem.now(), allowance.nodes, method.reason()),
     });
     if let Some(command) = of_method().find(|command| command.candidates.contains(name)) {
+        let candidates = command.candidates.clone();
+        let new_nodes = command.replacements.len();
         let launches = command.replacements.iter().filter_map(|claim| claim.launch.clone()).collect();
-        return explained(
-            None,
-            Verdict::Removed { candidates: command.candidates.clone(), launches },
-            budget,
-        );
+        return explained(None, Verdict::Removed { candidates, new_nodes, launches }, budget);
     }
     if allowance.allowed == 0 {
         return explained(Some("DisruptionBlocked"), Verdict::Budget, budget);
