@@ -46,6 +46,8 @@ struct Funnel {
     passes: Vec<(Rc<TypeRule>, ShapeSet)>,
     /// Rules that turn down the NodePool as a whole.
     stops: Vec<Rule>,
+    /// What a node for the pod would have to be.
+    constraint: ConstraintId,
 }
 
 impl Funnel {
@@ -56,6 +58,7 @@ impl Funnel {
             steps: Vec::new(),
             passes: Vec::new(),
             stops: Vec::new(),
+            constraint: ConstraintId::NONE,
         }
     }
 
@@ -120,6 +123,10 @@ struct Weakest<'p> {
 impl<'p> Solver<'p> {
     /// Why nothing can take `pod`. To be asked at the end of a round.
     pub(crate) fn refusals(&mut self, pod: usize, failure: Failure) -> Refusals {
+        if failure == Failure::Devices {
+            // It was not tried anywhere.
+            return Refusals::default();
+        }
         let given_up = self.given_up(pod);
         let node_pools = self.node_pool_refusals(pod, failure);
         let nodes = self.node_refusals(pod, None);
@@ -232,7 +239,7 @@ impl<'p> Solver<'p> {
         for constraint in reachable {
             let mut tail = funnel.clone();
             self.tail_rules(&mut tail, ground, weakest, constraint, host);
-            let (distance, nearest) = self.nearest(&tail, ground, &weakest.class.requests);
+            let (distance, nearest) = self.nearest(&tail, ground, weakest);
             if best.as_ref().is_none_or(|(least, ..)| distance < *least) {
                 best = Some((distance, tail, nearest));
             }
@@ -299,7 +306,7 @@ impl<'p> Solver<'p> {
         }
     }
 
-    /// Topology, and what is asked of the types.
+    /// Topology, and what is asked of the types. Leaves the funnel with all that a node would be asked to meet.
     fn tail_rules(
         &mut self,
         funnel: &mut Funnel,
@@ -339,12 +346,10 @@ impl<'p> Solver<'p> {
                 funnel.stop(table, Rule::MinValues { key, wanted, found });
             }
         }
-        if funnel.types > 0 {
-            let set = funnel.set.clone();
-            if self.reserve(ground.table, &set, constraint, &[]).is_err() {
-                funnel.stop(table, Rule::Reserved);
-            }
+        if funnel.types > 0 && self.reserve(ground.table, &funnel.set.clone(), constraint, &[]).is_err() {
+            funnel.stop(table, Rule::Reserved);
         }
+        funnel.constraint = constraint;
     }
 
     /// Host ports and resources, beside the daemons.
@@ -577,8 +582,14 @@ impl<'p> Solver<'p> {
     }
 
     /// The shape that fails by least, and how far it is from passing.
-    fn nearest(&self, funnel: &Funnel, ground: &Ground, requests: &Amounts) -> (f64, Option<NearestMiss>) {
+    fn nearest(
+        &mut self,
+        funnel: &Funnel,
+        ground: &Ground,
+        weakest: &Weakest<'_>,
+    ) -> (f64, Option<NearestMiss>) {
         let table = &self.problem.tables[ground.table];
+        let requests = &weakest.class.requests;
         let distance_of = |shape: usize| -> f64 {
             let failed = funnel.passes.iter().filter(|(_, pass)| !pass.has(shape));
             failed
@@ -603,10 +614,52 @@ impl<'p> Solver<'p> {
         let Some((distance, shape)) = best else { return (f64::MAX, None) };
         let failed = funnel.passes.iter().filter(|(_, pass)| !pass.has(shape));
         let rules = failed.map(|(rule, _)| self.rule_for(rule, ground, requests, shape));
-        let misses: Vec<Rule> = funnel.stops.iter().cloned().chain(rules).collect();
+        let mut misses: Vec<Rule> = funnel.stops.iter().cloned().chain(rules).collect();
+        misses.extend(self.behind(funnel, ground, shape));
         let stops: f64 = funnel.stops.iter().map(Rule::distance).sum();
         let instance_type = Some(table.types[table.shapes[shape].of].name.clone());
         (distance + stops, Some(NearestMiss { instance_type, misses }))
+    }
+
+    /// The rules on all instance types together that would refuse the pod still, if nothing stood in the way of `shape`.
+    fn behind(&mut self, funnel: &Funnel, ground: &Ground, shape: usize) -> Vec<Rule> {
+        let problem = self.problem;
+        let table = &problem.tables[ground.table];
+        let mut left = table.all();
+        for (rule, pass) in &funnel.passes {
+            match &**rule {
+                _ if pass.has(shape) => left.keep(pass),
+                // A pod that asks for no more than `shape` has goes on every shape that has as much.
+                TypeRule::Resource(resource) => {
+                    let room = |shape: usize| {
+                        table.shapes[shape].allocatable[*resource] - ground.daemons_on(shape, *resource)
+                    };
+                    for other in (0..table.shapes.len()).filter(|&other| room(other) < room(shape)) {
+                        left.remove(other);
+                    }
+                }
+                TypeRule::Fixed(_) | TypeRule::Limit(..) => {}
+            }
+        }
+        let mut rules = Vec::new();
+        if !problem.scenario.options.relaxes_min_values() {
+            for (unmet, found) in min_values::unmet(&self.algebra, table, &left, funnel.constraint) {
+                let wanted = self.min_values(funnel.constraint, unmet);
+                let unmet = self.algebra.key_name(unmet).clone();
+                let is_known = funnel.stops.iter().any(|rule| match rule {
+                    Rule::MinValues { key, .. } | Rule::NodePoolMinValues { key, .. } => *key == unmet,
+                    _ => false,
+                });
+                if !is_known {
+                    rules.push(Rule::MinValues { key: unmet, wanted, found });
+                }
+            }
+        }
+        let waits = self.reserve(ground.table, &left, funnel.constraint, &[]).is_err();
+        if waits && !funnel.stops.contains(&Rule::Reserved) {
+            rules.push(Rule::Reserved);
+        }
+        rules
     }
 
     /// A rule with the amounts of one shape.
