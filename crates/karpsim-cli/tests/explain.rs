@@ -198,7 +198,7 @@ fn budgets_change_with_their_schedules() {
         "\
 FROM                  NODEPOOL  NODES  DISRUPTING  EMPTY  DRIFTED  UNDERUTILIZED  BUDGETS
 2026-01-05T00:00:00Z  plain         0           0      0        0              0  50%
-2026-01-05T00:00:00Z  tainted       0           0      0        0              0
+2026-01-05T00:00:00Z  tainted       0           0      0        0              0  10%
 2026-01-05T09:00:00Z  plain         0           0      0        0              0  50%; 0 for Underutilized, at 0 9 * * 1-5 for 8h
 2026-01-05T17:00:00Z  plain         0           0      0        0              0  50%
 2026-01-06T09:00:00Z  plain         0           0      0        0              0  50%; 0 for Underutilized, at 0 9 * * 1-5 for 8h

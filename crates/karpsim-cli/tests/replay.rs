@@ -133,6 +133,73 @@ fn events_are_written_whole_or_not_at_all() {
 }
 
 #[test]
+fn objects_of_a_trace_are_checked_as_those_of_a_scenario() {
+    let folder = Folder::new("objects");
+    let run = |object: &str| {
+        let path = folder.file(
+            "trace.json",
+            format!(
+                r#"{{"apiVersion": "karpsim.dev/v1alpha1", "kind": "Trace", "end": 1, "catalogue": {{"name": "aws/us-west-2"}},
+                    "objects": [{object}]}}"#
+            ),
+        );
+        let run = karpsim(&["replay", &path], b"");
+        assert_eq!(run.out.is_empty(), run.code != 0, "{}", run.out);
+        (run.code, run.err.replace(&path, "TRACE"))
+    };
+    let pool = |spec: &str| {
+        format!(
+            r#"{{"apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": {{"name": "x"}}, "spec": {spec}}}"#
+        )
+    };
+    let deployment = |container: &str| {
+        format!(
+            r#"{{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {{"name": "web"}},
+                "spec": {{"template": {{"spec": {{"containers": [{container}]}}}}}}}}"#
+        )
+    };
+    for (object, sentence) in [
+        (
+            pool(r#"{"limits": {"cpu": -1}}"#),
+            "`objects[0].spec.limits.cpu`: NodePool `x`: found `-1`, allowed is a quantity of 0 or more\n",
+        ),
+        (
+            pool(r#"{"template": {"spec": {"requirements": [{"key": "a", "operator": "in"}]}}}"#),
+            "`objects[0].spec.template.spec.requirements[0].operator`: NodePool `x`: found \"in\", allowed is one of In, NotIn, \
+             Exists, DoesNotExist, Gt, Lt, Gte, Lte\n  hint: did you mean `In`?\n",
+        ),
+        (
+            pool(
+                r#"{"disruption": {"budgets": [{"nodes": "1", "schedule": "mornings", "duration": "8h"}]}}"#,
+            ),
+            "`objects[0].spec.disruption.budgets[0].schedule`: NodePool `x`: found \"mornings\", allowed is five cron fields, \
+             such as \"0 9 * * 1-5\", or @daily, @hourly and their like\n",
+        ),
+        (
+            deployment(r#"{"name": "a", "resources": {"requests": {"cpu": "1x"}}}"#),
+            "`objects[0].spec.template.spec.containers[0].resources.requests.cpu`: Deployment `default/web`: found \"1x\", \
+             allowed is a quantity such as `100m`, `1.5`, `2Gi` or `1e3`\n",
+        ),
+        (
+            deployment(r#"{"name": "a", "resources": {"request": {"cpu": "1"}}}"#),
+            "`objects[0].spec.template.spec.containers[0].resources`: Deployment `default/web`: unknown field `request`\n  \
+             hint: did you mean `requests`?\n",
+        ),
+        (
+            r#"{"apiVersion": "karpenter.sh/v1", "kind": "Nodepool", "metadata": {"name": "x"}}"#.to_owned(),
+            "`objects[0]`: Nodepool `default/x`: no kind `Nodepool` in `karpenter.sh/v1`\n  hint: did you mean `NodePool`?\n",
+        ),
+    ] {
+        assert_eq!(run(&object), (2, format!("error: TRACE: {sentence}")), "{object}");
+    }
+    let (code, said) = run(r#"{"apiVersion": "v1", "kind": "Podd", "metadata": {"name": "x"}}"#);
+    assert_eq!(
+        (code, said.as_str()),
+        (0, "warning: objects of the unknown kind Podd (v1) have no effect (did you mean `Pod`?)\n")
+    );
+}
+
+#[test]
 fn flags_are_heard() {
     let end = |arguments: &[&str]| result(&[&["replay", TRACE], arguments].concat());
     assert_eq!(end(&["--end", "10m"])["end"], json!(600.0));
@@ -232,7 +299,7 @@ fn a_patch_that_matches_nothing_is_an_error() {
         ("- 1", "found no fields, allowed are objects, options, catalogue"),
         (
             "objects: [{kind: NodePool, name: gpu, patch: {spec: {weigth: 3}}}]",
-            "`objects[0].spec.weigth`: NodePool `gpu`: unknown field\n  hint: did you mean `weight`?",
+            "`objects[0].spec`: NodePool `gpu`: unknown field `weigth`\n  hint: did you mean `weight`?",
         ),
         (
             "options: {delays: {nodeRedy: 3}}",

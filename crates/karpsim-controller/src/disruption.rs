@@ -198,7 +198,7 @@ impl Controller {
     /// Whether the same cluster could be decided differently later.
     fn depends_on_time(&self, now: Nanos) -> bool {
         let budgets = self.cluster.node_pools.values().flat_map(|pool| &pool.spec.disruption.budgets);
-        budgets.into_iter().any(|budget| budget.schedule.is_some())
+        budgets.flatten().any(|budget| budget.schedule.is_some())
             || self.cluster.claims.values().any(|claim| claim.nominated_until > now)
             || self.cluster.pods.values().any(|pod| {
                 pod.metadata

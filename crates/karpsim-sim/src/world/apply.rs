@@ -2,6 +2,7 @@
 
 use super::World;
 use super::budgets::Budget;
+use super::objects::inside;
 use super::pods::{NewPod, Owner};
 use super::workload::{Job, Kind, Update, Workload, WorkloadKey};
 use crate::error::Error;
@@ -12,7 +13,8 @@ use karpsim::api::core::{
 };
 use karpsim::api::karpenter::{NodeClaim, NodeOverlay, NodePool};
 use karpsim::api::meta::{IntOrString, Str};
-use karpsim::api::{convert, defaults};
+use karpsim::api::problem::{Place, Problem, ProblemKind};
+use karpsim::api::{convert, defaults, door};
 use karpsim_controller::{Event, Nanos};
 use serde::Deserialize;
 use serde_json::Value;
@@ -20,23 +22,6 @@ use std::sync::Arc;
 
 const WORKLOADS: [&str; 7] =
     ["Deployment", "ReplicaSet", "ReplicationController", "StatefulSet", "Job", "CronJob", "Pod"];
-/// Kinds that the scheduling of pods does not ask.
-const SILENT: [&str; 14] = [
-    "Service",
-    "ConfigMap",
-    "Secret",
-    "ServiceAccount",
-    "Ingress",
-    "NetworkPolicy",
-    "Role",
-    "RoleBinding",
-    "ClusterRole",
-    "ClusterRoleBinding",
-    "CustomResourceDefinition",
-    "Endpoints",
-    "EndpointSlice",
-    "Event",
-];
 
 impl World<'_> {
     /// What is there before 0, and the workloads at 0.
@@ -101,6 +86,10 @@ impl World<'_> {
         }
         defaults::fill_in(&mut object, self.calendar.wall(self.now).0);
         let kind = object["kind"].as_str().unwrap_or_default().to_owned();
+        let version = object["apiVersion"].as_str().unwrap_or_default();
+        if let Err(kind @ ProblemKind::Value { .. }) = door::check_kind(version, &kind) {
+            return Err(inside(Problem::new(Place::at("apiVersion"), kind)));
+        }
         let text =
             |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (name, namespace) = (text("/metadata/name"), text("/metadata/namespace"));
@@ -224,10 +213,11 @@ impl World<'_> {
     ) -> Result<(), Error> {
         let kind = full_kind(object);
         let Some(paths) = self.pod_template_paths.get(&kind).cloned() else {
-            let known = object["kind"].as_str().is_some_and(|kind| {
-                SILENT.contains(&kind) || kind.ends_with("Class") || kind.ends_with("Template")
-            });
-            if !known {
+            let text = |field: &str| object[field].as_str().unwrap_or_default();
+            let surprise = door::check_kind(text("apiVersion"), text("kind"))
+                .map_err(|kind| Error::from(Problem::new(Place::default(), kind)))?;
+            if let Some(surprise) = surprise {
+                self.warn(surprise.to_string());
                 self.log("input", "kept", || vec![("kind", kind.as_str().into()), ("name", name.into())]);
             }
             return Ok(());

@@ -5,66 +5,27 @@ use super::workload::{Kind, WorkloadKey};
 use super::workloads::daemon_tolerations;
 use crate::error::Error;
 use crate::scheduler::Shape;
-use karpsim::api::core::{Pod, PodTemplateSpec, TaintEffect, Toleration, TolerationOperator};
+use karpsim::api::core::{Pod, TaintEffect, Toleration, TolerationOperator};
+use karpsim::api::door::{self, Findings, Object};
 use karpsim::api::meta::{ObjectMeta, OwnerReference, Str};
-use karpsim::api::problem::near_miss;
-use karpsim::api::wire::{Audit, LeftoverField, Path, Sink};
+use karpsim::api::problem::{Problem, near_miss};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::sync::Arc;
 
-/// Fields of an object that found no place.
-#[derive(Default)]
-struct Leftovers(Vec<(String, LeftoverField, &'static [&'static str])>);
-
-impl Sink for Leftovers {
-    fn leftover(&mut self, path: &Path<'_>, field: &LeftoverField, known: &'static [&'static str]) {
-        self.0.push((path.to_string(), field.clone(), known));
-    }
-}
-
 impl World<'_> {
-    /// Reads an object. In Karpenter's kinds an unknown field is an error, in others only if it nearly is a known one.
-    pub(crate) fn read<T: DeserializeOwned + Audit>(&mut self, object: &Value) -> Result<T, Error> {
-        let kind = object["kind"].as_str().unwrap_or_default().to_owned();
-        let strict = object["apiVersion"].as_str().unwrap_or_default().starts_with("karpenter.sh/");
-        self.read_part(object, &kind, "", strict)
+    /// Reads an object as the door does.
+    pub(crate) fn read<T: Object + DeserializeOwned>(&mut self, object: &Value) -> Result<T, Error> {
+        let mut findings = Findings::default();
+        let read = door::read_object(object, &mut findings);
+        self.warn_of(&findings);
+        read.map_err(inside)
     }
 
-    fn read_part<T: DeserializeOwned + Audit>(
-        &mut self,
-        value: &Value,
-        kind: &str,
-        prefix: &str,
-        strict: bool,
-    ) -> Result<T, Error> {
-        let read: T = T::deserialize(value).map_err(|error| Error::new(prefix, error.to_string()))?;
-        let mut leftovers = Leftovers::default();
-        read.audit(&Path::ROOT, &mut leftovers);
-        for (path, field, known) in leftovers.0 {
-            let place = [prefix, &path, &field.name]
-                .into_iter()
-                .filter(|it| !it.is_empty())
-                .collect::<Vec<_>>()
-                .join(".");
-            if field.unmodelled {
-                self.warn(format!("{kind}: `{place}` is not modelled"));
-                continue;
-            }
-            let near = near_miss(&field.name, known.iter().copied());
-            if strict || near.is_some() {
-                let hint = match near {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!(
-                        "known here: {}",
-                        known.iter().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", ")
-                    ),
-                };
-                return Err(Error::new(place, "unknown field").hint(Some(hint)));
-            }
-            self.warn(format!("{kind}: the unknown field `{place}` is ignored"));
+    fn warn_of(&mut self, findings: &Findings) {
+        for finding in findings.iter() {
+            self.warn(finding.to_string());
         }
-        Ok(read)
     }
 
     /// The shape of the pods that a template makes.
@@ -75,7 +36,11 @@ impl World<'_> {
         namespace: &str,
         owner: Option<&WorkloadKey>,
     ) -> Result<Arc<Shape>, Error> {
-        let template: PodTemplateSpec = self.read_part(template, "template", prefix, false)?;
+        let mut findings = Findings::default();
+        let title = owner.map_or_else(|| "PodTemplate".to_owned(), WorkloadKey::title);
+        let read = door::read_template(template, &title, &mut findings);
+        self.warn_of(&findings);
+        let template = read.map_err(|problem| inside(problem).below(prefix))?;
         let mut pod = Pod {
             metadata: ObjectMeta {
                 namespace: namespace.into(),
@@ -97,14 +62,6 @@ impl World<'_> {
 
     /// The shape of a pod, with what admission adds to it.
     pub(crate) fn shape_of_pod(&mut self, mut pod: Pod) -> Result<Arc<Shape>, Error> {
-        for container in pod.spec.containers.iter().chain(&pod.spec.init_containers) {
-            if let Some((name, _)) =
-                container.resources.requests.iter().find(|(_, quantity)| quantity.is_negative())
-            {
-                let path = format!("containers[name={}].resources.requests.{name}", container.name);
-                return Err(Error::new(path, "is negative"));
-            }
-        }
         if pod.spec.priority.is_none() {
             pod.spec.priority = Some(self.priority(&pod.spec.priority_class_name)?);
         }
@@ -148,6 +105,11 @@ impl World<'_> {
             }),
         }
     }
+}
+
+/// What is wrong with an object, for whoever names the object.
+pub(super) fn inside(problem: Problem) -> Error {
+    Error::new(problem.place.path.as_str(), problem.kind.to_string()).hint(problem.hint())
 }
 
 /// The reference in a pod to what made it. Pods of a Deployment belong to its ReplicaSet.

@@ -27,6 +27,13 @@ pub(crate) struct WorkloadKey {
     pub(crate) name: Str,
 }
 
+impl WorkloadKey {
+    /// As messages name it.
+    pub(crate) fn title(&self) -> String {
+        format!("{:?} `{}/{}`", self.kind, self.namespace, self.name)
+    }
+}
+
 /// A workload.
 #[derive(Debug, Clone)]
 pub(crate) struct Workload {

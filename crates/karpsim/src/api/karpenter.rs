@@ -125,8 +125,8 @@ wire! {
         consolidate_after: Option<NillableDuration> = "consolidateAfter",
         /// Which nodes.
         consolidation_policy: Option<ConsolidationPolicy> = "consolidationPolicy",
-        /// How many.
-        budgets: Vec<Budget> = "budgets",
+        /// How many. Absent: the API server's default, `10%`, once it is through the door.
+        budgets: Option<Vec<Budget>> = "budgets",
     }
     passed { }
     unmodelled { }

@@ -225,6 +225,11 @@ pub enum NoticeKind {
         /// The kind that was meant, perhaps.
         near: Option<String>,
     },
+    /// A budget whose schedule cannot be read: as in Karpenter, its NodePool's nodes are not disrupted.
+    UnreadableSchedule {
+        /// As it stands.
+        schedule: String,
+    },
     /// A NodePool that lacks conditions, and so does not count.
     NodePoolNotReady {
         /// The conditions that are not `True`.
@@ -257,6 +262,11 @@ impl fmt::Display for NoticeKind {
                 write!(f, "objects of the unknown kind {kind} ({api_version}) have no effect")?;
                 near.as_ref().map_or(Ok(()), |near| write!(f, " (did you mean `{near}`?)"))
             }
+            NoticeKind::UnreadableSchedule { schedule } => write!(
+                f,
+                "Karpenter cannot read {schedule:?} and then disrupts no node of the NodePool; it wants five cron fields, \
+                 such as \"0 9 * * 1-5\", or @daily, @hourly and their like"
+            ),
             NoticeKind::NodePoolNotReady { conditions } => write!(
                 f,
                 "does not count: its status has no condition {} that is True",

@@ -53,7 +53,7 @@ pub fn allowances(problem: &Problem<'_>, reason: DisruptionReason) -> BTreeMap<S
 /// malformed budget allows nothing.
 pub fn allowed_by_budgets(pool: &NodePool, now: Time, nodes: i64, reason: DisruptionReason) -> i64 {
     let mut least = i64::from(i32::MAX);
-    for budget in &pool.spec.disruption.budgets {
+    for budget in pool.spec.disruption.budgets.iter().flatten() {
         match allowed_by(budget, now, nodes) {
             None => return 0,
             Some(allowed) => {

@@ -103,7 +103,6 @@ fn row(pool: &NodePool, at: Time, allowance: Allowance) -> BudgetRow {
             .max(0)
             .min(allowance.nodes)
     };
-    let budgets = &pool.spec.disruption.budgets;
     BudgetRow {
         at,
         node_pool: pool.metadata.name.clone(),
@@ -112,8 +111,12 @@ fn row(pool: &NodePool, at: Time, allowance: Allowance) -> BudgetRow {
         empty: allowed(DisruptionReason::Empty),
         drifted: allowed(DisruptionReason::Drifted),
         underutilized: allowed(DisruptionReason::Underutilized),
-        budgets: budgets
+        budgets: pool
+            .spec
+            .disruption
+            .budgets
             .iter()
+            .flatten()
             .filter(|budget| is_active(budget, at) != Some(false))
             .map(described)
             .collect(),
@@ -122,7 +125,7 @@ fn row(pool: &NodePool, at: Time, allowance: Allowance) -> BudgetRow {
 
 /// How the budgets of `pool` that are meant for `reason` stand.
 pub(super) fn facts(pool: &NodePool, now: Time, nodes: i64, reason: DisruptionReason) -> Vec<BudgetFact> {
-    let budgets = pool.spec.disruption.budgets.iter();
+    let budgets = pool.spec.disruption.budgets.iter().flatten();
     budgets
         .filter(|budget| budget.reasons.as_ref().is_none_or(|reasons| reasons.contains(&reason)))
         .map(|budget| {
@@ -186,7 +189,7 @@ fn steps(from: Time, to: Time, step: Duration) -> Result<Vec<Time>, TooManyMomen
 /// The moments at which some budget begins or ceases to hold.
 fn changes(pools: &[&NodePool], from: Time, to: Time) -> Result<BTreeSet<Time>, TooManyMoments> {
     let mut moments = BTreeSet::from([from]);
-    for budget in pools.iter().flat_map(|pool| &pool.spec.disruption.budgets) {
+    for budget in pools.iter().flat_map(|pool| pool.spec.disruption.budgets.iter().flatten()) {
         let duration = budget.duration.unwrap_or_default().nanos;
         let schedule = budget.schedule.as_deref().and_then(Schedule::parse);
         // `@every` holds always or never, as it is asked from the moment itself.

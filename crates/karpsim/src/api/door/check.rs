@@ -5,18 +5,14 @@
 //! selector, a NodePool with a forbidden label) passes: refusing it is part of the decision.
 
 use super::findings::Findings;
+use super::object::{Checked, Object, check, fields, missing, not_negative, value};
 use super::read::title_of;
-use crate::api::core::{
-    Affinity, Container, NodeSelectorRequirement, NodeSelectorTerm, Pod, PodSpec, ResourceList, Toleration,
-    TolerationOperator, TopologySpreadConstraint,
-};
 use crate::api::defaults::NODE_POOL_CONDITIONS;
-use crate::api::karpenter::{Budget, NodePool, RequirementWithMinValues};
-use crate::api::meta::{ObjectMeta, Operator, Str, condition_is_true};
+use crate::api::karpenter::NodePool;
+use crate::api::meta::{ObjectMeta, condition_is_true};
 use crate::api::objects::Objects;
 use crate::api::problem::{Notice, NoticeKind, Place, Problem, ProblemKind, near_miss};
 use crate::api::scenario::ScenarioText;
-use crate::api::wire::{Audit, LeftoverField, Path, Sink};
 use crate::catalogue::InstanceType;
 use rustc_hash::FxHashSet;
 
@@ -94,8 +90,6 @@ const DECIDING: &[(&str, &str)] = &[
     ("policy/v1", "PodDisruptionBudget"),
 ];
 
-type Checked = Result<(), Problem>;
-
 /// Checks everything in `text`. Notices of converted objects are taken out of it.
 pub(super) fn scenario(text: &mut ScenarioText, findings: &mut Findings) -> Checked {
     let objects = &mut text.objects.0;
@@ -105,17 +99,14 @@ pub(super) fn scenario(text: &mut ScenarioText, findings: &mut Findings) -> Chec
     if let Some(problem) = objects.problems.pop() {
         return Err(problem);
     }
-    let mut leftovers = Leftovers { title: &|| String::new(), strict: true, findings, problem: None };
-    text.audit(&Path::ROOT, &mut leftovers);
-    leftovers.done()?;
+    fields(text, &String::new, true, findings)?;
     for it in &text.catalogue.instance_types {
         instance_type(it)?;
     }
     let objects = &text.objects.0;
     others(objects, findings)?;
     names(objects)?;
-    fields(objects, findings)?;
-    values(objects)?;
+    each_object(objects, findings)?;
     for pool in &objects.node_pools {
         readiness(pool, findings);
     }
@@ -150,55 +141,59 @@ fn instance_type(it: &InstanceType) -> Checked {
     Ok(())
 }
 
-fn value(place: Place, found: impl Into<String>, allowed: impl Into<String>) -> Problem {
-    Problem::new(place, ProblemKind::Value { found: found.into(), allowed: allowed.into(), near: None })
-}
-
-fn missing(place: Place, name: &str) -> Problem {
-    Problem::new(place, ProblemKind::Missing { name: name.to_owned() })
-}
-
 /// Kinds without a place: well known, unknown, or of a group and version that should have been another.
 fn others(objects: &Objects, findings: &mut Findings) -> Checked {
     for other in &objects.others {
-        let (api_version, kind) = (other.api_version.as_str(), other.kind.as_str());
-        let here = || Place::at(format!("objects[{}]", other.index));
-        let group = api_version.split_once('/').map_or("", |(group, _)| group);
-        if let Some((right, _)) = DECIDING.iter().find(|(_, deciding)| *deciding == kind) {
-            // `v1beta1` of PodDisruptionBudget, `karpenter.sh/v2` of NodePool; but NodePool of another group is another.
-            if right.split_once('/').map_or("", |(group, _)| group) == group {
-                return Err(value(
-                    Place::at(format!("{}.apiVersion", here().path)),
-                    format!("`{api_version}` for kind {kind}"),
-                    format!("`{right}`"),
-                ));
-            }
-        }
-        if group == "karpenter.sh" {
-            let deciding = DECIDING.iter().filter(|(version, _)| version.starts_with("karpenter.sh/"));
-            return Err(Problem::new(
-                here(),
-                ProblemKind::UnknownName {
-                    what: "kind",
-                    name: kind.to_owned(),
-                    sought: format!("`{api_version}`"),
-                    near: near_miss(kind, deciding.map(|(_, kind)| *kind)).map(str::to_owned),
-                },
-            ));
-        }
-        if !WELL_KNOWN.contains(&kind) {
-            let near = near_miss(kind, DECIDING.iter().map(|(_, kind)| *kind)).filter(|near| *near != kind);
-            findings.add(Notice {
-                place: here(),
-                kind: NoticeKind::UnknownKind {
-                    api_version: api_version.to_owned(),
-                    kind: kind.to_owned(),
-                    near: near.map(str::to_owned),
-                },
-            });
+        let here = |rest: &str| Place::at(format!("objects[{}]{rest}", other.index));
+        match check_kind(&other.api_version, &other.kind) {
+            Ok(None) => {}
+            Ok(Some(kind)) => findings.add(Notice { place: here(""), kind }),
+            Err(kind @ ProblemKind::Value { .. }) => return Err(Problem::new(here(".apiVersion"), kind)),
+            Err(kind) => return Err(Problem::new(here(""), kind)),
         }
     }
     Ok(())
+}
+
+/// What is to be said of a kind that is not read: nothing, if it is known to decide nothing.
+///
+/// # Errors
+///
+/// If it is read, but in another version; or if it is none of Karpenter's kinds, though it claims to be.
+pub fn check_kind(api_version: &str, kind: &str) -> Result<Option<NoticeKind>, ProblemKind> {
+    let group_of = |version: &str| version.split_once('/').map_or("", |(group, _)| group).to_owned();
+    let group = group_of(api_version);
+    if let Some((right, _)) = DECIDING.iter().find(|(_, deciding)| *deciding == kind) {
+        if *right == api_version {
+            return Ok(None);
+        }
+        // `v1beta1` of PodDisruptionBudget, `karpenter.sh/v2` of NodePool; but NodePool of another group is another.
+        if group_of(right) == group {
+            return Err(ProblemKind::Value {
+                found: format!("`{api_version}` for kind {kind}"),
+                allowed: format!("`{right}`"),
+                near: None,
+            });
+        }
+    }
+    if group == "karpenter.sh" {
+        let deciding = DECIDING.iter().filter(|(version, _)| version.starts_with("karpenter.sh/"));
+        return Err(ProblemKind::UnknownName {
+            what: "kind",
+            name: kind.to_owned(),
+            sought: format!("`{api_version}`"),
+            near: near_miss(kind, deciding.map(|(_, kind)| *kind)).map(str::to_owned),
+        });
+    }
+    if WELL_KNOWN.contains(&kind) {
+        return Ok(None);
+    }
+    let near = near_miss(kind, DECIDING.iter().map(|(_, kind)| *kind)).filter(|near| *near != kind);
+    Ok(Some(NoticeKind::UnknownKind {
+        api_version: api_version.to_owned(),
+        kind: kind.to_owned(),
+        near: near.map(str::to_owned),
+    }))
 }
 
 /// Every object has a name, and no two of a kind the same.
@@ -233,272 +228,28 @@ fn names(objects: &Objects) -> Checked {
     unique("PodDisruptionBudget", objects.pod_disruption_budgets.iter().map(|budget| &budget.metadata))
 }
 
-/// Receives fields without a place of one object.
-struct Leftovers<'a> {
-    title: &'a dyn Fn() -> String,
-    /// Karpenter's kinds and karpsim's own forms have no unknown fields.
-    strict: bool,
-    findings: &'a mut Findings,
-    problem: Option<Problem>,
-}
-
-impl Leftovers<'_> {
-    fn done(self) -> Checked {
-        self.problem.map_or(Ok(()), Err)
+/// The fields of every object, and what stands in them.
+fn each_object(objects: &Objects, findings: &mut Findings) -> Checked {
+    fn each<'a, T: Object + 'a>(
+        kind: &str,
+        all: impl IntoIterator<Item = &'a T>,
+        metadata: impl Fn(&T) -> &ObjectMeta,
+        findings: &mut Findings,
+    ) -> Checked {
+        all.into_iter().try_for_each(|object| check(object, &|| title_of(kind, metadata(object)), findings))
     }
-}
-
-impl Sink for Leftovers<'_> {
-    fn leftover(&mut self, path: &Path<'_>, field: &LeftoverField, known: &'static [&'static str]) {
-        let place = Place::in_object((self.title)(), path.to_string());
-        let name = field.name.to_string();
-        if field.unmodelled {
-            return self.findings.add(Notice { place, kind: NoticeKind::Unmodelled { name } });
-        }
-        let near = near_miss(&name, known.iter().copied()).map(str::to_owned);
-        if self.strict || near.is_some() {
-            if self.problem.is_none() {
-                let kind = ProblemKind::UnknownField { name, near, known: known.to_vec() };
-                self.problem = Some(Problem::new(place, kind));
-            }
-        } else {
-            self.findings.add(Notice { place, kind: NoticeKind::UnknownField { name } });
-        }
-    }
-}
-
-/// No field is unknown, or nearly known.
-fn fields(objects: &Objects, findings: &mut Findings) -> Checked {
-    let mut each = |kind: &str, metadata: &ObjectMeta, object: &dyn Audit| {
-        let strict = matches!(kind, "NodePool" | "NodeClaim" | "NodeOverlay");
-        let title = || title_of(kind, metadata);
-        let mut leftovers = Leftovers { title: &title, strict, findings, problem: None };
-        object.audit(&Path::ROOT, &mut leftovers);
-        leftovers.done()
-    };
-    objects.pods.iter().try_for_each(|pod| each("Pod", &pod.metadata, &**pod))?;
-    objects.nodes.iter().try_for_each(|node| each("Node", &node.metadata, &**node))?;
-    objects.node_claims.iter().try_for_each(|claim| each("NodeClaim", &claim.metadata, &**claim))?;
-    objects.node_pools.iter().try_for_each(|pool| each("NodePool", &pool.metadata, pool))?;
-    objects.node_overlays.iter().try_for_each(|overlay| each("NodeOverlay", &overlay.metadata, overlay))?;
-    objects.daemon_sets.iter().try_for_each(|set| each("DaemonSet", &set.metadata, set))?;
-    objects.namespaces.iter().try_for_each(|namespace| each("Namespace", &namespace.metadata, namespace))?;
-    objects.persistent_volumes.iter().try_for_each(|pv| each("PersistentVolume", &pv.metadata, pv))?;
-    objects
-        .persistent_volume_claims
-        .iter()
-        .try_for_each(|pvc| each("PersistentVolumeClaim", &pvc.metadata, pvc))?;
-    objects.storage_classes.iter().try_for_each(|class| each("StorageClass", &class.metadata, class))?;
-    objects.csi_nodes.iter().try_for_each(|node| each("CSINode", &node.metadata, node))?;
-    objects.pod_disruption_budgets.iter().try_for_each(|pdb| each("PodDisruptionBudget", &pdb.metadata, pdb))
-}
-
-/// Amounts and operators.
-fn values(objects: &Objects) -> Checked {
-    for pod in &objects.pods {
-        self::pod(pod)?;
-    }
-    for set in &objects.daemon_sets {
-        let title = || title_of("DaemonSet", &set.metadata);
-        pod_spec(&set.spec.template.spec, &|path| {
-            Place::in_object(title(), format!("spec.template.spec.{path}"))
-        })?;
-    }
-    for node in &objects.nodes {
-        let at = |path: &str| Place::in_object(title_of("Node", &node.metadata), path);
-        not_negative(&node.status.capacity, || at("status.capacity"))?;
-        not_negative(&node.status.allocatable, || at("status.allocatable"))?;
-    }
-    for claim in &objects.node_claims {
-        let at = |path: &str| Place::in_object(title_of("NodeClaim", &claim.metadata), path);
-        not_negative(&claim.status.capacity, || at("status.capacity"))?;
-        not_negative(&claim.status.allocatable, || at("status.allocatable"))?;
-        karpenter_requirements(&claim.spec.requirements, &at, "spec.requirements")?;
-    }
-    for pool in &objects.node_pools {
-        let at = |path: &str| Place::in_object(title_of("NodePool", &pool.metadata), path);
-        if let Some(limits) = &pool.spec.limits {
-            not_negative(limits, || at("spec.limits"))?;
-        }
-        karpenter_requirements(
-            &pool.spec.template.spec.requirements,
-            &at,
-            "spec.template.spec.requirements",
-        )?;
-        for (index, budget) in pool.spec.disruption.budgets.iter().enumerate() {
-            self::budget(budget, &|path| at(&format!("spec.disruption.budgets[{index}]{path}")))?;
-        }
-    }
-    for overlay in &objects.node_overlays {
-        let at = |path: &str| Place::in_object(title_of("NodeOverlay", &overlay.metadata), path);
-        if let Some(capacity) = &overlay.spec.capacity {
-            not_negative(capacity, || at("spec.capacity"))?;
-        }
-        karpenter_requirements(&overlay.spec.requirements, &at, "spec.requirements")?;
-    }
-    Ok(())
-}
-
-fn not_negative(list: &ResourceList, place: impl Fn() -> Place) -> Checked {
-    match list.iter().find(|(_, quantity)| quantity.is_negative()) {
-        None => Ok(()),
-        Some((name, quantity)) => {
-            let mut place = place();
-            place.path = format!("{}.{name}", place.path);
-            Err(value(place, format!("`{quantity}`"), "a quantity of 0 or more"))
-        }
-    }
-}
-
-fn pod(pod: &Pod) -> Checked {
-    pod_spec(&pod.spec, &|path| Place::in_object(title_of("Pod", &pod.metadata), format!("spec.{path}")))
-}
-
-fn pod_spec(spec: &PodSpec, at: &dyn Fn(&str) -> Place) -> Checked {
-    for (list, containers) in [("containers", &spec.containers), ("initContainers", &spec.init_containers)] {
-        for (index, container) in containers.iter().enumerate() {
-            self::container(container, &|path| at(&format!("{list}[{index}].{path}")))?;
-        }
-    }
-    not_negative(&spec.overhead, || at("overhead"))?;
-    if let Some(resources) = &spec.resources {
-        not_negative(&resources.requests, || at("resources.requests"))?;
-        not_negative(&resources.limits, || at("resources.limits"))?;
-    }
-    if let Some(affinity) = &spec.affinity {
-        self::affinity(affinity, at)?;
-    }
-    for (index, toleration) in spec.tolerations.iter().enumerate() {
-        self::toleration(toleration, &|path| at(&format!("tolerations[{index}]{path}")))?;
-    }
-    for (index, constraint) in spec.topology_spread_constraints.iter().enumerate() {
-        spread(constraint, &|path| at(&format!("topologySpreadConstraints[{index}]{path}")))?;
-    }
-    Ok(())
-}
-
-fn container(container: &Container, at: &dyn Fn(&str) -> Place) -> Checked {
-    not_negative(&container.resources.requests, || at("resources.requests"))?;
-    not_negative(&container.resources.limits, || at("resources.limits"))
-}
-
-fn affinity(affinity: &Affinity, at: &dyn Fn(&str) -> Place) -> Checked {
-    const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
-    const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
-    let Some(node) = &affinity.node_affinity else { return Ok(()) };
-    if let Some(required) = &node.required {
-        for (index, term) in required.node_selector_terms.iter().enumerate() {
-            node_term(term, &|path| {
-                at(&format!("affinity.nodeAffinity.{REQUIRED}.nodeSelectorTerms[{index}].{path}"))
-            })?;
-        }
-    }
-    for (index, term) in node.preferred.iter().enumerate() {
-        node_term(&term.preference, &|path| {
-            at(&format!("affinity.nodeAffinity.{PREFERRED}[{index}].preference.{path}"))
-        })?;
-    }
-    Ok(())
-}
-
-fn node_term(term: &NodeSelectorTerm, at: &dyn Fn(&str) -> Place) -> Checked {
-    for (index, expression) in term.match_expressions.iter().flatten().enumerate() {
-        let NodeSelectorRequirement { operator, values, .. } = expression;
-        operator_and_values(*operator, values, false, &|path| {
-            at(&format!("matchExpressions[{index}]{path}"))
-        })?;
-    }
-    Ok(())
-}
-
-fn karpenter_requirements(
-    requirements: &[RequirementWithMinValues],
-    at: &dyn Fn(&str) -> Place,
-    list: &str,
-) -> Checked {
-    for (index, requirement) in requirements.iter().enumerate() {
-        operator_and_values(requirement.operator, &requirement.values, true, &|path| {
-            at(&format!("{list}[{index}]{path}"))
-        })?;
-    }
-    Ok(())
-}
-
-/// An operator has as many values as it needs. Karpenter's kinds are laxer where nothing hangs on it.
-fn operator_and_values(
-    operator: Option<Operator>,
-    values: &[Str],
-    of_karpenter: bool,
-    at: &dyn Fn(&str) -> Place,
-) -> Checked {
-    let Some(operator) = operator else { return Err(missing(at(""), "operator")) };
-    let allowed = match operator {
-        Operator::In if values.is_empty() => "one value or more",
-        Operator::NotIn if values.is_empty() && !of_karpenter => "one value or more",
-        Operator::Exists | Operator::DoesNotExist if !values.is_empty() && !of_karpenter => "no value",
-        Operator::Gt | Operator::Lt | Operator::Gte | Operator::Lte if !one_integer(values) => "one integer",
-        _ => return Ok(()),
-    };
-    let found = match values {
-        [] => "none".to_owned(),
-        [one] => format!("{one:?}"),
-        many => format!("{} values", many.len()),
-    };
-    Err(value(at(".values"), found, format!("{allowed} with operator {}", operator.as_str())))
-}
-
-fn one_integer(values: &[Str]) -> bool {
-    matches!(values, [one] if one.parse::<i64>().is_ok())
-}
-
-fn toleration(toleration: &Toleration, at: &dyn Fn(&str) -> Place) -> Checked {
-    if toleration.key.is_empty() && toleration.operator != Some(TolerationOperator::Exists) {
-        return Err(value(
-            at(".operator"),
-            toleration.operator.map_or("none".to_owned(), |operator| format!("`{}`", operator.as_str())),
-            "`Exists` where there is no key",
-        ));
-    }
-    if toleration.operator == Some(TolerationOperator::Exists) && !toleration.value.is_empty() {
-        return Err(value(at(".value"), format!("{:?}", toleration.value), "no value with operator Exists"));
-    }
-    Ok(())
-}
-
-fn spread(constraint: &TopologySpreadConstraint, at: &dyn Fn(&str) -> Place) -> Checked {
-    if constraint.max_skew < 1 {
-        return Err(value(at(".maxSkew"), format!("`{}`", constraint.max_skew), "1 or more"));
-    }
-    if constraint.topology_key.is_empty() {
-        return Err(missing(at(""), "topologyKey"));
-    }
-    if constraint.when_unsatisfiable.is_none() {
-        return Err(missing(at(""), "whenUnsatisfiable"));
-    }
-    match constraint.min_domains {
-        Some(domains) if domains < 1 => Err(value(at(".minDomains"), format!("`{domains}`"), "1 or more")),
-        _ => Ok(()),
-    }
-}
-
-fn budget(budget: &Budget, at: &dyn Fn(&str) -> Place) -> Checked {
-    let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let fits = match budget.nodes.strip_suffix('%') {
-        Some(percent) => number(percent) && percent.parse::<u64>().is_ok_and(|percent| percent <= 100),
-        None => number(&budget.nodes),
-    };
-    if !fits {
-        return Err(value(
-            at(".nodes"),
-            format!("{:?}", budget.nodes),
-            "a number such as \"3\" or a percentage such as \"10%\"",
-        ));
-    }
-    match (&budget.schedule, &budget.duration) {
-        (Some(_), None) => Err(missing(at(""), "duration")),
-        (None, Some(_)) => Err(missing(at(""), "schedule")),
-        _ => Ok(()),
-    }
+    each("Pod", objects.pods.iter().map(|pod| &**pod), |it| &it.metadata, findings)?;
+    each("Node", objects.nodes.iter().map(|node| &**node), |it| &it.metadata, findings)?;
+    each("NodeClaim", objects.node_claims.iter().map(|claim| &**claim), |it| &it.metadata, findings)?;
+    each("NodePool", &objects.node_pools, |it| &it.metadata, findings)?;
+    each("NodeOverlay", &objects.node_overlays, |it| &it.metadata, findings)?;
+    each("DaemonSet", &objects.daemon_sets, |it| &it.metadata, findings)?;
+    each("Namespace", &objects.namespaces, |it| &it.metadata, findings)?;
+    each("PersistentVolume", &objects.persistent_volumes, |it| &it.metadata, findings)?;
+    each("PersistentVolumeClaim", &objects.persistent_volume_claims, |it| &it.metadata, findings)?;
+    each("StorageClass", &objects.storage_classes, |it| &it.metadata, findings)?;
+    each("CSINode", &objects.csi_nodes, |it| &it.metadata, findings)?;
+    each("PodDisruptionBudget", &objects.pod_disruption_budgets, |it| &it.metadata, findings)
 }
 
 /// A scenario's NodePool counts only with its three conditions.

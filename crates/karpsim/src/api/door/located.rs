@@ -67,6 +67,12 @@ impl Fault {
         }
     }
 
+    /// The problem, with its place in the object that is called `title`.
+    pub fn under_title(self, title: String) -> Problem {
+        let steps: Vec<&Step> = self.steps.iter().rev().collect();
+        Problem::new(Place::in_object(title, path(&steps)), self.kind)
+    }
+
     /// The problem, with its place in `object`.
     pub fn in_object(self, object: &Value) -> Problem {
         let steps: Vec<&Step> = self.steps.iter().rev().collect();

@@ -5,12 +5,16 @@
 //! the text, and leads names of catalogues to catalogues ([`Catalogues`]).
 
 mod check;
+mod complete;
 mod findings;
 mod located;
+mod object;
 mod read;
 
+pub use check::check_kind;
 pub use findings::{Finding, Findings};
 pub use located::{Fault, Located};
+pub use object::{Object, read_object, read_template};
 pub use read::{Read, read_json, read_value, read_yaml};
 
 use super::meta::Time;
@@ -89,7 +93,8 @@ pub fn admit(
 ) -> Result<Scenario, Problem> {
     check::scenario(&mut text, findings)?;
     let catalogue = resolve(&text.catalogue, catalogues)?;
-    let objects = text.objects.0;
+    let mut objects = text.objects.0;
+    complete::complete(&mut objects);
     let now = text.now.unwrap_or_else(|| latest(&objects));
     Ok(Scenario {
         name: text.name,

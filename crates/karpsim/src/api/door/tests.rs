@@ -295,6 +295,15 @@ fn what_is_refused_is_said_in_one_sentence() {
             None,
         ),
         (
+            with_pool_spec(
+                r#"{"disruption": {"budgets": [{"nodes": "1", "schedule": "every morning", "duration": "8h"}]}}"#,
+            ),
+            "NodePool `gpu`: `spec.disruption.budgets[0].schedule`: found \"every morning\", allowed is five cron fields, \
+             such as \"0 9 * * 1-5\", or @daily, @hourly and their like"
+                .into(),
+            None,
+        ),
+        (
             with_pool_spec(r#"{"limits": {"cpu": -1}}"#),
             "NodePool `gpu`: `spec.limits.cpu`: found `-1`, allowed is a quantity of 0 or more".into(),
             None,
@@ -323,6 +332,53 @@ fn what_is_refused_is_said_in_one_sentence() {
         assert_eq!(problem.to_string(), sentence, "{}", &text[..text.len().min(300)]);
         assert_eq!(problem.hint().as_deref(), hint, "{sentence}");
     }
+}
+
+#[test]
+fn what_the_api_server_fills_in_is_filled_in() {
+    // Its documented defaults: requests from limits; budgets of 10 % and consolidateAfter 0s of a NodePool.
+    let scenario = admitted(
+        &with_objects(
+            r#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "train", "namespace": "default"},
+                "spec": {"containers": [{"name": "a", "resources": {
+                    "requests": {"cpu": "1"}, "limits": {"cpu": "2", "nvidia.com/gpu": "4"}}}]}},
+               {"apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": {"name": "plain"}, "spec": {}},
+               {"apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": {"name": "free"},
+                "spec": {"disruption": {"consolidateAfter": "Never", "budgets": []}}}"#,
+        ),
+        &mut Findings::default(),
+    )
+    .unwrap();
+    let requests = &scenario.objects.pods[0].spec.containers[0].resources.requests;
+    let written = |name: &str| requests.get(name).map(|quantity| quantity.to_string());
+    assert_eq!((written("cpu").as_deref(), written("nvidia.com/gpu").as_deref()), (Some("1"), Some("4")));
+    let disruption: Vec<String> = scenario
+        .objects
+        .node_pools
+        .iter()
+        .map(|pool| {
+            let budgets = pool.spec.disruption.budgets.iter().flatten().map(|budget| budget.nodes.as_str());
+            let after = pool.spec.disruption.consolidate_after.unwrap().0.map(|after| after.nanos);
+            format!("{} {after:?} {:?}", pool.metadata.name, budgets.collect::<Vec<_>>())
+        })
+        .collect();
+    assert_eq!(disruption, [r#"plain Some(0) ["10%"]"#, "free None []"]);
+}
+
+#[test]
+fn a_schedule_that_karpenter_cannot_read_is_said() {
+    let mut findings = Findings::default();
+    let text = with_pool_spec(
+        r#"{"disruption": {"budgets": [{"nodes": "1"}, {"nodes": "1", "schedule": "0 25 * * *", "duration": "8h"}]}}"#,
+    );
+    admitted(&text, &mut findings).unwrap();
+    let said: Vec<String> = findings.iter().map(ToString::to_string).collect();
+    assert!(
+        said.iter().any(|said| said.starts_with(
+            "NodePool `gpu`: `spec.disruption.budgets[1].schedule`: Karpenter cannot read \"0 25 * * *\""
+        )),
+        "{said:?}"
+    );
 }
 
 #[test]
