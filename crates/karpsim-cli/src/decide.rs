@@ -98,6 +98,7 @@ impl Decide {
         let settings = self.settings.settings()?;
         let threads = rayon::ThreadPoolBuilder::new()
             .num_threads(self.threads.unwrap_or(0))
+            .use_current_thread()
             .build()
             .map_err(|error| Failure::resources(format!("cannot start threads: {error}")))?;
         let mut timings = self.timings.as_deref().map(OutputFile::create).transpose()?;
@@ -315,14 +316,14 @@ fn decide(scenario: &Scenario, timed: bool, timing: &mut Timing) -> Decision {
 
 /// `{"name": …` and the decision's own fields.
 fn render(name: &str, decision: &Decision) -> serde_json::Result<Vec<u8>> {
-    let decision = serde_json::to_vec(decision)?;
-    let mut line = Vec::with_capacity(decision.len() + name.len() + 16);
-    line.extend_from_slice(b"{\"name\":");
+    let mut line = b"{\"name\":".to_vec();
     serde_json::to_writer(&mut line, name)?;
-    if decision.len() > 2 {
-        line.push(b',');
+    let fields = line.len();
+    serde_json::to_writer(&mut line, decision)?;
+    // The decision's own bracket becomes the comma: an object with a field more.
+    if let Some(bracket) = line.get_mut(fields) {
+        *bracket = b',';
     }
-    line.extend(decision.iter().skip(1));
     line.push(b'\n');
     Ok(line)
 }

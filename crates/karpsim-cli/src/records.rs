@@ -145,8 +145,9 @@ impl Records {
                     self.shown
                 )));
             }
-            self.lines += buffer.iter().take(taken).filter(|byte| **byte == b'\n').count();
-            bytes.extend(buffer.iter().take(taken));
+            let value = buffer.get(..taken).unwrap_or(buffer);
+            self.lines += memchr::memchr_iter(b'\n', value).count();
+            bytes.extend_from_slice(value);
             self.reader.consume(taken);
         }
         let text = utf8(bytes, &format!("{}:{line}", self.shown))?;
@@ -209,22 +210,26 @@ impl Brackets {
     /// Looks at `buffer` up to the end of the value; tells how many bytes belong to it.
     fn scan(&mut self, buffer: &[u8]) -> usize {
         let mut at = 0;
-        while let Some(byte) = buffer.get(at) {
-            at += 1;
-            if self.inside_string {
-                if self.escaped {
-                    self.escaped = false;
-                    continue;
+        loop {
+            let rest = buffer.get(at..).unwrap_or_default();
+            if self.escaped {
+                if rest.is_empty() {
+                    return buffer.len();
                 }
-                match byte {
-                    b'\\' => self.escaped = true,
-                    b'"' => self.inside_string = false,
-                    _ => {}
-                }
+                self.escaped = false;
+                at += 1;
                 continue;
             }
+            let next = if self.inside_string {
+                memchr::memchr2(b'"', b'\\', rest)
+            } else {
+                rest.iter().position(|byte| matches!(byte, b'"' | b'{' | b'[' | b'}' | b']'))
+            };
+            let Some(byte) = next.and_then(|next| rest.get(next)) else { return buffer.len() };
+            at += next.map_or(0, |next| next + 1);
             match byte {
-                b'"' => self.inside_string = true,
+                b'\\' => self.escaped = true,
+                b'"' => self.inside_string = !self.inside_string,
                 b'{' | b'[' => {
                     self.depth += 1;
                     if self.depth > DEPTH_MAX {
@@ -242,7 +247,6 @@ impl Brackets {
                 _ => {}
             }
         }
-        at
     }
 }
 

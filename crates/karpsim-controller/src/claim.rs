@@ -94,7 +94,7 @@ impl Claim {
             requirements.push(RequirementWithMinValues {
                 key: crate::capacity::INSTANCE_TYPE.into(),
                 operator: Some(Operator::In),
-                values: wanted.instance_types.clone(),
+                values: wanted.instance_types.to_vec(),
                 ..RequirementWithMinValues::default()
             });
         }

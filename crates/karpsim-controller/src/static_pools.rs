@@ -73,7 +73,7 @@ impl Controller {
         let mut wanted = NewNodeClaim {
             node_pool: pool.metadata.name.clone(),
             pods: Vec::new(),
-            instance_types: Vec::new(),
+            instance_types: std::sync::Arc::default(),
             requirements,
             requests: BTreeMap::new(),
             launch: None,

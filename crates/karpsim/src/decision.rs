@@ -7,6 +7,7 @@ use crate::catalogue::Price;
 use crate::quantity::Quantity;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A requirement of a NodeClaim, as in its `spec.requirements`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -46,8 +47,8 @@ pub struct NewNodeClaim {
     pub node_pool: Str,
     /// Its pods, `namespace/name`, sorted.
     pub pods: Vec<Str>,
-    /// Instance types that it can be, sorted.
-    pub instance_types: Vec<Str>,
+    /// Instance types that it can be, sorted. NodeClaims that can be the same share them.
+    pub instance_types: Arc<[Str]>,
     /// Requirements, by key and operator, without the instance type unless that has `minValues`.
     pub requirements: Vec<DecidedRequirement>,
     /// What its pods and daemons ask for.

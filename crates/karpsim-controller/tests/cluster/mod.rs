@@ -53,7 +53,7 @@ impl Rules {
         NewNodeClaim {
             node_pool: "default".into(),
             pods,
-            instance_types: vec!["m5.large".into()],
+            instance_types: ["m5.large".into()].into(),
             requirements: Vec::new(),
             requests: BTreeMap::new(),
             launch: Some(launch()),

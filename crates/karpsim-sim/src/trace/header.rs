@@ -203,11 +203,11 @@ impl TraceOptions {
         }
         let node_resources = fields.or_default("nodeResources")?;
         let karpenter: Options = fields.rest()?;
-        if let Some(field) = karpenter.leftover.0.iter().find(|field| !field.unmodelled) {
+        if let Some(field) = karpenter.leftover.iter().find(|field| !field.unmodelled) {
             let known: Vec<&'static str> = Options::NAMES.iter().copied().chain(OWN).collect();
             return Err(unknown(&field.name, &known));
         }
-        if let Some(field) = karpenter.feature_gates.leftover.0.iter().find(|field| !field.unmodelled) {
+        if let Some(field) = karpenter.feature_gates.leftover.iter().find(|field| !field.unmodelled) {
             return Err(
                 unknown(&field.name, karpsim::api::scenario::FeatureGates::NAMES).below("featureGates")
             );

@@ -415,7 +415,7 @@ wire! {
         /// Labels that the node must have.
         node_selector: Labels = "nodeSelector",
         /// Affinity.
-        affinity: Option<Affinity> = "affinity",
+        affinity: Option<Box<Affinity>> = "affinity",
         /// Tolerations.
         tolerations: Vec<Toleration> = "tolerations",
         /// Spreading.
@@ -427,7 +427,7 @@ wire! {
         /// What the runtime adds.
         overhead: ResourceList = "overhead",
         /// Requests of the pod as a whole.
-        resources: Option<ResourceRequirements> = "resources",
+        resources: Option<Box<ResourceRequirements>> = "resources",
         /// Volumes.
         volumes: Vec<Volume> = "volumes",
         /// Priority, resolved.

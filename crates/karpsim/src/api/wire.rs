@@ -20,7 +20,22 @@ pub struct LeftoverField {
 /// The fields of one JSON object that did not find a place. Takes no part in comparisons: two objects that differ only
 /// here decide alike.
 #[derive(Debug, Clone, Default)]
-pub struct Leftover(pub Vec<LeftoverField>);
+pub struct Leftover(
+    // A list behind a pointer: nearly every object has none, and every object has the place for it.
+    #[allow(clippy::box_collection)] Option<Box<Vec<LeftoverField>>>,
+);
+
+impl Leftover {
+    /// Notes a field.
+    pub fn push(&mut self, field: LeftoverField) {
+        self.0.get_or_insert_default().push(field);
+    }
+
+    /// The fields, in the order in which they were found.
+    pub fn iter(&self) -> impl Iterator<Item = &LeftoverField> {
+        self.0.iter().flat_map(|fields| fields.iter())
+    }
+}
 
 impl PartialEq for Leftover {
     fn eq(&self, _: &Self) -> bool {
@@ -203,7 +218,7 @@ macro_rules! wire {
                                 Name::Passed_ => { map.next_value::<serde::de::IgnoredAny>()?; }
                                 Name::Leftover_(field) => {
                                     map.next_value::<serde::de::IgnoredAny>()?;
-                                    object.leftover.0.push(field);
+                                    object.leftover.push(field);
                                 }
                             }
                         }
@@ -216,7 +231,7 @@ macro_rules! wire {
 
         impl $crate::api::wire::Audit for $name {
             fn audit(&self, path: &$crate::api::wire::Path<'_>, sink: &mut dyn $crate::api::wire::Sink) {
-                for field in &self.leftover.0 {
+                for field in self.leftover.iter() {
                     sink.leftover(path, field, Self::NAMES);
                 }
                 $( $crate::api::wire::Audit::audit(&self.$field, &path.field($key), sink); )*

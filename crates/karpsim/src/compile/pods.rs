@@ -134,7 +134,7 @@ struct Decisive<'a> {
 
 fn decisive_fields(
     spec: &PodSpec,
-) -> (&Labels, &Option<Affinity>, &Vec<Toleration>, &Vec<TopologySpreadConstraint>) {
+) -> (&Labels, &Option<Box<Affinity>>, &Vec<Toleration>, &Vec<TopologySpreadConstraint>) {
     (&spec.node_selector, &spec.affinity, &spec.tolerations, &spec.topology_spread_constraints)
 }
 

@@ -139,7 +139,7 @@ pub fn pod_requests(pod: &Pod) -> RawAmounts {
         }
     }
     raise(&mut requests, &init);
-    if let Some(ResourceRequirements { requests: of_pod, .. }) = &pod.spec.resources {
+    if let Some(ResourceRequirements { requests: of_pod, .. }) = pod.spec.resources.as_deref() {
         for (name, quantity) in of_pod.iter() {
             if matches!(name, "cpu" | "memory") || name.starts_with("hugepages-") {
                 requests.insert(name.into(), quantity);

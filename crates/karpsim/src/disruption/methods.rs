@@ -271,7 +271,7 @@ fn static_drift(solver: &mut Solver<'_>, field: &Field<'_>) -> Vec<Command> {
             let replacement = NewNodeClaim {
                 node_pool: pool.metadata.name.clone(),
                 pods: Vec::new(),
-                instance_types: Vec::new(),
+                instance_types: std::sync::Arc::default(),
                 requirements: decided_requirements(&mut solver.algebra, constraint, None),
                 requests: BTreeMap::new(),
                 launch: None,

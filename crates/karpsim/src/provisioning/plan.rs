@@ -10,7 +10,10 @@ use crate::compile::types::{Offering, Type};
 use crate::decision::{DecidedRequirement, Launch, NewNodeClaim};
 use crate::labels;
 use crate::requirements::{Algebra, ConstraintId, Requirement, Undefined};
+use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
 
 /// The most instance types that a NodeClaim lists.
 pub const MAX_INSTANCE_TYPES: usize = 600;
@@ -31,6 +34,17 @@ pub struct Plan {
     /// Its pods.
     pub pods: Vec<usize>,
 }
+
+/// What a NodeClaim can be, with names.
+#[derive(Debug)]
+pub(super) struct Options {
+    instance_types: Arc<[Str]>,
+    requirements: Vec<DecidedRequirement>,
+    launch: Option<Launch>,
+}
+
+/// The options of the plans that were named, with their types before they were cut and ordered.
+pub(super) type KnownOptions = FxHashMap<(usize, ConstraintId), Vec<(Vec<usize>, Rc<Options>)>>;
 
 impl Solver<'_> {
     /// Finishes a node of a round: what it holds in reservations becomes a requirement, and the daemons that will run
@@ -120,7 +134,39 @@ impl Solver<'_> {
     /// as, and the cheapest offering.
     pub fn render(&mut self, plan: &Plan) -> NewNodeClaim {
         let problem = self.problem;
-        let table = &problem.tables[plan.table];
+        let options = self.options_of(plan);
+        let mut pods: Vec<Str> = plan.pods.iter().map(|&pod| problem.pod_name(pod)).collect();
+        pods.sort_unstable();
+        let requests: BTreeMap<Str, _> = plan
+            .requests
+            .iter()
+            .filter(|(_, amount)| !amount.is_zero())
+            .map(|(name, amount)| (name.clone(), *amount))
+            .collect();
+        NewNodeClaim {
+            node_pool: problem.templates[plan.template].pool.clone(),
+            pods,
+            instance_types: options.instance_types.clone(),
+            requirements: options.requirements.clone(),
+            requests,
+            launch: options.launch.clone(),
+        }
+    }
+
+    /// What a plan can be, with names. Most plans of a round can be what another one can.
+    fn options_of(&mut self, plan: &Plan) -> Rc<Options> {
+        let known = self.options.get(&(plan.table, plan.constraint)).into_iter().flatten();
+        if let Some((_, options)) = known.into_iter().find(|(types, _)| *types == plan.types) {
+            return Rc::clone(options);
+        }
+        let options = Rc::new(self.name_options(plan));
+        let known = self.options.entry((plan.table, plan.constraint)).or_default();
+        known.push((plan.types.clone(), Rc::clone(&options)));
+        options
+    }
+
+    fn name_options(&mut self, plan: &Plan) -> Options {
+        let table = &self.problem.tables[plan.table];
         let mut chosen = plan.clone();
         if chosen.types.len() > MAX_INSTANCE_TYPES {
             self.order_by_price(&mut chosen);
@@ -149,29 +195,16 @@ impl Solver<'_> {
             constraint = self.algebra.sum(constraint, narrowed);
         }
         chosen.types.sort_unstable_by_key(|&of| table.types[of].rank);
-        let instance_types: Vec<Str> = chosen.types.iter().map(|&of| table.types[of].name.clone()).collect();
+        let instance_types: Arc<[Str]> =
+            chosen.types.iter().map(|&of| table.types[of].name.clone()).collect();
         let requirements = decided_requirements(&mut self.algebra, constraint, Some(&instance_types));
-        let mut pods: Vec<Str> = plan.pods.iter().map(|&pod| problem.pod_name(pod)).collect();
-        pods.sort();
-        let requests: BTreeMap<Str, _> = plan
-            .requests
-            .iter()
-            .filter(|(_, amount)| !amount.is_zero())
-            .map(|(name, amount)| (name.clone(), *amount))
-            .collect();
-        NewNodeClaim {
-            node_pool: problem.templates[plan.template].pool.clone(),
-            pods,
-            instance_types,
-            requirements,
-            requests,
-            launch: cheapest.map(|(it, offering)| Launch {
-                instance_type: it.name.clone(),
-                zone: offering.zone.clone(),
-                capacity_type: offering.capacity_type.clone(),
-                price: Price(offering.price),
-            }),
-        }
+        let launch = cheapest.map(|(it, offering)| Launch {
+            instance_type: it.name.clone(),
+            zone: offering.zone.clone(),
+            capacity_type: offering.capacity_type.clone(),
+            price: Price(offering.price),
+        });
+        Options { instance_types, requirements, launch }
     }
 }
 

@@ -9,6 +9,7 @@ mod inspect;
 
 use super::min_values;
 use super::open_order::OpenOrder;
+use super::plan::KnownOptions;
 use super::variants::{VariantId, Variants};
 use super::verdicts::Verdicts;
 use crate::compile::asked::{Asked, Host};
@@ -132,6 +133,7 @@ pub struct Solver<'p> {
     takes: Vec<Option<(usize, Vec<i64>)>>,
     opens: Vec<Open>,
     verdicts: Verdicts,
+    pub(super) options: KnownOptions,
     /// No two states of nodes have the same version, in whatever round.
     next_version: u32,
 
@@ -216,6 +218,7 @@ impl<'p> Solver<'p> {
             rounds: 0,
             progress: 0,
             verdicts: Verdicts::default(),
+            options: KnownOptions::default(),
             next_version: 1,
             failed_at: FxHashMap::default(),
             joined: FxHashSet::default(),

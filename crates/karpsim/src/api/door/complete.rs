@@ -21,7 +21,7 @@ pub(super) fn complete(objects: &mut Objects) {
                 .iter_mut()
                 .chain(&mut spec.init_containers)
                 .map(|container| &mut container.resources)
-                .chain(&mut spec.resources)
+                .chain(spec.resources.as_deref_mut())
                 .for_each(requests_from_limits);
         }
     }
@@ -36,7 +36,7 @@ pub(super) fn complete(objects: &mut Objects) {
 
 fn resources(pod: &Pod) -> impl Iterator<Item = &ResourceRequirements> {
     let containers = pod.spec.containers.iter().chain(&pod.spec.init_containers);
-    containers.map(|container| &container.resources).chain(&pod.spec.resources)
+    containers.map(|container| &container.resources).chain(pod.spec.resources.as_deref())
 }
 
 fn lacks_requests(resources: &ResourceRequirements) -> bool {
