@@ -229,6 +229,16 @@ impl CatalogueOverlay {
         Ok(Applied { catalogue: result, unused })
     }
 
+    /// What a spot instance of the type in `zone` costs under this overlay while its provider asks `price`.
+    pub fn spot_price(&self, instance_type: &InstanceType, zone: &str, price: f64) -> f64 {
+        let offering = instance_type.offerings.iter().find(|offering| {
+            one(&offering.requirements, labels::ZONE) == Some(zone)
+                && one(&offering.requirements, labels::CAPACITY_TYPE) == Some(labels::SPOT)
+        });
+        let rules = self.prices.iter().filter(|rule| rule.selects(instance_type, offering));
+        rules.fold(price, |price, rule| rule.price_after(price, rule.licence_of(instance_type)).0)
+    }
+
     fn label(&self) -> &str {
         if self.name.is_empty() { "overlay" } else { &self.name }
     }
@@ -345,33 +355,40 @@ impl PriceRule {
     fn apply(&self, catalogue: &mut Catalogue, overlay: &CatalogueOverlay) -> bool {
         let mut used = false;
         for instance_type in &mut catalogue.instance_types {
-            let view = super::view::View::new(instance_type);
-            let (vcpus, gpus) = (view.vcpus, view.gpus.as_ref().map_or(0, |gpus| gpus.count));
+            let licence = self.licence_of(instance_type);
             let chosen: Vec<usize> = (0..instance_type.offerings.len())
                 .filter(|&index| self.selects(instance_type, instance_type.offerings.get(index)))
                 .collect();
             for index in chosen {
                 if let Some(offering) = instance_type.offerings.get_mut(index) {
                     used = true;
-                    let old = offering.price.0;
-                    let new = if let Some(price) = self.price {
-                        price.0
-                    } else if let Some(factor) = self.factor {
-                        old * factor.0
-                    } else if let Some(percent) = self.discount_percent {
-                        old * (100.0 - percent.0) / 100.0
-                    } else {
-                        let licence = self.licence.clone().unwrap_or_default();
-                        old + licence.per_node.0
-                            + licence.per_vcpu.0 * vcpus
-                            + licence.per_gpu.0 * gpus as f64
-                    };
-                    offering.price = rounded(new);
+                    offering.price = self.price_after(offering.price.0, licence);
                     offering.price_source = self.source_after(&offering.price_source, overlay);
                 }
             }
         }
         used
+    }
+
+    /// What a licence for a node of the type costs.
+    fn licence_of(&self, instance_type: &InstanceType) -> f64 {
+        let Some(licence) = &self.licence else { return 0.0 };
+        let view = super::view::View::new(instance_type);
+        let gpus = view.gpus.as_ref().map_or(0, |gpus| gpus.count);
+        licence.per_node.0 + licence.per_vcpu.0 * view.vcpus + licence.per_gpu.0 * gpus as f64
+    }
+
+    /// What becomes of the price `old`.
+    fn price_after(&self, old: f64, licence: f64) -> Price {
+        rounded(if let Some(price) = self.price {
+            price.0
+        } else if let Some(factor) = self.factor {
+            old * factor.0
+        } else if let Some(percent) = self.discount_percent {
+            old * (100.0 - percent.0) / 100.0
+        } else {
+            old + licence
+        })
     }
 
     fn selects(&self, instance_type: &InstanceType, offering: Option<&Offering>) -> bool {
