@@ -109,9 +109,9 @@ impl Decide {
         let mut timings = self.timings.as_deref().map(OutputFile::create).transpose()?;
         let mut findings = Findings::default();
         let outcome = threads.install(|| {
-            self.files
-                .iter()
-                .try_for_each(|file| self.decide_file(file, &settings, &overlays, &mut timings, &mut findings))
+            self.files.iter().try_for_each(|file| {
+                self.decide_file(file, &settings, &overlays, &mut timings, &mut findings)
+            })
         });
         for finding in findings.iter().filter(|_| !self.strict) {
             eprintln!("warning: {finding}");

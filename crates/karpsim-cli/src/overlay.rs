@@ -5,8 +5,8 @@ use crate::trace_file::{as_json, trace_failure};
 use crate::unpack;
 use karpsim::api::problem::{Place, Problem, ProblemKind, near_miss};
 use karpsim::api::yaml;
-use karpsim::catalogue::import::aws::AwsImport;
 use karpsim::catalogue::import::SpotPrice;
+use karpsim::catalogue::import::aws::AwsImport;
 use karpsim::catalogue::price_series::{self, PriceEvent};
 use karpsim::catalogue::{Catalogue, CatalogueOverlay};
 use karpsim_sim::Trace;
@@ -65,9 +65,10 @@ impl Head {
         }
         if first.starts_with(['{', '[']) {
             let head = serde_json::Deserializer::from_str(text).into_iter().next();
-            return head.transpose().map(Option::unwrap_or_default).map_err(|error| {
-                Failure::input(format!("{shown}: is no overlay: {error}"))
-            });
+            return head
+                .transpose()
+                .map(Option::unwrap_or_default)
+                .map_err(|error| Failure::input(format!("{shown}: is no overlay: {error}")));
         }
         let documents = yaml::documents(text).map_err(|problem| Failure::problem(shown, 1, &problem))?;
         let first = documents.into_iter().next().map(|document| document.value).unwrap_or_default();
@@ -193,8 +194,7 @@ impl CatalogueOverlays {
                 Overlay::Trace(_) => "a trace",
                 Overlay::SpotPrices(_) => "a spot price history",
             };
-            let failure =
-                Failure::input(format!("{}: found {what}, allowed is a `{CATALOGUE}`", file.shown));
+            let failure = Failure::input(format!("{}: found {what}, allowed is a `{CATALOGUE}`", file.shown));
             return Err(failure.hint("`karpsim replay TRACE --overlay FILE` takes it: there time passes"));
         }
         Ok(Self::new(list))
@@ -335,10 +335,8 @@ impl TraceOverlays {
     ) -> Events<'a> {
         self.prices.iter().fold(base, |base, (shown, prices)| {
             let series = price_series::series(prices, header.start);
-            let events: Vec<TraceEvent> = series
-                .iter()
-                .flat_map(|event| price_events(event, shown, catalogue, overlays))
-                .collect();
+            let events: Vec<TraceEvent> =
+                series.iter().flat_map(|event| price_events(event, shown, catalogue, overlays)).collect();
             Box::new(merge_events(base, events.into_iter().map(Ok), has_end))
         })
     }
@@ -352,7 +350,10 @@ impl TraceOverlays {
             let (Some(first), Some(last)) = (first, last) else { continue };
             let since_start = |price: &SpotPrice| price.at.duration_since(header.start).as_secs_f64();
             let found = if since_start(last) < 0.0 {
-                format!("its last price is of {}, before the trace's start, so its prices do not change", last.at)
+                format!(
+                    "its last price is of {}, before the trace's start, so its prices do not change",
+                    last.at
+                )
             } else if since_start(first) > end {
                 format!("its first price is of {}, after the trace's end, so it changes nothing", first.at)
             } else {

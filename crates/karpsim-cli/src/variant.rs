@@ -43,8 +43,8 @@ impl Original {
         let mut objects = Vec::with_capacity(header.objects.len());
         let mut notices = Vec::new();
         for object in &header.objects {
-            let converted = convert::convert(object.clone())
-                .map_err(|problem| Failure::problem(&shown, 0, &problem))?;
+            let converted =
+                convert::convert(object.clone()).map_err(|problem| Failure::problem(&shown, 0, &problem))?;
             objects.extend(converted.objects);
             notices.extend(converted.notices.iter().map(ToString::to_string));
         }
@@ -126,9 +126,7 @@ impl Variant {
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
         Ok(match OverlayFile::read_if_overlay(path)? {
             None => Variant::Patch(Patch::read(path)?),
-            Some(file) => {
-                Variant::Overlay(Arc::clone(&file.shown), Box::new(TraceOverlays::of(vec![file])))
-            }
+            Some(file) => Variant::Overlay(Arc::clone(&file.shown), Box::new(TraceOverlays::of(vec![file]))),
         })
     }
 }

@@ -7,8 +7,8 @@ use crate::table::{Align, Table, dollars, wait};
 use crate::variant::{Original, Variant};
 use clap::Args;
 use karpsim_controller::Profile;
-use karpsim_sim::result::Percentiles;
 use karpsim_sim::ReplayResult;
+use karpsim_sim::result::Percentiles;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -119,9 +119,7 @@ impl WhatIf {
             let Some((name, file)) =
                 variant.split_once('=').filter(|(name, file)| !name.is_empty() && !file.is_empty())
             else {
-                return Err(Failure::input(format!(
-                    "--variant: found `{variant}`, allowed is NAME=FILE"
-                )));
+                return Err(Failure::input(format!("--variant: found `{variant}`, allowed is NAME=FILE")));
             };
             if !names.insert(name) {
                 let failure = Failure::input(format!("--variant: the name `{name}` is taken"));

@@ -224,7 +224,10 @@ impl TraceOptions {
         let seed = match fields.value("seed") {
             None => None,
             Some(value) => Some(value.as_u64().ok_or_else(|| {
-                Error::new("seed", format!("found `{value}`, allowed is a whole number from 0 to {}", u64::MAX))
+                Error::new(
+                    "seed",
+                    format!("found `{value}`, allowed is a whole number from 0 to {}", u64::MAX),
+                )
             })?),
         };
         let node_resources = fields.or_default("nodeResources")?;

@@ -1,8 +1,8 @@
 //! Pods: made, bound, running, ended, deleted, gone. The kubelets are delays.
 
-use crate::delays::Step;
 use super::workload::WorkloadKey;
 use super::{Happening, World};
+use crate::delays::Step;
 use crate::scheduler::{PodId, Shape};
 use crate::trace::{Batch, OnEviction};
 use karpsim::api::core::Pod;

@@ -124,10 +124,7 @@ pub fn resolve(
 }
 
 /// The catalogue that `reference` stands for.
-fn referred(
-    reference: &CatalogueReference,
-    catalogues: &dyn Catalogues,
-) -> Result<Arc<Catalogue>, Problem> {
+fn referred(reference: &CatalogueReference, catalogues: &dyn Catalogues) -> Result<Arc<Catalogue>, Problem> {
     if let Some(catalogue) = catalogues.instead()? {
         return Ok(catalogue);
     }
