@@ -7,14 +7,15 @@ use crate::catalogue_price::Price;
 use crate::catalogue_show::Show;
 use crate::embedded;
 use crate::failure::Failure;
+use crate::overlay::CatalogueOverlays;
 use crate::unpack;
 use clap::{Args, Subcommand};
 use karpsim::api::problem::{Problem, near_miss};
 use karpsim::catalogue::azure::NetworkPlugin;
-use karpsim::catalogue::overlay::CatalogueOverlay;
 use karpsim::catalogue::{self, Catalogue, InstanceType, NodeClass, Settings, recompute};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The catalogue that is meant when none is named.
 const DEFAULT: &str = "aws/us-west-2";
@@ -148,19 +149,11 @@ impl Changes {
                 Failure::input(file.map_or_else(|| error.to_string(), |file| format!("{file}: {error}")))
             })?;
         }
-        for path in &self.overlay {
-            let shown = unpack::shown(path);
-            let text = unpack::text(path)?;
-            let overlay =
-                CatalogueOverlay::read(&text).map_err(|problem| Failure::problem(&shown, 0, &problem))?;
-            let applied =
-                overlay.apply(&catalogue).map_err(|error| Failure::input(format!("{shown}: {error}")))?;
-            for rule in applied.unused {
-                eprintln!("warning: {shown}: `{rule}` selects nothing in this catalogue");
-            }
-            catalogue = applied.catalogue;
-        }
-        Ok(catalogue)
+        let overlays = CatalogueOverlays::read(&self.overlay)?;
+        let overlaid = overlays.apply(Arc::new(catalogue));
+        let overlaid = overlaid.map_err(|problem| Failure::input(problem.to_string()))?;
+        overlays.warn(false)?;
+        Ok(Arc::unwrap_or_clone(overlaid))
     }
 
     fn read_class(&self, path: &Path) -> Result<NodeClass, Failure> {

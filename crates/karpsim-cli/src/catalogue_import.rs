@@ -74,11 +74,13 @@ struct Kwok {
 }
 
 const SPOT_HELP: &str = "\
-The result is a trace with `price` events only; `replay` cannot lay it over another yet.
+The result is a trace with `price` events only, for `karpsim replay TRACE --overlay prices.jsonl`. A history that is of
+the trace's own time needs no import: --overlay takes it as it is.
 
 Example:
   aws ec2 describe-spot-price-history --start-time 2026-08-13T00:00:00Z > history.json
-  karpsim catalogue import spot-prices history.json --start 2026-08-13T00:00:00Z --output prices.jsonl";
+  karpsim catalogue import spot-prices history.json --start 2026-08-13T00:00:00Z --output prices.jsonl
+  karpsim replay trace.json --overlay prices.jsonl";
 
 /// A spot price history as a price series for a replay
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::output::OutputFile;
+use crate::overlay::CatalogueOverlays;
 use crate::processor;
 use crate::records::{Body, Record, Records};
 use crate::settings::{Settings, SettingsFlags};
@@ -20,6 +21,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Scenarios are decided in batches, of which one is read while another is decided: enough to keep every thread busy,
 /// and no more text than this in memory.
@@ -50,6 +52,9 @@ pub(crate) struct Decide {
     /// Instance types to use, whatever the scenario names: a catalogue of the program, or a file
     #[arg(long, value_name = "NAME|FILE")]
     catalogue: Option<String>,
+    /// Discounts, reservations, GPU sharing: a CatalogueOverlay, applied to every catalogue; repeatable
+    #[arg(long, value_name = "FILE")]
+    overlay: Vec<PathBuf>,
     /// Take warnings for errors
     #[arg(long)]
     strict: bool,
@@ -96,6 +101,7 @@ impl Decide {
     /// The first scenario that cannot be read, after the decisions before it.
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let settings = self.settings.settings()?;
+        let overlays = Arc::new(CatalogueOverlays::read(&self.overlay)?);
         let threads = rayon::ThreadPoolBuilder::new()
             .num_threads(self.threads.unwrap_or(0))
             .use_current_thread()
@@ -104,14 +110,15 @@ impl Decide {
         let mut timings = self.timings.as_deref().map(OutputFile::create).transpose()?;
         let mut findings = Findings::default();
         let outcome = threads.install(|| {
-            self.files
-                .iter()
-                .try_for_each(|file| self.decide_file(file, &settings, &mut timings, &mut findings))
+            self.files.iter().try_for_each(|file| {
+                self.decide_file(file, &settings, &overlays, &mut timings, &mut findings)
+            })
         });
         for finding in findings.iter().filter(|_| !self.strict) {
             eprintln!("warning: {finding}");
         }
         outcome?;
+        overlays.warn(self.strict)?;
         timings.map_or(Ok(()), OutputFile::finish)
     }
 
@@ -119,10 +126,12 @@ impl Decide {
         &self,
         file: &Path,
         settings: &Settings,
+        overlays: &Arc<CatalogueOverlays>,
         timings: &mut Option<OutputFile>,
         findings: &mut Findings,
     ) -> Result<(), Failure> {
-        let sources = Sources::new(file, self.root.as_deref(), self.catalogue.as_deref())?;
+        let (root, catalogue) = (self.root.as_deref(), self.catalogue.as_deref());
+        let sources = Sources::new(file, root, catalogue, Arc::clone(overlays))?;
         let mut records = Records::open(file)?;
         let one = One {
             shown: records.shown().to_owned(),

@@ -18,6 +18,7 @@ mod explain;
 mod failure;
 mod ordered;
 mod output;
+mod overlay;
 mod play;
 mod processor;
 mod progress;

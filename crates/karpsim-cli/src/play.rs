@@ -1,6 +1,7 @@
 //! How traces are played: the flags that `replay` and `whatif` share.
 
 use crate::failure::Failure;
+use crate::overlay::{Events, TraceOverlays};
 use crate::settings::{BatchFlags, Settings, SettingsFlags, duration};
 use crate::sources::Sources;
 use clap::{Args, ValueEnum};
@@ -9,7 +10,8 @@ use karpsim::api::meta::Duration;
 use karpsim::api::problem::near_miss;
 use karpsim::catalogue::{Catalogue, CatalogueReference};
 use karpsim_controller::{Binding, Profile};
-use karpsim_sim::{DelaySettings, ReplayOptions};
+use karpsim_sim::trace::Header;
+use karpsim_sim::{Delay, DelaySettings, ReplayOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,9 +24,17 @@ pub(crate) struct PlayFlags {
     /// Instance types to use, whatever the trace names: a catalogue of the program, or a file
     #[arg(long, value_name = "NAME|FILE")]
     catalogue: Option<String>,
-    /// How long things take: `none`, or some of them as `launch=3s,nodeReady=10s`; more than once adds up
+    /// What is laid over the trace: another Trace (objects, events, prices), a CatalogueOverlay (discounts, reservations,
+    /// GPU sharing), or what `aws ec2 describe-spot-price-history` prints; repeatable
+    #[arg(long, value_name = "FILE")]
+    overlay: Vec<PathBuf>,
+    /// How long things take: `none`, or some of them as `launch=3s,nodeReady=10s..40s` (a range varies from node to
+    /// node); more than once adds up
     #[arg(long, value_name = "NAME=DURATION,…")]
     delays: Vec<String>,
+    /// What delays that vary are drawn with: another number, other draws [default: 0]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
     /// Who binds pods to new nodes: Karpenter when the node is made, or kube-scheduler when it is ready [default: by
     /// the profile]
     #[arg(long, value_name = "WHO")]
@@ -64,6 +74,8 @@ pub(crate) struct Play {
     pub(crate) options: ReplayOptions,
     /// Karpenter's settings, over the trace's.
     pub(crate) settings: Settings,
+    /// What is laid over the trace.
+    pub(crate) overlays: TraceOverlays,
     sources: Sources,
 }
 
@@ -79,6 +91,7 @@ impl PlayFlags {
         let mut options = ReplayOptions {
             batch_max: settings.batch_max,
             batch_idle: settings.batch_idle,
+            seed: self.seed,
             binding: self.binding.map(|word| match word {
                 BindingWord::Early => Binding::Early,
                 BindingWord::Scheduler => Binding::Scheduler,
@@ -106,8 +119,10 @@ impl PlayFlags {
                 options.delays = delay(item)?.or(options.delays);
             }
         }
-        let sources = Sources::new(file, self.root.as_deref(), self.catalogue.as_deref())?;
-        Ok(Play { options, settings, sources })
+        let overlays = TraceOverlays::read(&self.overlay)?;
+        let (root, catalogue) = (self.root.as_deref(), self.catalogue.as_deref());
+        let sources = Sources::new(file, root, catalogue, Arc::clone(&overlays.catalogue))?;
+        Ok(Play { options, settings, overlays, sources })
     }
 }
 
@@ -124,11 +139,18 @@ fn delay(item: &str) -> Result<DelaySettings, Failure> {
         ));
     };
     // A trace has seconds; so bare numbers are seconds here too.
-    let nanos = match text.parse::<u32>() {
-        Ok(seconds) => Duration::from_secs(i64::from(seconds)).nanos,
-        Err(_) => duration(text, &format!("--delays {name}"))?.nanos,
+    let nanos = |text: &str| match text.parse::<u32>() {
+        Ok(seconds) => Ok(Duration::from_secs(i64::from(seconds)).nanos),
+        Err(_) => duration(text, &format!("--delays {name}")).map(|duration| duration.nanos),
     };
-    settings.set(name, nanos).map_err(|error| {
+    let delay = match text.split_once("..") {
+        None => Delay::fixed(nanos(text)?),
+        Some((min, max)) => Delay::range(nanos(min)?, nanos(max)?).ok_or_else(|| {
+            Failure::input(format!("--delays {name}: found `{text}`, allowed is a range that does not fall"))
+                .hint(format!("did you mean `{max}..{min}`?"))
+        })?,
+    };
+    settings.set(name, delay).map_err(|error| {
         let failure = Failure::input(format!("--delays: {} `{name}`", error.message));
         match error.hint {
             Some(hint) => failure.hint(hint),
@@ -139,6 +161,29 @@ fn delay(item: &str) -> Result<DelaySettings, Failure> {
 }
 
 impl Play {
+    /// Whether the replay of a trace with this header has an end of its own.
+    pub(crate) fn has_end(&self, header: &Header) -> bool {
+        self.options.end.is_some() || header.end.is_some()
+    }
+
+    /// Events with the spot prices of `--overlay`.
+    pub(crate) fn with_prices<'a>(
+        &'a self,
+        events: Events<'a>,
+        header: &Header,
+        catalogue: &Catalogue,
+    ) -> Events<'a> {
+        let overlays = &self.overlays;
+        overlays.with_prices(events, header, catalogue, &overlays.catalogue, self.has_end(header))
+    }
+
+    /// Remarks on overlays that have nothing to do with the trace that was played.
+    pub(crate) fn remarks(&self, header: &Header, end: f64) -> Vec<String> {
+        let mut remarks = self.overlays.catalogue.remarks();
+        remarks.extend(self.overlays.remarks(header, end));
+        remarks
+    }
+
     /// The catalogue that a trace in the file `shown` has.
     ///
     /// # Errors

@@ -16,6 +16,8 @@ const EXAMPLES: &str = "\
 Examples:
   karpsim replay data/traces/resnet-gpu.json
   karpsim replay trace.jsonl.zst -o json --events events.jsonl
+  karpsim replay trace.json --overlay discounts.yaml --overlay spot-price-history.json
+  karpsim replay trace.json --delays nodeCreated=20s..60s --seed 3
   karpsim replay trace.yaml --delays none --binding scheduler --batch-max-duration 30s";
 
 /// Play a trace: what Karpenter launches and removes over time, and what it costs
@@ -81,7 +83,8 @@ impl Replay {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let play = self.play.play(&self.trace)?;
         let trace = TraceFile::open(&self.trace)?;
-        let mut header = trace.reader.header.clone();
+        let header = play.overlays.header(&trace.reader.header);
+        let mut header = header.map_err(|error| trace_failure(&trace.shown, &error))?;
         play.settings.apply(&mut header.options.karpenter);
         let catalogue = play.catalogue(&trace.shown, &header.catalogue)?;
         let mut events = self.events.as_deref().map(OutputFile::create).transpose()?;
@@ -96,9 +99,12 @@ impl Replay {
                 writing = written.err().map(|error| file.failure(&error));
             }
         };
-        let result = replay_events(&header, trace.reader, &play.options, catalogue, Some(&mut observe));
+        let laid = play.overlays.events(Box::new(trace.reader), play.has_end(&header));
+        let laid = play.with_prices(laid, &header, &catalogue);
+        let result = replay_events(&header, laid, &play.options, catalogue, Some(&mut observe));
         drop(progress);
-        let result = result.map_err(|error| trace_failure(&trace.shown, &error))?;
+        let mut result = result.map_err(|error| trace_failure(&trace.shown, &error))?;
+        result.warnings.extend(play.remarks(&header, result.end));
         if let Some(failure) = writing {
             return Err(failure);
         }

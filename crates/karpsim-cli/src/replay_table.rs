@@ -20,6 +20,9 @@ pub(crate) fn render(result: &ReplayResult, full: bool) -> String {
         result.profile,
         if result.binding == "early" { "Karpenter" } else { "kube-scheduler" },
     );
+    if let Some(seed) = result.seed {
+        text.insert_str(text.trim_end().len(), &format!(", delays drawn with seed {seed}"));
+    }
     text.push_str(&decisions(result, full));
     text.push('\n');
     text.push_str(&nodes(result, full));

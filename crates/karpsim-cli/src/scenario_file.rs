@@ -1,6 +1,7 @@
 //! One scenario of a file, for commands that look at a single one.
 
 use crate::failure::Failure;
+use crate::overlay::CatalogueOverlays;
 use crate::records::{Body, Records};
 use crate::settings::SettingsFlags;
 use crate::sources::Sources;
@@ -9,6 +10,7 @@ use karpsim::api::door::{self, Findings};
 use karpsim::api::problem::{ProblemKind, near_miss};
 use karpsim::api::scenario::{Scenario, ScenarioText};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Names that an error lists.
 const NAMES_MAX: usize = 5;
@@ -28,6 +30,9 @@ pub(crate) struct ScenarioFlags {
     /// Instance types to use, whatever the scenario names: a catalogue of the program, or a file
     #[arg(long, value_name = "NAME|FILE")]
     catalogue: Option<String>,
+    /// Discounts, reservations, GPU sharing: a CatalogueOverlay, applied to every catalogue; repeatable
+    #[arg(long, value_name = "FILE")]
+    overlay: Vec<PathBuf>,
     #[command(flatten)]
     settings: SettingsFlags,
 }
@@ -48,7 +53,9 @@ impl ScenarioFlags {
     /// If there is no such scenario, or it is wrong.
     pub(crate) fn load(&self) -> Result<Loaded, Failure> {
         let settings = self.settings.settings()?;
-        let sources = Sources::new(&self.file, self.root.as_deref(), self.catalogue.as_deref())?;
+        let overlays = Arc::new(CatalogueOverlays::read(&self.overlay)?);
+        let (root, catalogue) = (self.root.as_deref(), self.catalogue.as_deref());
+        let sources = Sources::new(&self.file, root, catalogue, Arc::clone(&overlays))?;
         let mut records = Records::open(&self.file)?;
         let shown = records.shown().to_owned();
         let mut names: Vec<String> = Vec::new();
@@ -87,6 +94,7 @@ impl ScenarioFlags {
         for finding in findings.iter() {
             eprintln!("warning: {finding}");
         }
+        overlays.warn(false)?;
         Ok(Loaded { scenario, shown })
     }
 

@@ -1,7 +1,9 @@
-//! Where catalogues come from: beside the scenario, below `--root`, the program itself, or `--catalogue`.
+//! Where catalogues come from: beside the scenario, below `--root`, the program itself, or `--catalogue`;
+//! `--overlay` changes them.
 
 use crate::embedded;
 use crate::failure::Failure;
+use crate::overlay::CatalogueOverlays;
 use crate::unpack;
 use karpsim::api::door::Catalogues;
 use karpsim::api::problem::{Place, Problem, ProblemKind, near_miss};
@@ -16,21 +18,30 @@ pub(crate) struct Sources {
     folder: PathBuf,
     /// The catalogue of `--catalogue`.
     instead: Option<Arc<Catalogue>>,
+    /// Those of `--overlay`, for every catalogue.
+    overlays: Arc<CatalogueOverlays>,
     read: Mutex<BTreeMap<PathBuf, Result<Arc<Catalogue>, Problem>>>,
 }
 
 impl Sources {
-    /// For scenarios in `file`. `root` stands for the file's folder; `instead` (a name or a file) for every catalogue.
+    /// For scenarios in `file`. `root` stands for the file's folder; `instead` (a name or a file) for every catalogue;
+    /// `overlays` change them all.
     ///
     /// # Errors
     ///
     /// If the catalogue `instead` cannot be had.
-    pub(crate) fn new(file: &Path, root: Option<&Path>, instead: Option<&str>) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        file: &Path,
+        root: Option<&Path>,
+        instead: Option<&str>,
+        overlays: Arc<CatalogueOverlays>,
+    ) -> Result<Self, Failure> {
         let beside =
             if file == Path::new("-") { Path::new("") } else { file.parent().unwrap_or(Path::new("")) };
         let mut sources = Sources {
             folder: root.unwrap_or(beside).to_owned(),
             instead: None,
+            overlays,
             read: Mutex::new(BTreeMap::new()),
         };
         if let Some(name) = instead {
@@ -88,6 +99,10 @@ impl Catalogues for Sources {
 
     fn instead(&self) -> Result<Option<Arc<Catalogue>>, Problem> {
         Ok(self.instead.clone())
+    }
+
+    fn overlaid(&self, catalogue: Arc<Catalogue>) -> Result<Arc<Catalogue>, Problem> {
+        self.overlays.apply(catalogue)
     }
 }
 

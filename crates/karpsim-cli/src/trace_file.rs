@@ -31,6 +31,7 @@ impl TraceFile {
 
 /// What is wrong with a trace, in a sentence.
 pub(crate) fn trace_failure(shown: &str, error: &karpsim_sim::Error) -> Failure {
+    let shown = error.file.as_deref().unwrap_or(shown);
     let place = if error.line > 0 { format!("{shown}:{}", error.line) } else { shown.to_owned() };
     let path = if error.path.is_empty() { String::new() } else { format!("`{}`: ", error.path) };
     let failure = Failure::input(format!("{place}: {path}{}", error.message));

@@ -1,19 +1,21 @@
 //! Variants of a trace: patches laid over its objects, options and catalogue.
 
 use crate::failure::Failure;
-use crate::trace_file::{as_json, trace_failure};
-use crate::unpack::{self, reading};
+use crate::overlay::{CatalogueOverlays, OverlayFile, TraceOverlays};
+use crate::play::Play;
+use crate::trace_file::{TraceFile, trace_failure};
+use crate::unpack;
 use karpsim::api::problem::near_miss;
 use karpsim::api::{convert, defaults, yaml};
-use karpsim_sim::Trace;
-use karpsim_sim::trace::EventKind;
-use serde_json::value::RawValue;
+use karpsim::catalogue::Catalogue;
+use karpsim_sim::trace::{EventKind, Header, TraceEvent};
+use karpsim_sim::{ReplayResult, Trace, replay_events};
 use serde_json::{Map, Value};
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
-/// A trace as text, so that variants of it can be made.
+/// A trace of which variants are made.
 pub(crate) struct Original {
     /// The file as messages name it.
     pub(crate) shown: String,
@@ -21,59 +23,35 @@ pub(crate) struct Original {
     pub(crate) has_provisioner: bool,
     /// What older objects lose in being converted.
     pub(crate) notices: Vec<String>,
-    /// The header without events, its objects in the form of `karpenter.sh/v1`.
-    header: Map<String, Value>,
-    /// The events of a document, as text: a time is read from its digits.
-    events: Option<Box<RawValue>>,
-    /// The lines of a stream.
-    lines: String,
+    /// The header, its objects in the form of `karpenter.sh/v1`.
+    header: Header,
+    events: Vec<TraceEvent>,
 }
 
 impl Original {
-    /// Reads the trace in `path`.
+    /// Reads the trace in `path`, with what `play` lays over it.
     ///
     /// # Errors
     ///
     /// If it is none, or an object of an older form cannot be converted.
-    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
-        let shown = unpack::shown(path);
-        let mut text = String::new();
-        as_json(unpack::open(path)?, &shown)?
-            .read_to_string(&mut text)
-            .map_err(|error| reading(&shown, &error))?;
-        // What is wrong is said in the words of the reader of traces.
-        Trace::read(text.as_bytes()).map_err(|error| trace_failure(&shown, &error))?;
-        let broken = |error: serde_json::Error| Failure::input(format!("{shown}: {error}"));
-        let mut values =
-            serde_json::Deserializer::from_str(&text).into_iter::<BTreeMap<String, Box<RawValue>>>();
-        let mut fields = values.next().transpose().map_err(broken)?.unwrap_or_default();
-        let lines = text.get(values.byte_offset()..).unwrap_or_default().trim_start().to_owned();
-        let events = fields.remove("events");
-        let mut header = Map::new();
-        for (name, raw) in fields {
-            header.insert(name, serde_json::from_str(raw.get()).map_err(broken)?);
-        }
-        let mut original =
-            Original { shown, has_provisioner: false, notices: Vec::new(), header, events, lines };
-        original.convert()?;
-        Ok(original)
-    }
-
-    fn convert(&mut self) -> Result<(), Failure> {
-        let objects = match self.header.get_mut("objects").map(Value::take) {
-            Some(Value::Array(objects)) => objects,
-            _ => Vec::new(),
-        };
-        self.has_provisioner = objects.iter().any(|object| object["kind"] == "Provisioner");
-        let mut new = Vec::with_capacity(objects.len());
-        for object in objects {
+    pub(crate) fn read(path: &Path, play: &Play) -> Result<Self, Failure> {
+        let TraceFile { shown, reader } = TraceFile::open(path)?;
+        let failure = |error| trace_failure(&shown, &error);
+        let header = play.overlays.header(&reader.header).map_err(failure)?;
+        let events = play.overlays.events(Box::new(reader), play.has_end(&header));
+        let events = events.collect::<Result<_, _>>().map_err(failure)?;
+        let mut objects = Vec::with_capacity(header.objects.len());
+        let mut notices = Vec::new();
+        for object in &header.objects {
             let converted =
-                convert::convert(object).map_err(|problem| Failure::problem(&self.shown, 0, &problem))?;
-            new.extend(converted.objects);
-            self.notices.extend(converted.notices.iter().map(ToString::to_string));
+                convert::convert(object.clone()).map_err(|problem| Failure::problem(&shown, 0, &problem))?;
+            objects.extend(converted.objects);
+            notices.extend(converted.notices.iter().map(ToString::to_string));
         }
-        self.header.insert("objects".into(), Value::Array(new));
-        Ok(())
+        let has_provisioner = header.has_provisioner;
+        let header = header.changed(|fields| drop(fields.insert("objects".into(), Value::Array(objects))));
+        let header = header.map_err(failure)?;
+        Ok(Original { header, events, shown, has_provisioner, notices })
     }
 
     /// The trace with `patch`; without: as it is.
@@ -82,38 +60,27 @@ impl Original {
     ///
     /// If a part of the patch matches nothing, or what comes out is no trace.
     pub(crate) fn with(&self, patch: Option<&Patch>) -> Result<Trace, Failure> {
-        let mut header = self.header.clone();
-        let mut unmatched = BTreeSet::new();
-        if let Some(patch) = patch {
-            unmatched = (0..patch.objects.len()).collect();
+        let Some(patch) = patch else {
+            return Ok(Trace { header: self.header.clone(), events: self.events.clone() });
+        };
+        let mut unmatched: BTreeSet<usize> = (0..patch.objects.len()).collect();
+        let header = self.header.changed(|fields| {
             for field in ["options", "catalogue"] {
                 if let Some(change) = patch.header.get(field) {
-                    merge(header.entry(field).or_insert(Value::Null), change);
+                    merge(fields.entry(field).or_insert(Value::Null), change);
                 }
             }
-            for object in header.get_mut("objects").and_then(Value::as_array_mut).into_iter().flatten() {
+            for object in fields.get_mut("objects").and_then(Value::as_array_mut).into_iter().flatten() {
                 patch.lay_over(object, &mut unmatched);
             }
+        });
+        let header = header.map_err(|error| trace_failure(&patch.shown, &error))?;
+        let mut trace = Trace { header, events: self.events.clone() };
+        self.patch_events(&mut trace, patch, &mut unmatched)?;
+        match unmatched.first().and_then(|index| patch.objects.get(*index)) {
+            Some(first) => Err(nothing_matches(patch, first, &trace)),
+            None => Ok(trace),
         }
-        let mut text = Value::Object(header.clone()).to_string();
-        if let Some(events) = &self.events {
-            text.pop();
-            text.extend([",\"events\":", events.get(), "}"]);
-        }
-        text.push('\n');
-        text.push_str(&self.lines);
-        let who = patch.map_or(self.shown.as_str(), |patch| patch.shown.as_str());
-        let mut trace = Trace::read(text.as_bytes()).map_err(|mut error| {
-            error.line = 0;
-            trace_failure(who, &error)
-        })?;
-        if let Some(patch) = patch {
-            self.patch_events(&mut trace, patch, &mut unmatched)?;
-            if let Some(first) = unmatched.first().and_then(|index| patch.objects.get(*index)) {
-                return Err(nothing_matches(patch, first, &trace));
-            }
-        }
-        Ok(trace)
     }
 
     /// Objects that are applied later are patched too, or the patch would end there.
@@ -140,6 +107,76 @@ impl Original {
         }
         Ok(())
     }
+}
+
+/// What is different in a variant, from a file.
+pub(crate) enum Variant {
+    /// Changes to objects, options and catalogue.
+    Patch(Patch),
+    /// What is laid over the trace or its catalogue.
+    Overlay(Arc<str>, Box<TraceOverlays>),
+}
+
+impl Variant {
+    /// Reads the variant in `path`.
+    ///
+    /// # Errors
+    ///
+    /// If it is none.
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        Ok(match OverlayFile::read_if_overlay(path)? {
+            None => Variant::Patch(Patch::read(path)?),
+            Some(file) => Variant::Overlay(Arc::clone(&file.shown), Box::new(TraceOverlays::of(vec![file]))),
+        })
+    }
+}
+
+impl Original {
+    /// Plays the trace with `variant`; without: as it is.
+    ///
+    /// # Errors
+    ///
+    /// If a part of the variant matches nothing, or what comes out cannot be played.
+    pub(crate) fn play(&self, variant: Option<&Variant>, play: &Play) -> Result<ReplayResult, Failure> {
+        let (patch, overlays) = match variant {
+            None => (None, None),
+            Some(Variant::Patch(patch)) => (Some(patch), None),
+            Some(Variant::Overlay(shown, overlays)) => (None, Some((shown, overlays))),
+        };
+        let who = match (patch, overlays) {
+            (Some(patch), _) => &patch.shown,
+            (_, Some((shown, _))) => &**shown,
+            _ => self.shown.as_str(),
+        };
+        let failure = |error| trace_failure(who, &error);
+        let Trace { mut header, events } = self.with(patch)?;
+        if let Some((_, overlays)) = overlays {
+            header = overlays.header(&header).map_err(failure)?;
+        }
+        play.settings.apply(&mut header.options.karpenter);
+        let mut catalogue = play.catalogue(who, &header.catalogue)?;
+        if let Some((_, overlays)) = overlays {
+            catalogue = overlaid(&overlays.catalogue, catalogue)?;
+        }
+        let mut laid = play.with_prices(Box::new(events.into_iter().map(Ok)), &header, &catalogue);
+        if let Some((_, overlays)) = overlays {
+            let has_end = play.has_end(&header);
+            laid = overlays.events(laid, has_end);
+            laid = overlays.with_prices(laid, &header, &catalogue, &play.overlays.catalogue, has_end);
+        }
+        let result = replay_events(&header, laid, &play.options, catalogue, None);
+        let mut result = result.map_err(failure)?;
+        result.warnings.extend(play.remarks(&header, result.end));
+        if let Some((_, overlays)) = overlays {
+            result.warnings.extend(overlays.catalogue.remarks());
+            result.warnings.extend(overlays.remarks(&header, result.end));
+        }
+        Ok(result)
+    }
+}
+
+fn overlaid(overlays: &CatalogueOverlays, catalogue: Arc<Catalogue>) -> Result<Arc<Catalogue>, Failure> {
+    overlays.apply(catalogue).map_err(|problem| Failure::input(problem.to_string()))
 }
 
 /// A change to a trace, from a file.
@@ -234,11 +271,6 @@ impl Patch {
             }
         }
         Ok(Patch { shown, objects, header })
-    }
-
-    /// The file as messages name it.
-    pub(crate) fn shown(&self) -> &str {
-        &self.shown
     }
 
     /// Patches `object` with all that is meant for it.

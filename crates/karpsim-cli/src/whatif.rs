@@ -1,15 +1,14 @@
 //! `karpsim whatif`: a trace as it is, and with changes, side by side.
 
 use crate::failure::Failure;
-use crate::play::{Play, PlayFlags};
+use crate::play::PlayFlags;
 use crate::replay::{Format, print};
 use crate::table::{Align, Table, dollars, wait};
-use crate::trace_file::trace_failure;
-use crate::variant::{Original, Patch};
+use crate::variant::{Original, Variant};
 use clap::Args;
 use karpsim_controller::Profile;
+use karpsim_sim::ReplayResult;
 use karpsim_sim::result::Percentiles;
-use karpsim_sim::{ReplayResult, replay};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -26,6 +25,7 @@ Examples:
   karpsim whatif data/traces/resnet-gpu.json \\
     --variant spot=data/variants/resnet-spot.yaml \\
     --variant keep-5m=data/variants/resnet-keep-5m.yaml
+  karpsim whatif trace.json --variant savings-plan=discounts.yaml --variant last-week=spot-price-history.json
 
 A patch holds what is to be different:
   objects:               # JSON merge patches: null removes, lists are replaced
@@ -42,8 +42,8 @@ pub(crate) struct WhatIf {
     /// A trace as JSON, JSON Lines or YAML, plain or packed with zstd or gzip; `-` is standard input
     #[arg(value_name = "TRACE")]
     trace: PathBuf,
-    /// A variant: a name, and a file with what is different
-    #[arg(long = "variant", value_name = "NAME=PATCH.yaml", required = true)]
+    /// A variant: a name, and a file with what is different: a patch, or what --overlay takes
+    #[arg(long = "variant", value_name = "NAME=FILE", required = true)]
     variants: Vec<String>,
     /// How the result is shown
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
@@ -94,34 +94,32 @@ impl WhatIf {
     ///
     /// If something in the trace or in a patch is wrong; then nothing is shown.
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let patches = self.patches()?;
+        let variants = self.variants()?;
         let mut play = self.play.play(&self.trace)?;
-        let original = Original::read(&self.trace)?;
+        let original = Original::read(&self.trace, &play)?;
         if original.has_provisioner {
             // The variants have NodePools instead, which do not tell.
             play.options.profile = play.options.profile.or(Some(Profile::Karpenter06));
         }
-        let jobs: Vec<Option<&Patch>> =
-            std::iter::once(None).chain(patches.iter().map(|(_, patch)| Some(patch))).collect();
+        let jobs: Vec<Option<&Variant>> =
+            std::iter::once(None).chain(variants.iter().map(|(_, variant)| Some(variant))).collect();
         let results: Vec<ReplayResult> =
-            jobs.into_par_iter().map(|patch| played(&original, patch, &play)).collect::<Result<_, _>>()?;
-        let names = std::iter::once(BASE).chain(patches.iter().map(|(name, _)| name.as_str()));
+            jobs.into_par_iter().map(|variant| original.play(variant, &play)).collect::<Result<_, _>>()?;
+        let names = std::iter::once(BASE).chain(variants.iter().map(|(name, _)| name.as_str()));
         let result = compare(names, results, &original.notices);
         self.warn(&original.shown, &result)?;
         let text = self.output.render(&result, table)?;
         print(&text)
     }
 
-    fn patches(&self) -> Result<Vec<(String, Patch)>, Failure> {
+    fn variants(&self) -> Result<Vec<(String, Variant)>, Failure> {
         let mut names = BTreeSet::from([BASE]);
-        let mut patches = Vec::with_capacity(self.variants.len());
+        let mut variants = Vec::with_capacity(self.variants.len());
         for variant in &self.variants {
             let Some((name, file)) =
                 variant.split_once('=').filter(|(name, file)| !name.is_empty() && !file.is_empty())
             else {
-                return Err(Failure::input(format!(
-                    "--variant: found `{variant}`, allowed is NAME=PATCH.yaml"
-                )));
+                return Err(Failure::input(format!("--variant: found `{variant}`, allowed is NAME=FILE")));
             };
             if !names.insert(name) {
                 let failure = Failure::input(format!("--variant: the name `{name}` is taken"));
@@ -131,9 +129,9 @@ impl WhatIf {
                     failure
                 });
             }
-            patches.push((name.to_owned(), Patch::read(Path::new(file))?));
+            variants.push((name.to_owned(), Variant::read(Path::new(file))?));
         }
-        Ok(patches)
+        Ok(variants)
     }
 
     /// Says every warning once.
@@ -150,14 +148,6 @@ impl WhatIf {
         }
         Ok(())
     }
-}
-
-fn played(original: &Original, patch: Option<&Patch>, play: &Play) -> Result<ReplayResult, Failure> {
-    let mut trace = original.with(patch)?;
-    play.settings.apply(&mut trace.header.options.karpenter);
-    let who = patch.map_or(original.shown.as_str(), Patch::shown);
-    let catalogue = play.catalogue(who, &trace.header.catalogue)?;
-    replay(&trace, &play.options, catalogue).map_err(|error| trace_failure(who, &error))
 }
 
 fn compare<'a>(

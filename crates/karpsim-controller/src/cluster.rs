@@ -2,6 +2,7 @@
 
 use crate::capacity::OfferingKey;
 use crate::claim::Claim;
+use crate::event::PriceChange;
 use crate::pods;
 use crate::time::{Calendar, Nanos, SECOND};
 use karpsim::api::core::{
@@ -121,9 +122,22 @@ impl Cluster {
         self.consolidation.0
     }
 
-    pub(crate) fn set_catalogue(&mut self, catalogue: Arc<Catalogue>) {
-        self.offered = catalogue;
-        self.rebuild_catalogue();
+    /// Offerings cost something else from now on. A price history changes some prices at very many moments, so they are
+    /// changed in place.
+    pub(crate) fn set_prices(&mut self, changes: &[PriceChange]) {
+        // As a rule both are one, which could not be changed in place.
+        let seen = std::mem::take(&mut self.seen);
+        let same = Arc::ptr_eq(&seen, &self.offered);
+        if same {
+            drop(seen);
+        } else {
+            self.seen = seen;
+            set_prices(Arc::make_mut(&mut self.seen), changes);
+        }
+        set_prices(Arc::make_mut(&mut self.offered), changes);
+        if same {
+            self.seen = Arc::clone(&self.offered);
+        }
     }
 
     /// These could not be had: nothing is launched as them until `until`.
@@ -210,6 +224,15 @@ impl Cluster {
                 marked_for_deletion: names(|claim, _| claim.marked),
                 ..ClusterMemory::default()
             },
+        }
+    }
+}
+
+fn set_prices(catalogue: &mut Catalogue, changes: &[PriceChange]) {
+    for change in changes {
+        let of_name = catalogue.instance_types.iter_mut().find(|it| it.name == change.instance_type);
+        if let Some(offering) = of_name.and_then(|it| it.offerings.get_mut(change.offering)) {
+            offering.price = change.price;
         }
     }
 }

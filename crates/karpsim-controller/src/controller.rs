@@ -198,7 +198,7 @@ impl Controller {
             Event::CsiNode(object) => {
                 self.cluster.csi_nodes.insert(object.metadata.name.clone(), *object);
             }
-            Event::Catalogue(catalogue) => self.cluster.set_catalogue(catalogue),
+            Event::Prices(changes) => self.cluster.set_prices(&changes),
             Event::Launched { claim, launch, unavailable } => {
                 self.launched(now, &claim, &launch, unavailable);
             }

@@ -7,7 +7,7 @@ use karpsim::api::core::{
 };
 use karpsim::api::karpenter::{NodeClaim, NodeOverlay, NodePool};
 use karpsim::api::meta::Str;
-use karpsim::catalogue::Catalogue;
+use karpsim::catalogue::Price;
 use karpsim::decision::{Launch, NewNodeClaim};
 use std::sync::Arc;
 
@@ -22,6 +22,17 @@ pub enum Interruption {
     Maintenance,
     /// It is stopped already.
     Stopped,
+}
+
+/// An offering costs something else from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PriceChange {
+    /// Instance type.
+    pub instance_type: Str,
+    /// Place of the offering among those of the type: zone and capacity type do not tell reservations apart.
+    pub offering: usize,
+    /// The new price.
+    pub price: Price,
 }
 
 /// What the world sees. Objects are whole, as a watch delivers them.
@@ -65,8 +76,8 @@ pub enum Event {
     StorageClass(Box<StorageClass>),
     /// The storage drivers of a node changed.
     CsiNode(Box<CsiNode>),
-    /// Prices, or what is on offer, changed.
-    Catalogue(Arc<Catalogue>),
+    /// Offerings cost something else from now on.
+    Prices(Vec<PriceChange>),
     /// An instance runs for a NodeClaim.
     Launched {
         /// The NodeClaim.

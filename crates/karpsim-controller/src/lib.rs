@@ -52,7 +52,7 @@ pub use claim::Claim;
 pub use cluster::Cluster;
 pub use controller::Controller;
 pub use decider::{Decider, Found, Karpsim};
-pub use event::{Action, Decided, DecidedKind, Event, Interruption, Milestone, Removed};
+pub use event::{Action, Decided, DecidedKind, Event, Interruption, Milestone, PriceChange, Removed};
 pub use pods::{is_owned_by_daemon_set, is_terminal, is_terminating, pod_key, tolerates};
 pub use settings::{Binding, Profile, Settings};
 pub use time::{Calendar, Nanos, SECOND};

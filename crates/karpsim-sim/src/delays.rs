@@ -1,57 +1,39 @@
-//! How long things take in the world.
+//! How long things take in the world: always the same, or drawn from a range.
+//!
+//! A draw is a function of the seed, the step and whose step it is, not the next number of a stream: what one node draws
+//! does not depend on what others drew before. So variants of a trace differ in what they change, not in their luck.
 
 use crate::error::Error;
+use crate::trace::fields::Fields;
 use crate::trace::seconds;
 use karpsim::api::problem::near_miss;
 use karpsim_controller::{Nanos, SECOND};
+use serde::Serialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
-/// Delays, each in nanoseconds.
+/// What takes time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Delays {
+pub enum Step {
     /// NodeClaim created → launched.
-    pub launch: Nanos,
+    Launch,
     /// Launched → the node exists and is registered.
-    pub node_created: Nanos,
+    NodeCreated,
     /// Node exists → ready; pods bind then.
-    pub node_ready: Nanos,
+    NodeReady,
     /// Ready → initialized.
-    pub node_initialized: Nanos,
+    NodeInitialized,
     /// The later of bound and node ready → running and ready.
-    pub pod_start: Nanos,
+    PodStart,
     /// Deletion → gone, whatever the grace period.
-    pub pod_stop: Nanos,
+    PodStop,
     /// The cloud's "terminate" → gone.
-    pub instance_terminate: Nanos,
+    InstanceTerminate,
     /// First pass of the disruption loop.
-    pub disruption_loop_first: Nanos,
+    DisruptionLoopFirst,
 }
 
-impl Default for Delays {
-    /// What an EC2 node takes as a rule: 2 s to be launched, 25 s until its kubelet is there, 12 s until it is ready
-    /// and 2 s until it is initialized; a pod starts in 3 s and stops in 1 s; an instance ends in 30 s. The disruption
-    /// loop begins at 10 s.
-    fn default() -> Self {
-        Delays {
-            launch: 2 * SECOND,
-            node_created: 25 * SECOND,
-            node_ready: 12 * SECOND,
-            node_initialized: 2 * SECOND,
-            pod_start: 3 * SECOND,
-            pod_stop: SECOND,
-            instance_terminate: 30 * SECOND,
-            disruption_loop_first: 10 * SECOND,
-        }
-    }
-}
-
-/// Delays of which some are set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct DelaySettings {
-    set: [Option<Nanos>; NAMES.len()],
-}
-
-/// Names, in the order of the fields of [`Delays`].
+/// Names, in the order of [`Step`].
 const NAMES: [&str; 8] = [
     "launch",
     "nodeCreated",
@@ -63,13 +45,139 @@ const NAMES: [&str; 8] = [
     "disruptionLoopFirst",
 ];
 
+/// What an EC2 node takes as a rule, in the order of [`Step`]: 2 s to be launched, 25 s until its kubelet is there, 12 s
+/// until it is ready and 2 s until it is initialized; a pod starts in 3 s and stops in 1 s; an instance ends in 30 s. The
+/// disruption loop begins at 10 s.
+const DEFAULTS: [Nanos; NAMES.len()] =
+    [2 * SECOND, 25 * SECOND, 12 * SECOND, 2 * SECOND, 3 * SECOND, SECOND, 30 * SECOND, 10 * SECOND];
+
+/// How long a step takes: from `min` to `max`, each duration as likely as any other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delay {
+    min: Nanos,
+    max: Nanos,
+}
+
+impl Delay {
+    /// Always the same.
+    pub const fn fixed(delay: Nanos) -> Self {
+        Delay { min: delay, max: delay }
+    }
+
+    /// From `min` to `max`; `None` if that is no range.
+    pub fn range(min: Nanos, max: Nanos) -> Option<Self> {
+        (0 <= min && min <= max).then_some(Delay { min, max })
+    }
+
+    /// Whether it is not always the same.
+    pub fn varies(self) -> bool {
+        self.min < self.max
+    }
+
+    /// Reads a time, or an object with `min` and `max`.
+    fn read(value: Value) -> Result<Self, Error> {
+        if !value.is_object() {
+            let fixed = seconds::parse(&value.to_string());
+            return fixed.map(Delay::fixed).map_err(|message| {
+                Error::new("", message).hint(Some("a range is an object: {\"min\": 20, \"max\": 60}".into()))
+            });
+        }
+        let mut fields = Fields::new(value)?.known(&["min", "max"])?;
+        let missing = |name: &str| Error::new("", format!("field `{name}` is missing"));
+        let min = fields.seconds("min")?.ok_or_else(|| missing("min"))?;
+        let max = fields.seconds("max")?.ok_or_else(|| missing("max"))?;
+        Delay::range(min, max).ok_or_else(|| {
+            let (min, max) = (seconds::shown(min), seconds::shown(max));
+            Error::new("max", format!("found {max} s, allowed is no less than `min`, {min} s"))
+        })
+    }
+}
+
+/// How long everything takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delays {
+    of: [Delay; NAMES.len()],
+    seed: u64,
+}
+
+impl Delays {
+    /// How long `step` takes.
+    pub fn of(&self, step: Step) -> Delay {
+        self.of[step as usize]
+    }
+
+    /// How long `step` takes this time, for the node or pod called `whose`.
+    pub fn draw(&self, step: Step, whose: &str) -> Nanos {
+        let Delay { min, max } = self.of(step);
+        if min == max {
+            return min;
+        }
+        let name = NAMES[step as usize];
+        let random = split_mix(split_mix(self.seed) ^ fnv(name.bytes().chain([0]).chain(whose.bytes())));
+        // `Delay` keeps 0 ≤ min < max, so the count of durations and what is added to `min` fit.
+        let count = u128::from(max.abs_diff(min)) + 1;
+        let above = (u128::from(random) * count) >> u64::BITS;
+        min.saturating_add_unsigned(u64::try_from(above).unwrap_or_default())
+    }
+
+    /// The seed, if anything varies.
+    pub fn seed_in_force(&self) -> Option<u64> {
+        self.of.iter().any(|delay| delay.varies()).then_some(self.seed)
+    }
+
+    /// All by name, for a result.
+    pub(crate) fn shown(&self) -> BTreeMap<&'static str, ShownDelay> {
+        let shown = |delay: Delay| match delay.varies() {
+            false => ShownDelay::Fixed(seconds::shown(delay.min)),
+            true => ShownDelay::Range { min: seconds::shown(delay.min), max: seconds::shown(delay.max) },
+        };
+        NAMES.into_iter().zip(self.of.map(shown)).collect()
+    }
+}
+
+/// A delay in a result, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum ShownDelay {
+    /// Always the same.
+    Fixed(f64),
+    /// Drawn from a range.
+    Range {
+        /// The least.
+        min: f64,
+        /// The most.
+        max: f64,
+    },
+}
+
+/// A step of SplitMix64 (Steele, Lea and Flood, 2014): its state after one increment, mixed.
+fn split_mix(state: u64) -> u64 {
+    let mut mixed = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// FNV-1a: the same on every machine and in every version of the compiler.
+fn fnv(bytes: impl Iterator<Item = u8>) -> u64 {
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+/// Delays of which some are set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DelaySettings {
+    set: [Option<Delay>; NAMES.len()],
+}
+
 impl DelaySettings {
     /// The names that can be set.
     pub const NAMES: [&'static str; 8] = NAMES;
 
     /// All are nothing.
     pub fn none() -> Self {
-        DelaySettings { set: [Some(0); NAMES.len()] }
+        DelaySettings { set: [Some(Delay::fixed(0)); NAMES.len()] }
     }
 
     /// Sets one by name.
@@ -77,7 +185,7 @@ impl DelaySettings {
     /// # Errors
     ///
     /// If there is none of that name.
-    pub fn set(&mut self, name: &str, delay: Nanos) -> Result<(), Error> {
+    pub fn set(&mut self, name: &str, delay: Delay) -> Result<(), Error> {
         match NAMES.iter().position(|known| *known == name) {
             Some(place) => {
                 self.set[place] = Some(delay);
@@ -93,15 +201,14 @@ impl DelaySettings {
         }
     }
 
-    /// Reads an object of seconds by name.
+    /// Reads an object of delays by name.
     pub(crate) fn read(value: Value) -> Result<Self, Error> {
         let Value::Object(map) = value else {
             return Err(Error::new("", "allowed is an object of seconds by name"));
         };
         let mut settings = DelaySettings::default();
         for (name, value) in map {
-            let delay =
-                seconds::parse(&value.to_string()).map_err(|message| Error::new(name.as_str(), message))?;
+            let delay = Delay::read(value).map_err(|error| error.below(&name))?;
             settings.set(&name, delay)?;
         }
         Ok(settings)
@@ -117,19 +224,75 @@ impl DelaySettings {
         DelaySettings { set }
     }
 
-    /// These, and where nothing is set, the defaults.
-    pub fn resolve(&self) -> Delays {
-        let defaults = Delays::default();
-        let [launch, created, ready, initialized, start, stop, terminate, first] = self.set;
-        Delays {
-            launch: launch.unwrap_or(defaults.launch),
-            node_created: created.unwrap_or(defaults.node_created),
-            node_ready: ready.unwrap_or(defaults.node_ready),
-            node_initialized: initialized.unwrap_or(defaults.node_initialized),
-            pod_start: start.unwrap_or(defaults.pod_start),
-            pod_stop: stop.unwrap_or(defaults.pod_stop),
-            instance_terminate: terminate.unwrap_or(defaults.instance_terminate),
-            disruption_loop_first: first.unwrap_or(defaults.disruption_loop_first),
+    /// These, and where nothing is set, the defaults; what varies is drawn with `seed`.
+    pub fn resolve(&self, seed: u64) -> Delays {
+        let mut of = DEFAULTS.map(Delay::fixed);
+        for (delay, own) in of.iter_mut().zip(self.set) {
+            *delay = own.unwrap_or(*delay);
         }
+        Delays { of, seed }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Delay, DelaySettings, Delays, Step, split_mix};
+    use karpsim_controller::SECOND;
+
+    fn delays(seed: u64) -> Delays {
+        let mut settings = DelaySettings::default();
+        settings.set("nodeCreated", Delay::range(20 * SECOND, 60 * SECOND).unwrap()).unwrap();
+        settings.resolve(seed)
+    }
+
+    #[test]
+    fn the_generator_is_split_mix_64() {
+        // The first five numbers for the seed 1234567, as published with other implementations.
+        let increment = 0x9e37_79b9_7f4a_7c15_u64;
+        let numbers = (0..5).map(|n| split_mix(1_234_567_u64.wrapping_add(increment.wrapping_mul(n))));
+        assert_eq!(
+            numbers.collect::<Vec<_>>(),
+            [
+                6_457_827_717_110_365_317,
+                3_203_168_211_198_807_973,
+                9_817_491_932_198_370_423,
+                4_593_380_528_125_082_431,
+                16_408_922_859_458_223_821
+            ]
+        );
+    }
+
+    #[test]
+    fn draws_fill_the_range_evenly() {
+        let delays = delays(0);
+        let seconds: Vec<f64> = (1..=10_000)
+            .map(|n| delays.draw(Step::NodeCreated, &format!("gpu-{n}")) as f64 / SECOND as f64)
+            .collect();
+        assert!(seconds.iter().all(|drawn| (20.0..=60.0).contains(drawn)));
+        // Of an even distribution: mean 40, deviation 40 / √12 = 11.547, so that of the mean of 10,000 is 0.115.
+        let mean = seconds.iter().sum::<f64>() / 10_000.0;
+        assert!((mean - 40.0).abs() < 0.5, "{mean}");
+        let deviation = (seconds.iter().map(|drawn| (drawn - mean).powi(2)).sum::<f64>() / 10_000.0).sqrt();
+        assert!((deviation - 11.547).abs() < 0.3, "{deviation}");
+        for tenth in 0..10 {
+            let from = 20.0 + 4.0 * f64::from(tenth);
+            let count = seconds.iter().filter(|drawn| (from..from + 4.0).contains(*drawn)).count();
+            // 1000 expected, deviation 30.
+            assert!((850..1150).contains(&count), "{count} from {from}");
+        }
+    }
+
+    #[test]
+    fn a_draw_depends_on_seed_step_and_name_alone() {
+        let draw = |seed, name| delays(seed).draw(Step::NodeCreated, name);
+        assert_eq!(draw(7, "gpu-1"), draw(7, "gpu-1"));
+        assert_ne!(draw(7, "gpu-1"), draw(8, "gpu-1"));
+        assert_ne!(draw(7, "gpu-1"), draw(7, "gpu-2"));
+        // What does not vary is as it is, and then there is no seed to speak of.
+        assert_eq!(delays(7).draw(Step::NodeReady, "gpu-1"), 12 * SECOND);
+        assert_eq!(delays(7).seed_in_force(), Some(7));
+        assert_eq!(DelaySettings::default().resolve(7).seed_in_force(), None);
+        assert_eq!(Delay::range(2, 1), None);
+        assert_eq!(Delay::range(-1, 1), None);
     }
 }

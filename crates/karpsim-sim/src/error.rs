@@ -1,10 +1,13 @@
 //! What can be wrong with a trace.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// Something wrong in a trace: where, what, and what could help.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Error {
+    /// The overlay that it is in, as messages name it; `None`: the trace itself.
+    pub file: Option<Arc<str>>,
     /// Line in the file, from 1; 0: not known.
     pub line: usize,
     /// Path inside the line or document, as `events[3].pods.count`; empty: all of it.
@@ -30,6 +33,12 @@ impl Error {
         if self.line == 0 {
             self.line = line;
         }
+        self
+    }
+
+    /// The same in the overlay `file`.
+    pub(crate) fn of_file(mut self, file: Option<Arc<str>>) -> Self {
+        self.file = self.file.or(file);
         self
     }
 

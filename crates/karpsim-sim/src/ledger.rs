@@ -144,15 +144,15 @@ impl Ledger {
         }
     }
 
-    /// Prices change: what has run so far is paid at the old ones.
-    pub fn reprice(&mut self, now: Nanos, price: impl Fn(&OfferingKey) -> Option<NanoDollarsPerHour>) {
-        for entry in &mut self.entries {
-            let Some(new) = entry.offering.as_ref().and_then(&price) else { continue };
-            if entry.gone.is_none() && new != entry.price {
-                entry.paid = entry.cost(now);
-                entry.paid_until = now;
-                entry.price = new;
-            }
+    /// A node costs `price` from now on: what has run so far is paid at the old one.
+    pub fn reprice(&mut self, name: &str, price: NanoDollarsPerHour, now: Nanos) {
+        if let Some(entry) = self.entry(name)
+            && entry.gone.is_none()
+            && entry.price != price
+        {
+            entry.paid = entry.cost(now);
+            entry.paid_until = now;
+            entry.price = price;
         }
     }
 }
@@ -173,7 +173,7 @@ mod tests {
         ledger.launch("default-1", key, NanoDollarsPerHour::from_dollars(0.036), 10 * SECOND);
         // 0.036 dollars an hour are 10 microdollars a second.
         assert_eq!(ledger.entries()[0].cost(110 * SECOND).nano_dollars(), 1_000_000);
-        ledger.reprice(110 * SECOND, |_| Some(NanoDollarsPerHour::from_dollars(0.072)));
+        ledger.reprice("default-1", NanoDollarsPerHour::from_dollars(0.072), 110 * SECOND);
         assert_eq!(ledger.entries()[0].cost(160 * SECOND).nano_dollars(), 2_000_000);
         if let Some(entry) = ledger.entry("default-1") {
             entry.gone = Some(160 * SECOND);

@@ -21,7 +21,7 @@ mod scheduler;
 pub mod trace;
 mod world;
 
-pub use delays::{DelaySettings, Delays};
+pub use delays::{Delay, DelaySettings, Delays};
 pub use error::Error;
 pub use log::LogEvent;
 pub use replay::{ReplayOptions, replay, replay_events};

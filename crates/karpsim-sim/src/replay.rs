@@ -1,6 +1,6 @@
 //! Playing a trace.
 
-use crate::delays::DelaySettings;
+use crate::delays::{DelaySettings, Step};
 use crate::error::Error;
 use crate::ledger::Ledger;
 use crate::result::ReplayResult;
@@ -18,6 +18,8 @@ use std::sync::Arc;
 pub struct ReplayOptions {
     /// Delays; they go before the trace's.
     pub delays: DelaySettings,
+    /// What delays that vary are drawn with [default: 0].
+    pub seed: Option<u64>,
     /// `--batch-idle-duration`.
     pub batch_idle: Option<Duration>,
     /// `--batch-max-duration`.
@@ -80,7 +82,8 @@ pub fn replay_events(
     for share in &header.options.device_shares {
         Cloud::share_devices(&mut catalogue, &share.resource, &share.device, share.per_device);
     }
-    let delays = options.delays.or(header.options.delays).resolve();
+    let seed = options.seed.or(header.options.seed).unwrap_or_default();
+    let delays = options.delays.or(header.options.delays).resolve(seed);
     let calendar = Calendar::new(header.start);
     let mut karpenter = header.options.karpenter.clone();
     // A NodePool with `replicas` says that this gate is on.
@@ -97,7 +100,7 @@ pub fn replay_events(
         batch_max: options.batch_max.unwrap_or(BatchWindow::MAX_DEFAULT),
         profile,
         binding,
-        disruption_loop_first: delays.disruption_loop_first,
+        disruption_loop_first: delays.draw(Step::DisruptionLoopFirst, "karpenter"),
         think_time: options.think_time,
     };
     let cloud = Cloud::new(catalogue, &header.options.node_resources);

@@ -2,6 +2,7 @@
 //!
 //! Times are seconds since the start, money is dollars. What did not happen is absent.
 
+use crate::delays::ShownDelay;
 use karpsim::api::meta::Str;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -24,8 +25,11 @@ pub struct ReplayResult {
     pub profile: &'static str,
     /// `scheduler` or `early`.
     pub binding: &'static str,
-    /// Delays in force.
-    pub delays: BTreeMap<&'static str, f64>,
+    /// Delays in force: seconds, or `min` and `max` of them.
+    pub delays: BTreeMap<&'static str, ShownDelay>,
+    /// What delays that vary were drawn with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
     /// What was decided, in order.
     pub decisions: Vec<DecisionRecord>,
     /// One entry a NodeClaim, and one a node that Karpenter does not own.

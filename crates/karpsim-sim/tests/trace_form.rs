@@ -1,7 +1,8 @@
 //! Reading traces: both layouts, and what is said about wrong ones.
 
+use karpsim_sim::delays::Step;
 use karpsim_sim::trace::{EventKind, merge_events};
-use karpsim_sim::{Error, Trace, TraceReader};
+use karpsim_sim::{Delay, Error, Trace, TraceReader};
 
 const HEADER: &str = r#"{"apiVersion": "karpsim.dev/v1alpha1", "kind": "Trace", "name": "t", "end": 100"#;
 
@@ -124,17 +125,20 @@ fn an_overlay_replaces_fields_and_joins_events() {
     );
     let overlay = r#"{"apiVersion": "karpsim.dev/v1alpha1", "kind": "Trace", "name": "spot", "options": {"delays": {"launch": 9}},
         "events": [{"at": 0, "mark": "first"}, {"at": 1, "mark": "overlay"}, {"at": 7, "mark": "after"}]}"#;
-    let (mut base, overlay) =
+    let (base, overlay) =
         (TraceReader::new(base.as_bytes()).unwrap(), TraceReader::new(overlay.as_bytes()).unwrap());
-    let mut header = std::mem::take(&mut base.header);
-    header.lay_over(overlay.header.clone());
-    let delays = header.options.delays.resolve();
-    assert_eq!((delays.launch, delays.pod_start), (9_000_000_000, 2_000_000_000), "key by key");
+    let header = base.header.under(&overlay.header).unwrap();
+    let delays = header.options.delays.resolve(0);
+    assert_eq!(
+        (delays.of(Step::Launch), delays.of(Step::PodStart)),
+        (Delay::fixed(9_000_000_000), Delay::fixed(2_000_000_000)),
+        "key by key"
+    );
     assert_eq!(
         (header.name.as_str(), header.end, header.objects.len()),
         ("t + spot", Some(100_000_000_000), 1)
     );
-    let marks: Vec<String> = merge_events(base, overlay)
+    let marks: Vec<String> = merge_events(base, overlay, true)
         .map(|event| match event.unwrap().kind {
             EventKind::Mark(text) => text,
             other => panic!("{other:?}"),

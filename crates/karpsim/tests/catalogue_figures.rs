@@ -197,6 +197,51 @@ fn gcp_and_azure_node_classes_decide() {
     assert_eq!(left.get("memory"), Some(Quantity::from_units((16384 - 2662 - 750) * 1024 * 1024)));
 }
 
+/// By GKE's documentation: 10 % are the eviction threshold; one SSD keeps 50 GiB, two 75, more 100; of a boot disk the
+/// least of 50 %, 35 % + 6 GiB and 100 GiB.
+#[test]
+fn gcp_storage_is_on_the_boot_disk_or_on_local_ssds() {
+    let disks = |disks: &str| {
+        format!(
+            "apiVersion: karpenter.k8s.gcp/v1alpha1\nkind: GCENodeClass\nmetadata: {{name: x}}\nspec: {{disks: [{disks}]}}\n"
+        )
+    };
+    let ssd = "{category: local-ssd, sizeGiB: 375}";
+    for (given, capacity, reserved, left) in [
+        ("{boot: true, sizeGiB: 50}".to_owned(), "50Gi", "24Gi", "21Gi"),
+        ("{boot: true, sizeGiB: 10}".to_owned(), "10Gi", "5Gi", "4Gi"),
+        (ssd.to_owned(), "375Gi", "50Gi", "288Gi"),
+        (format!("{{boot: true, sizeGiB: 50}}, {ssd}, {ssd}"), "750Gi", "75Gi", "600Gi"),
+        (format!("{ssd}, {ssd}, {ssd}"), "1125Gi", "100Gi", "913Gi"),
+        ("{category: local-ssd}".to_owned(), "100Gi", "41Gi", "49Gi"),
+    ] {
+        let found = under(&disks(&given), &Settings::default(), "n2-standard-8");
+        let storage = |list: &ResourceList| list.get("ephemeral-storage");
+        assert_eq!(
+            (storage(&found.0), storage(&found.1), storage(&found.2)),
+            (Some(quantity(capacity)), Some(quantity(reserved)), Some(quantity(left))),
+            "{given}"
+        );
+    }
+}
+
+/// As `describe-instance-types` prints them: `InstanceStorageInfo.TotalSizeInGB`, where `NvmeSupport` is `unsupported`.
+#[test]
+fn disks_that_are_no_nvme_are_instance_store_too() {
+    let raid = "apiVersion: karpenter.k8s.aws/v1\nkind: EC2NodeClass\nmetadata: {name: x}\nspec: {instanceStorePolicy: RAID0}\n";
+    for (name, size) in [
+        ("d2.xlarge", "6144G"),
+        ("h1.16xlarge", "16000G"),
+        ("x1e.32xlarge", "3840G"),
+        ("r3.large", "32G"),
+        ("i3.large", "475G"),
+        ("m5.large", "20Gi"),
+    ] {
+        let (capacity, ..) = under(raid, &Settings::default(), name);
+        assert_eq!(capacity.get("ephemeral-storage"), Some(quantity(size)), "{name}");
+    }
+}
+
 #[test]
 fn what_is_wrong_with_a_node_class_is_said() {
     let read = |spec: &str| {

@@ -151,6 +151,36 @@ fn mig_that_does_not_fit_is_refused() {
     assert!(on("g4dn.xlarge", "{1g.5gb: 1}").contains("a t4 (g4dn.xlarge) has no MIG"));
 }
 
+/// Some sizes have no label of their GPU; which it is, and with how much memory, Microsoft's list of sizes says.
+#[test]
+fn mig_is_checked_on_azure_too() {
+    let azure = load("azure-eastus");
+    let apply = |name: &str, profiles: &str| {
+        let body = format!("gpuSharing:\n- {{instanceTypes: [{name}], mig: {{profiles: {{{profiles}}}}}}}\n");
+        overlay(&body).apply(&azure).map(|applied| applied.unused).map_err(|error| error.to_string())
+    };
+    for (name, gpu, fits, does_not) in [
+        ("Standard_ND96asr_v4", "A100 40GB", "3g.20gb: 2", "3g.40gb"),
+        ("Standard_ND96amsr_A100_v4", "A100 80GB", "3g.40gb: 2", "3g.20gb"),
+        ("Standard_NC24ads_A100_v4", "A100 80GB", "1g.10gb: 7", "1g.5gb"),
+        ("Standard_NC40ads_H100_v5", "H100 94GB", "1g.12gb: 7", "7g.80gb"),
+        ("Standard_ND96isr_H100_v5", "H100 80GB", "7g.80gb: 1", "1g.12gb"),
+    ] {
+        assert_eq!(apply(name, fits), Ok(Vec::new()), "{name}");
+        let said = apply(name, &format!("{does_not}: 1")).unwrap_err();
+        assert!(said.contains(&format!("a {gpu} ({name}) has no profile `{does_not}`")), "{said}");
+    }
+    for (name, gpu) in [
+        ("Standard_NC6s_v3", "v100"),
+        ("Standard_NC24rs_v3", "v100"),
+        ("Standard_ND40rs_v2", "v100"),
+        ("Standard_NV12s_v3", "m60"),
+    ] {
+        let said = apply(name, "1g.5gb: 1").unwrap_err();
+        assert!(said.contains(&format!("a {gpu} ({name}) has no MIG")), "{said}");
+    }
+}
+
 #[test]
 fn what_is_wrong_with_an_overlay_is_said() {
     assert_eq!(said("pricing: []\n"), "unknown field `pricing`");

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use std::sync::Arc;
 
 /// Something that happens.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +25,8 @@ pub struct TraceEvent {
     pub line: usize,
     /// Its place among the events, from 0.
     pub index: usize,
+    /// The overlay that it is from, as messages name it; `None`: the trace itself.
+    pub file: Option<Arc<str>>,
 }
 
 /// What happens.

@@ -20,11 +20,6 @@ impl Fields {
         }
     }
 
-    /// The names that were not taken yet.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.map.keys().map(String::as_str)
-    }
-
     /// Checks names against `known`.
     pub(crate) fn known(self, known: &[&'static str]) -> Result<Self, Error> {
         match self.map.keys().find(|name| !known.contains(&name.as_str())) {

@@ -10,8 +10,8 @@ use karpsim::api::core::ResourceList;
 use karpsim::api::meta::Str;
 use karpsim::catalogue::CatalogueReference;
 use karpsim_controller::Nanos;
-use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// The header of a trace.
 #[derive(Debug, Clone, Default)]
@@ -34,8 +34,8 @@ pub struct Header {
     pub pod_template_paths: BTreeMap<String, Vec<String>>,
     /// It was written for Karpenter v0.6: there is a Provisioner.
     pub has_provisioner: bool,
-    /// The fields that were written.
-    pub written: BTreeSet<String>,
+    /// What was written, but for `end` and `events`: what overlays and patches change.
+    written: Map<String, Value>,
 }
 
 /// `options` of a header.
@@ -45,6 +45,8 @@ pub struct TraceOptions {
     pub karpenter: Options,
     /// Delays that the trace sets.
     pub delays: DelaySettings,
+    /// What delays that vary are drawn with.
+    pub seed: Option<u64>,
     /// Resources that stand for shares of devices.
     pub device_shares: Vec<DeviceShare>,
     /// What every node has beside what the catalogue says.
@@ -80,9 +82,9 @@ const KNOWN: [&str; 12] = [
 impl Header {
     /// Reads a header. `end` is given apart: a time is read from its text.
     pub(crate) fn read(value: Value, end: Option<&str>) -> Result<Header, Error> {
+        let mut written = value.as_object().cloned().unwrap_or_default();
+        written.remove("end");
         let mut fields = Fields::new(value)?.known(&KNOWN)?;
-        let mut written: BTreeSet<String> = fields.names().map(str::to_owned).collect();
-        written.extend(end.map(|_| "end".to_owned()));
         for (name, wanted) in [("apiVersion", "karpsim.dev/v1alpha1"), ("kind", "Trace")] {
             let found: String = fields.required(name)?;
             if found != wanted {
@@ -136,51 +138,69 @@ impl Header {
 }
 
 impl Header {
-    /// Lays an overlay's header over this one: its fields replace what is here where they are written, `options` key by
-    /// key; its objects come after these.
-    pub fn lay_over(&mut self, overlay: Header) {
-        let has = |name: &str| overlay.written.contains(name);
-        if has("name") {
-            self.name = format!("{} + {}", self.name, overlay.name);
+    /// This header with `change` made to the fields that were written (all but `end` and `events`).
+    ///
+    /// # Errors
+    ///
+    /// If what comes out is no header.
+    pub fn changed(&self, change: impl FnOnce(&mut Map<String, Value>)) -> Result<Header, Error> {
+        let mut fields = self.written.clone();
+        change(&mut fields);
+        Ok(Header { end: self.end, ..Header::read(Value::Object(fields), None)? })
+    }
+
+    /// This header under an overlay's: its fields replace what is here where they are written, `options` key by key; its
+    /// objects come after these.
+    ///
+    /// # Errors
+    ///
+    /// If what comes out is no header.
+    pub fn under(&self, overlay: &Header) -> Result<Header, Error> {
+        let mut header = self.changed(|fields| {
+            for (name, value) in &overlay.written {
+                let Some(own) = fields.get_mut(name) else {
+                    fields.insert(name.clone(), value.clone());
+                    continue;
+                };
+                match name.as_str() {
+                    "options" | "podTemplatePaths" => lay_over(own, value),
+                    "objects" => {
+                        if let (Some(own), Some(more)) = (own.as_array_mut(), value.as_array()) {
+                            own.extend(more.iter().cloned());
+                        }
+                    }
+                    "name" if !self.name.is_empty() => {
+                        *own = format!("{} + {}", self.name, overlay.name).into();
+                    }
+                    _ => *own = value.clone(),
+                }
+            }
+        })?;
+        header.end = overlay.end.or(self.end);
+        header.has_provisioner |= self.has_provisioner;
+        Ok(header)
+    }
+}
+
+/// Fields of `over` replace those of `under`; of objects, field by field.
+fn lay_over(under: &mut Value, over: &Value) {
+    match (under.as_object_mut(), over.as_object()) {
+        (Some(fields), Some(more)) => {
+            for (name, value) in more {
+                match fields.get_mut(name) {
+                    Some(own) => lay_over(own, value),
+                    None => drop(fields.insert(name.clone(), value.clone())),
+                }
+            }
         }
-        if has("start") {
-            self.start = overlay.start;
-        }
-        if has("end") {
-            self.end = overlay.end;
-        }
-        if has("source") {
-            self.source = overlay.source;
-        }
-        if has("catalogue") {
-            self.catalogue = overlay.catalogue;
-        }
-        let (mine, theirs) = (&mut self.options, overlay.options);
-        mine.karpenter.preference_policy =
-            theirs.karpenter.preference_policy.or(mine.karpenter.preference_policy);
-        mine.karpenter.min_values_policy =
-            theirs.karpenter.min_values_policy.or(mine.karpenter.min_values_policy);
-        if theirs.karpenter.feature_gates != Default::default() {
-            mine.karpenter.feature_gates = theirs.karpenter.feature_gates;
-        }
-        mine.delays = theirs.delays.or(mine.delays);
-        if !theirs.device_shares.is_empty() {
-            mine.device_shares = theirs.device_shares;
-        }
-        if !theirs.node_resources.is_empty() {
-            mine.node_resources = theirs.node_resources;
-        }
-        self.has_provisioner |= overlay.has_provisioner;
-        self.objects.extend(overlay.objects);
-        self.pod_template_paths.extend(overlay.pod_template_paths);
-        self.written.extend(overlay.written);
+        _ => *under = over.clone(),
     }
 }
 
 impl TraceOptions {
     /// Reads `options`.
     pub(crate) fn read(value: Value) -> Result<TraceOptions, Error> {
-        const OWN: [&str; 3] = ["delays", "deviceShares", "nodeResources"];
+        const OWN: [&str; 4] = ["delays", "seed", "deviceShares", "nodeResources"];
         let mut fields = Fields::new(value)?;
         let delays = match fields.value("delays") {
             Some(delays) => DelaySettings::read(delays).map_err(|error| error.below("delays"))?,
@@ -201,6 +221,15 @@ impl TraceOptions {
             }
             device_shares.push(share);
         }
+        let seed = match fields.value("seed") {
+            None => None,
+            Some(value) => Some(value.as_u64().ok_or_else(|| {
+                Error::new(
+                    "seed",
+                    format!("found `{value}`, allowed is a whole number from 0 to {}", u64::MAX),
+                )
+            })?),
+        };
         let node_resources = fields.or_default("nodeResources")?;
         let karpenter: Options = fields.rest()?;
         if let Some(field) = karpenter.leftover.iter().find(|field| !field.unmodelled) {
@@ -212,6 +241,6 @@ impl TraceOptions {
                 unknown(&field.name, karpsim::api::scenario::FeatureGates::NAMES).below("featureGates")
             );
         }
-        Ok(TraceOptions { karpenter, delays, device_shares, node_resources })
+        Ok(TraceOptions { karpenter, delays, seed, device_shares, node_resources })
     }
 }

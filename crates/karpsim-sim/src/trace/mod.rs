@@ -5,7 +5,7 @@
 //! all events of either.
 
 mod event;
-mod fields;
+pub(crate) mod fields;
 mod header;
 mod reader;
 pub(crate) mod seconds;

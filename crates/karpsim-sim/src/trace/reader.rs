@@ -1,12 +1,13 @@
 //! Reading traces.
 
-use super::event::{self, TraceEvent, without_place};
+use super::event::{self, EventKind, TraceEvent, without_place};
 use super::header::Header;
 use crate::error::Error;
 use karpsim_controller::Nanos;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use std::collections::VecDeque;
 use std::io::{BufRead, Read};
 
 /// The most that a line, or a document, can be long.
@@ -178,7 +179,7 @@ impl<R: BufRead> TraceReader<R> {
         }
         self.last_at = at;
         self.index += 1;
-        Ok(Some(TraceEvent { at, kind, line, index }))
+        Ok(Some(TraceEvent { at, kind, line, index, file: None }))
     }
 }
 
@@ -196,19 +197,45 @@ impl<R: BufRead> Iterator for TraceReader<R> {
 }
 
 /// Two streams of events as one, by time; of equal ones those of the `base` come first.
-pub fn merge_events<B, O>(base: B, overlay: O) -> impl Iterator<Item = Result<TraceEvent, Error>>
+///
+/// `has_end` says whether the replay has an end of its own. A trace without one ends with its last event, and prices by
+/// themselves do not make it longer: those of the overlay that come after everything else are left out then.
+pub fn merge_events<B, O>(
+    base: B,
+    overlay: O,
+    has_end: bool,
+) -> impl Iterator<Item = Result<TraceEvent, Error>>
 where
     B: Iterator<Item = Result<TraceEvent, Error>>,
     O: Iterator<Item = Result<TraceEvent, Error>>,
 {
     let (mut base, mut overlay) = (base.peekable(), overlay.peekable());
+    let mut held: VecDeque<TraceEvent> = VecDeque::new();
     std::iter::from_fn(move || {
+        if let Some(event) = held.pop_front() {
+            return Some(Ok(event));
+        }
         let takes_overlay = match (base.peek(), overlay.peek()) {
             (Some(Ok(base)), Some(Ok(overlay))) => overlay.at < base.at,
             (None, Some(_)) | (Some(Ok(_)), Some(Err(_))) => true,
             _ => false,
         };
-        if takes_overlay { overlay.next() } else { base.next() }
+        if !takes_overlay {
+            return base.next();
+        }
+        if base.peek().is_some() || has_end {
+            return overlay.next();
+        }
+        loop {
+            match overlay.next()? {
+                Ok(event) if matches!(event.kind, EventKind::Price { .. }) => held.push_back(event),
+                Ok(event) => {
+                    held.push_back(event);
+                    return held.pop_front().map(Ok);
+                }
+                Err(error) => return Some(Err(error)),
+            }
+        }
     })
 }
 

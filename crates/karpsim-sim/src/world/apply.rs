@@ -47,7 +47,8 @@ impl World<'_> {
         for event in groups {
             if let EventKind::Nodes(group) = event.kind {
                 let place = if event.line > 0 { String::new() } else { format!("events[{}]", event.index) };
-                self.add_group(&group).map_err(|error| error.below(&place).at_line(event.line))?;
+                let placed = |error: Error| error.below(&place).at_line(event.line).of_file(event.file);
+                self.add_group(&group).map_err(placed)?;
             }
         }
         while self.settle()? {}

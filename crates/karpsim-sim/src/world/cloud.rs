@@ -3,10 +3,11 @@
 use crate::ledger::NanoDollarsPerHour;
 use crate::trace::{NewPrice, Offerings};
 use karpsim::api::core::ResourceList;
+use karpsim::api::meta::Str;
 use karpsim::catalogue::{Catalogue, InstanceType, Offering, Price};
 use karpsim::quantity::Quantity;
-use karpsim_controller::{Nanos, OfferingKey};
-use std::collections::BTreeMap;
+use karpsim_controller::{Nanos, OfferingKey, PriceChange};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A limit on the number of nodes of some offerings.
@@ -29,11 +30,11 @@ pub(crate) struct Cloud {
     base: Arc<Catalogue>,
     /// With the prices of now.
     catalogue: Arc<Catalogue>,
-    prices: Vec<(Offerings, NewPrice)>,
     limits: Vec<Limit>,
     /// What cannot be had, and what can again. The last one that selects an offering counts.
     stock: Vec<(Offerings, Stock)>,
     by_key: BTreeMap<OfferingKey, (usize, usize)>,
+    by_name: BTreeMap<Str, usize>,
 }
 
 impl Cloud {
@@ -48,7 +49,9 @@ impl Cloud {
             }
         }
         let mut by_key = BTreeMap::new();
+        let mut by_name = BTreeMap::new();
         for (type_index, instance_type) in catalogue.instance_types.iter().enumerate() {
+            by_name.insert(instance_type.name.clone(), type_index);
             for (offering_index, offering) in instance_type.offerings.iter().enumerate() {
                 by_key
                     .entry(OfferingKey::of(instance_type, offering))
@@ -58,10 +61,10 @@ impl Cloud {
         Cloud {
             base: Arc::clone(&catalogue),
             catalogue,
-            prices: Vec::new(),
             limits: Vec::new(),
             stock: Vec::new(),
             by_key,
+            by_name,
         }
     }
 
@@ -86,7 +89,7 @@ impl Cloud {
     }
 
     pub(crate) fn instance_type(&self, name: &str) -> Option<&InstanceType> {
-        self.catalogue.instance_types.iter().find(|it| it.name == name)
+        self.by_name.get(name).and_then(|index| self.catalogue.instance_types.get(*index))
     }
 
     fn offering(&self, key: &OfferingKey) -> Option<(&InstanceType, &Offering)> {
@@ -105,28 +108,56 @@ impl Cloud {
         self.offering(key).is_some_and(|(instance_type, offering)| offerings.select(instance_type, offering))
     }
 
-    /// Changes prices; the last one that selects an offering counts.
-    pub(crate) fn set_price(&mut self, offerings: Offerings, price: NewPrice) {
-        self.prices.retain(|(old, _)| *old != offerings);
-        self.prices.push((offerings, price));
-        let mut catalogue = (*self.base).clone();
-        for instance_type in &mut catalogue.instance_types {
-            let shape = InstanceType {
-                name: instance_type.name.clone(),
-                requirements: instance_type.requirements.clone(),
-                ..InstanceType::default()
+    /// Changes prices, and tells which; `None` if none of `offerings` is on offer. What is said last about an offering
+    /// counts, and a factor is of the catalogue's price, so nothing of what was said before is needed.
+    pub(crate) fn set_price(&mut self, offerings: &Offerings, price: NewPrice) -> Option<Vec<PriceChange>> {
+        let types: Vec<usize> = match &offerings.instance_types {
+            Some(names) => names.iter().filter_map(|name| self.by_name.get(name).copied()).collect(),
+            None => (0..self.base.instance_types.len()).collect(),
+        };
+        let mut selected = false;
+        let mut changes = Vec::new();
+        for index in types {
+            let (Some(base), Some(now)) =
+                (self.base.instance_types.get(index), self.catalogue.instance_types.get(index))
+            else {
+                continue;
             };
-            for offering in &mut instance_type.offerings {
-                if let Some((_, price)) = self.prices.iter().rev().find(|(it, _)| it.select(&shape, offering))
-                {
-                    offering.price = match price {
-                        NewPrice::Dollars(dollars) => Price(*dollars),
-                        NewPrice::Factor(factor) => Price(offering.price.0 * factor),
-                    };
+            for (place, (listed, current)) in base.offerings.iter().zip(&now.offerings).enumerate() {
+                if !offerings.select(base, listed) {
+                    continue;
+                }
+                selected = true;
+                let price = match price {
+                    NewPrice::Dollars(dollars) => Price(dollars),
+                    NewPrice::Factor(factor) => Price(listed.price.0 * factor),
+                };
+                if price != current.price {
+                    let instance_type = base.name.clone();
+                    changes.push(PriceChange { instance_type, offering: place, price });
                 }
             }
         }
-        self.catalogue = Arc::new(catalogue);
+        if !changes.is_empty() {
+            let catalogue = Arc::make_mut(&mut self.catalogue);
+            for change in &changes {
+                let index = self.by_name.get(&change.instance_type).copied();
+                let of_name = index.and_then(|index| catalogue.instance_types.get_mut(index));
+                if let Some(offering) = of_name.and_then(|it| it.offerings.get_mut(change.offering)) {
+                    offering.price = change.price;
+                }
+            }
+        }
+        selected.then_some(changes)
+    }
+
+    /// The offerings whose prices changed.
+    pub(crate) fn changed(&self, changes: &[PriceChange]) -> BTreeSet<OfferingKey> {
+        let key = |change: &PriceChange| {
+            let instance_type = self.instance_type(&change.instance_type)?;
+            Some(OfferingKey::of(instance_type, instance_type.offerings.get(change.offering)?))
+        };
+        changes.iter().filter_map(key).collect()
     }
 
     /// Launches of these fail, until `until` or until they are available again.

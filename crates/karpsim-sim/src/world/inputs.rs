@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::result::MarkRecord;
 use crate::scheduler::Shape;
 use crate::trace::seconds::shown;
-use crate::trace::{Batch, EventKind, Interrupt, ObjectReference, Offerings, Pick, TraceEvent};
+use crate::trace::{Batch, EventKind, Interrupt, NewPrice, ObjectReference, Offerings, Pick, TraceEvent};
 use karpsim::api::defaults;
 use karpsim::api::meta::Str;
 use karpsim::api::problem::near_miss;
@@ -19,10 +19,11 @@ impl World<'_> {
     pub(crate) fn input(&mut self, event: TraceEvent) -> Result<(), Error> {
         let name = kind_name(&event.kind);
         self.log("input", "", || vec![("index", event.index.into()), ("kind", name.into())]);
-        let (line, index) = (event.line, event.index);
+        let (line, index, file) = (event.line, event.index, event.file);
         self.take_in(event.kind).map_err(|error| {
             let error = if error.path.is_empty() { error } else { error.below(name) };
-            if line > 0 { error.at_line(line) } else { error.below(&format!("events[{index}]")) }
+            let error = if line > 0 { error.at_line(line) } else { error.below(&format!("events[{index}]")) };
+            error.of_file(file)
         })
     }
 
@@ -56,13 +57,7 @@ impl World<'_> {
                     self.shrink(&offerings, limit, notice);
                 }
             }
-            EventKind::Price { offerings, price } => {
-                self.cloud.set_price(offerings, price);
-                let (cloud, now) = (&self.cloud, self.now);
-                self.ledger.reprice(now, |key| cloud.price(key));
-                let catalogue = Arc::clone(self.cloud.catalogue());
-                self.tell(Event::Catalogue(catalogue));
-            }
+            EventKind::Price { offerings, price } => self.change_price(&offerings, price),
             EventKind::Metric(_) => {
                 self.warn("metric: HorizontalPodAutoscalers are not modelled yet, so samples have no effect");
             }
@@ -72,6 +67,27 @@ impl World<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What runs is paid at the new price from now on, and Karpenter compares with it.
+    fn change_price(&mut self, offerings: &Offerings, price: NewPrice) {
+        self.price_events.seen += 1;
+        let Some(changes) = self.cloud.set_price(offerings, price) else {
+            self.price_events.without_offering += 1;
+            return;
+        };
+        if changes.is_empty() {
+            return;
+        }
+        let changed = self.cloud.changed(&changes);
+        for (name, instance) in &self.instances {
+            if let Some(key) = instance.offering.as_ref().filter(|key| changed.contains(key))
+                && let Some(price) = self.cloud.price(key)
+            {
+                self.ledger.reprice(name, price, self.now);
+            }
+        }
+        self.tell(Event::Prices(changes));
     }
 
     fn scale(&mut self, target: &ObjectReference, replicas: i64) -> Result<(), Error> {

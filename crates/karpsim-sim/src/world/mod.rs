@@ -68,6 +68,14 @@ pub(crate) enum Happening {
     Availability,
 }
 
+/// `price` events so far.
+#[derive(Debug, Clone, Copy, Default)]
+struct PriceEvents {
+    seen: usize,
+    /// Those that selected nothing on offer: a series of a whole region has many, where a catalogue has few types.
+    without_offering: usize,
+}
+
 /// What the owner of a replay may want to see of it.
 pub(crate) type Observer<'a> = Option<&'a mut dyn FnMut(&LogEvent)>;
 
@@ -113,6 +121,7 @@ pub(crate) struct World<'a> {
     affine: BTreeSet<PodId>,
     budgets: BTreeMap<Str, Budget>,
     budgets_dirty: bool,
+    price_events: PriceEvents,
     /// When a budget last let a pod go.
     evicted_at: BTreeMap<Str, Nanos>,
     daemons_dirty: bool,
@@ -171,6 +180,7 @@ impl<'a> World<'a> {
             affine: BTreeSet::new(),
             budgets: BTreeMap::new(),
             budgets_dirty: false,
+            price_events: PriceEvents::default(),
             evicted_at: BTreeMap::new(),
             daemons_dirty: false,
             setting_up: false,

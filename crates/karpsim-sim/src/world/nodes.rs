@@ -1,6 +1,7 @@
 //! Instances and their nodes, from the cloud's answer to the end.
 
 use super::{Happening, World};
+use crate::delays::Step;
 use crate::error::Error;
 use crate::ledger::NanoDollarsPerHour;
 use crate::scheduler::NodeInfo;
@@ -55,7 +56,7 @@ impl World<'_> {
                 managed: true,
             },
         );
-        self.after(self.delays.launch, Happening::Launch(name));
+        self.after(self.delays.draw(Step::Launch, &name), Happening::Launch(name));
     }
 
     /// The cloud answers: the cheapest offering that it has, of those that are allowed.
@@ -104,7 +105,7 @@ impl World<'_> {
                 ("price", launch.price.0.into()),
             ]
         });
-        self.after(self.delays.node_created, Happening::NodeCreated(name.clone()));
+        self.after(self.delays.draw(Step::NodeCreated, name), Happening::NodeCreated(name.clone()));
         self.tell(Event::Launched { claim: name.clone(), launch, unavailable });
     }
 
@@ -146,7 +147,7 @@ impl World<'_> {
         self.log("node", "created", || vec![("node", name.as_str().into())]);
         self.node_added = true;
         self.nodes.insert(name.clone(), NodeInfo { node: Arc::new(node), ..NodeInfo::default() });
-        self.after(self.delays.node_ready, Happening::NodeReady(name.clone()));
+        self.after(self.delays.draw(Step::NodeReady, name), Happening::NodeReady(name.clone()));
         self.node_changed(name);
     }
 
@@ -182,7 +183,7 @@ impl World<'_> {
         if !startup.is_empty() {
             self.warn("startupTaints are taken off when their node is ready: who does it is not modelled");
         }
-        self.after(self.delays.node_initialized, Happening::NodeInitializable(name.clone()));
+        self.after(self.delays.draw(Step::NodeInitialized, name), Happening::NodeInitializable(name.clone()));
         for id in waiting {
             self.start_later(id);
         }
@@ -207,7 +208,7 @@ impl World<'_> {
 
     /// Karpenter ends an instance.
     pub(crate) fn terminate_instance(&mut self, name: &Str) {
-        self.after(self.delays.instance_terminate, Happening::InstanceGone(name.clone()));
+        self.after(self.delays.draw(Step::InstanceTerminate, name), Happening::InstanceGone(name.clone()));
     }
 
     pub(crate) fn instance_gone(&mut self, name: &Str) {

@@ -1,7 +1,8 @@
-//! Pods: made, bound, running, ended, deleted, gone. The kubelets are fixed delays.
+//! Pods: made, bound, running, ended, deleted, gone. The kubelets are delays.
 
 use super::workload::WorkloadKey;
 use super::{Happening, World};
+use crate::delays::Step;
 use crate::scheduler::{PodId, Shape};
 use crate::trace::{Batch, OnEviction};
 use karpsim::api::core::Pod;
@@ -176,7 +177,8 @@ impl World<'_> {
         if self.setting_up {
             self.pod_start(id);
         } else {
-            self.after(self.delays.pod_start, Happening::PodStart(id));
+            let key = self.pods.get(&id).map(|state| state.key.clone()).unwrap_or_default();
+            self.after(self.delays.draw(Step::PodStart, &key), Happening::PodStart(id));
         }
     }
 
@@ -302,7 +304,7 @@ impl World<'_> {
         let (key, node) = (state.key.clone(), state.pod.spec.node_name.clone());
         self.log("pod", "deleting", || vec![("pod", key.as_str().into()), ("node", node.as_str().into())]);
         self.change_pod(id, |pod| pod.metadata.deletion_timestamp = Some(stamp));
-        self.after(self.delays.pod_stop, Happening::PodStop(id));
+        self.after(self.delays.draw(Step::PodStop, &key), Happening::PodStop(id));
     }
 
     /// A pod is gone.

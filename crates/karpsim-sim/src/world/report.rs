@@ -2,7 +2,6 @@
 
 use super::World;
 use super::pods::PodState;
-use crate::delays::{DelaySettings, Delays};
 use crate::ledger::Money;
 use crate::result::{
     Alternative, DecisionRecord, NodeDecision, NodeRecord, Percentiles, ReplayResult, Totals,
@@ -151,6 +150,13 @@ impl World<'_> {
 
     /// What all this gave.
     pub(crate) fn finish(mut self, name: String, profile: Profile) -> ReplayResult {
+        let prices = self.price_events;
+        if prices.without_offering > 0 {
+            self.warn(format!(
+                "price: {} of {} event(s) are of instance types, zones or capacity types that the catalogue does not offer",
+                prices.without_offering, prices.seen
+            ));
+        }
         let left: Vec<PodState> = self.pods.values().cloned().collect();
         for state in &left {
             self.count_gone(state);
@@ -210,7 +216,8 @@ impl World<'_> {
                 Binding::Scheduler => "scheduler",
                 Binding::Early => "early",
             },
-            delays: shown_delays(&self.delays),
+            delays: self.delays.shown(),
+            seed: self.delays.seed_in_force(),
             decisions,
             nodes,
             totals,
@@ -259,18 +266,4 @@ impl World<'_> {
             pods_by_instance_type: self.counts.bound.clone(),
         }
     }
-}
-
-fn shown_delays(delays: &Delays) -> BTreeMap<&'static str, f64> {
-    let values = [
-        delays.launch,
-        delays.node_created,
-        delays.node_ready,
-        delays.node_initialized,
-        delays.pod_start,
-        delays.pod_stop,
-        delays.instance_terminate,
-        delays.disruption_loop_first,
-    ];
-    DelaySettings::NAMES.into_iter().zip(values.map(shown)).collect()
 }

@@ -193,8 +193,10 @@ fn trace(definitions: &mut Definitions) -> Value {
         "instanceTerminate",
         "disruptionLoopFirst",
     ];
+    let range = object(json!({"min": seconds(), "max": seconds()}), &["min", "max"]);
+    let delay = json!({"anyOf": [seconds(), range]});
     let delays: serde_json::Map<String, Value> =
-        delays.iter().map(|name| ((*name).to_owned(), optional(seconds()))).collect();
+        delays.iter().map(|name| ((*name).to_owned(), optional(delay.clone()))).collect();
     let node_resources = optional(ResourceList::describe(definitions));
     definitions.extend(
         "Options",
@@ -202,6 +204,7 @@ fn trace(definitions: &mut Definitions) -> Value {
             ("deviceShares", optional(json!({"type": "array", "items": shares}))),
             ("nodeResources", node_resources),
             ("delays", optional(object(delays.into(), &[]))),
+            ("seed", optional(json!({"type": "integer", "minimum": 0}))),
         ],
     );
     let mut root = object(

@@ -51,6 +51,16 @@ static NETWORK: LazyLock<BTreeMap<&'static str, Network>> = LazyLock::new(|| {
         .collect()
 });
 
+/// Instance stores that no label tells of, in GB.
+static INSTANCE_STORE: LazyLock<BTreeMap<&'static str, i64>> = LazyLock::new(|| {
+    include_str!("aws_instance_store.csv")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once(','))
+        .filter_map(|(name, gb)| Some((name, gb.parse().ok()?)))
+        .collect()
+});
+
 /// What is known about the network of an instance type.
 pub fn network(instance_type: &str) -> Option<Network> {
     NETWORK.get(instance_type).copied()
@@ -89,7 +99,8 @@ impl Facts {
             memory_mib: number(instance_type, "karpenter.k8s.aws/instance-memory")?,
             arm64: label(instance_type, "kubernetes.io/arch") == Some("arm64"),
             instance_store_gb: label(instance_type, "karpenter.k8s.aws/instance-local-nvme")
-                .and_then(|value| value.parse().ok()),
+                .and_then(|value| value.parse().ok())
+                .or_else(|| INSTANCE_STORE.get(instance_type.name.as_str()).copied()),
             interfaces: network.map(|network| network.interfaces),
             ipv4_addresses_per_interface: network.map(|network| network.ipv4_addresses_per_interface),
         })

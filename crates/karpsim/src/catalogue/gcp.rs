@@ -17,7 +17,7 @@ const GIB: i64 = 1 << 30;
 
 /// Capacity and overhead of a machine with so many vCPUs and MiB.
 pub fn figures(vcpus: i64, memory_mib: i64, class: &GceNodeClass, settings: &Settings) -> Figures {
-    let (mut boot_disk_gib, mut local_ssd_gib, mut local_ssds) = (100, 0, 0);
+    let (mut boot_disk_gib, mut local_ssd_gib, mut local_ssds) = (100_i64, 0_i64, 0);
     for disk in &class.spec.disks {
         if disk.boot {
             boot_disk_gib = disk.size_gib.clamp(0, MOST);
@@ -25,6 +25,9 @@ pub fn figures(vcpus: i64, memory_mib: i64, class: &GceNodeClass, settings: &Set
             local_ssd_gib = (local_ssd_gib + disk.size_gib.clamp(0, MOST)).min(MOST);
             local_ssds += 1;
         }
+    }
+    if local_ssd_gib == 0 {
+        local_ssds = 0;
     }
     let storage_gib = if local_ssds > 0 { local_ssd_gib } else { boot_disk_gib };
     let bytes = memory_mib * MIB;
@@ -37,9 +40,11 @@ pub fn figures(vcpus: i64, memory_mib: i64, class: &GceNodeClass, settings: &Set
         // GKE counts whole MiB in each bracket.
         brackets(memory_mib, &MEMORY_BRACKETS, |part, percent| reserved_mib += part * percent / 100);
     }
-    // GKE's documented reservations: of the boot disk a share, of local SSDs a size by their number.
+    // GKE's documented reservations: of the boot disk a share, rounded as the provider rounds doubles; of local SSDs a size
+    // by their number.
+    let share = |part: f64, more: f64| (boot_disk_gib as f64 * part + more).round() as i64;
     let reserved_storage_gib = match local_ssds {
-        0 => (boot_disk_gib / 2).min(boot_disk_gib * 35 / 100 + 6).min(100),
+        0 => share(0.5, 0.0).min(share(0.35, 6.0)).min(100),
         1 => 50,
         2 => 75,
         _ => 100,

@@ -49,6 +49,15 @@ pub trait Catalogues {
     fn instead(&self) -> Result<Option<Arc<Catalogue>>, Problem> {
         Ok(None)
     }
+
+    /// `catalogue` as the user's overlays make it.
+    ///
+    /// # Errors
+    ///
+    /// If they do not fit it.
+    fn overlaid(&self, catalogue: Arc<Catalogue>) -> Result<Arc<Catalogue>, Problem> {
+        Ok(catalogue)
+    }
 }
 
 /// Catalogues at hand, by the name or the file that scenarios write.
@@ -107,15 +116,20 @@ pub fn admit(
     })
 }
 
-/// The catalogue that `reference` stands for.
+/// The catalogue that `reference` stands for, under the user's overlays.
 ///
 /// # Errors
 ///
-/// If it names none, one that cannot be had, or types that the catalogue does not have.
+/// If it names none, one that cannot be had, or types that the catalogue does not have; if the overlays do not fit it.
 pub fn resolve(
     reference: &CatalogueReference,
     catalogues: &dyn Catalogues,
 ) -> Result<Arc<Catalogue>, Problem> {
+    referred(reference, catalogues).and_then(|catalogue| catalogues.overlaid(catalogue))
+}
+
+/// The catalogue that `reference` stands for.
+fn referred(reference: &CatalogueReference, catalogues: &dyn Catalogues) -> Result<Arc<Catalogue>, Problem> {
     if let Some(catalogue) = catalogues.instead()? {
         return Ok(catalogue);
     }
