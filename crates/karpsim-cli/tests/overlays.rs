@@ -322,9 +322,11 @@ fn other_kinds_of_file_are_refused() {
         ("{\"SpotPriceHistory\": []}", "holds no spot price for Linux".to_owned()),
     ] {
         let file = folder.file("overlay", text);
-        for command in
-            [vec!["replay", RESNET], vec!["decide", "scenarios/gpu-pods.yaml"], vec!["catalogue", "list"]]
-        {
+        for command in [
+            vec!["replay", RESNET],
+            vec!["decide", "scenarios/gpu-pods.yaml"],
+            vec!["catalogue", "show", "m5.large"],
+        ] {
             let run = karpsim(&[&command[..], &["--overlay", &file]].concat(), b"");
             assert_eq!(
                 (run.code, run.err.as_str(), run.out.as_str()),
