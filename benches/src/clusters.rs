@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 const ZONES: [&str; 3] = ["test-zone-1", "test-zone-2", "test-zone-3"];
 
-/// Nodes that are full: each is what its pods need and nothing more, so that a pass over all of them finds nothing.
+/// Nodes that are full: each is what its pods need and nothing more, so that a pass over each of them finds nothing
+/// (several at once may go for a larger one, which keeps less for its kubelet).
 pub fn full(nodes: usize, seed: u64) -> String {
     cluster(&format!("full-{nodes}"), nodes, seed, 1.0)
 }

@@ -21,10 +21,9 @@ fn diverse_pods_all_find_a_place() {
 }
 
 #[test]
-fn full_clusters_have_nothing_to_consolidate() {
+fn no_node_of_a_full_cluster_can_go_alone() {
     let text = clusters::full(30, 1);
     assert_eq!(commands(&text, Method::SingleNodeConsolidation), []);
-    assert_eq!(commands(&text, Method::MultiNodeConsolidation), []);
 }
 
 #[test]
