@@ -127,9 +127,12 @@ impl Delays {
 
     /// All by name, for a result.
     pub(crate) fn shown(&self) -> BTreeMap<&'static str, ShownDelay> {
-        let shown = |delay: Delay| match delay.varies() {
-            false => ShownDelay::Fixed(seconds::shown(delay.min)),
-            true => ShownDelay::Range { min: seconds::shown(delay.min), max: seconds::shown(delay.max) },
+        let shown = |delay: Delay| {
+            if delay.varies() {
+                ShownDelay::Range { min: seconds::shown(delay.min), max: seconds::shown(delay.max) }
+            } else {
+                ShownDelay::Fixed(seconds::shown(delay.min))
+            }
         };
         NAMES.into_iter().zip(self.of.map(shown)).collect()
     }
