@@ -51,7 +51,7 @@ impl Original {
         let has_provisioner = header.has_provisioner;
         let header = header.changed(|fields| drop(fields.insert("objects".into(), Value::Array(objects))));
         let header = header.map_err(failure)?;
-        Ok(Original { header, events, shown, has_provisioner, notices })
+        Ok(Original { shown, has_provisioner, notices, header, events })
     }
 
     /// The trace with `patch`; without: as it is.

@@ -29,7 +29,7 @@ fn created_after(text: &str) -> Vec<f64> {
 #[test]
 fn every_node_draws_its_own_delay() {
     // SplitMix64 of seed and FNV-1a of step and node, in a program of its own, gave these.
-    let drawn = [41.433608, 23.770581, 52.356842, 25.750957, 47.260005, 30.351154];
+    let drawn = [41.433_608, 23.770_581, 52.356_842, 25.750_957, 47.260_005, 30.351_154];
     let seeded = text(&["--seed", "3"]);
     assert_eq!(created_after(&seeded), drawn);
     let result: Value = serde_json::from_str(&seeded).unwrap();
