@@ -223,7 +223,7 @@ pub(crate) fn type_named<'a>(
     catalogue: &'a Catalogue,
     name: &str,
     sought: &str,
-) -> Result<&'a InstanceType, Failure> {
+) -> Result<&'a Arc<InstanceType>, Failure> {
     catalogue.instance_types.iter().find(|instance_type| instance_type.name == name).ok_or_else(|| {
         let names = catalogue.instance_types.iter().map(|instance_type| instance_type.name.as_str());
         let failure = Failure::input(format!("no instance type `{name}` in catalogue `{sought}`"));

@@ -11,6 +11,7 @@ use karpsim::catalogue::{Catalogue, allocatable, amount, kwok};
 use serde_json::json;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// What a list is sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -126,7 +127,7 @@ impl Find {
             None => false,
             Some(left) => {
                 let mut index = 0;
-                instance_type.offerings.retain(|_| {
+                Arc::make_mut(instance_type).offerings.retain(|_| {
                     index += 1;
                     left.binary_search(&(index - 1)).is_ok()
                 });
@@ -184,7 +185,7 @@ fn list_catalogues(format: Format) -> Result<(), Failure> {
     let mut rows = Vec::new();
     for name in embedded::names() {
         let catalogue = embedded::load(name).map_err(|problem| Failure::problem(name, 0, &problem))?;
-        let views: Vec<View<'_>> = catalogue.instance_types.iter().map(View::new).collect();
+        let views: Vec<View<'_>> = catalogue.instance_types.iter().map(|it| View::new(it)).collect();
         let offerings: Vec<OfferingView<'_>> = views.iter().flat_map(View::offerings).collect();
         let zones: BTreeSet<&str> = offerings.iter().map(|offering| offering.zone).collect();
         let with_gpu = views.iter().filter(|view| is_gpu(view)).count();
@@ -326,7 +327,7 @@ impl Showing {
     pub(crate) fn show(&self, mut catalogue: Catalogue) -> Result<(), Failure> {
         let order: Vec<usize> = {
             let mut lines: Vec<(usize, Line<'_>)> =
-                catalogue.instance_types.iter().map(View::new).map(Line::new).enumerate().collect();
+                catalogue.instance_types.iter().map(|it| View::new(it)).map(Line::new).enumerate().collect();
             lines.sort_by(|(_, a), (_, b)| {
                 let by_key = match (a.key(self.sort), b.key(self.sort)) {
                     (Some(a), Some(b)) if self.reverse => b.total_cmp(&a),

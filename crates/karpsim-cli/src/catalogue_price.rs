@@ -45,11 +45,11 @@ impl Price {
         let filter = filter(&catalogue, &requirements)?;
         say_unknown_values(&filter, &catalogue);
         let types = if names.is_empty() {
-            catalogue.instance_types.iter().collect()
+            catalogue.instance_types.iter().map(|it| &**it).collect()
         } else {
             names
                 .iter()
-                .map(|name| type_named(&catalogue, name, self.chosen.name()))
+                .map(|name| type_named(&catalogue, name, self.chosen.name()).map(|it| &**it))
                 .collect::<Result<Vec<_>, _>>()?
         };
         let mut rows: Vec<(View<'_>, OfferingView<'_>)> = Vec::new();

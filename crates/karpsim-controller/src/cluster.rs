@@ -163,7 +163,7 @@ impl Cluster {
             return;
         }
         let mut seen = (*self.offered).clone();
-        for instance_type in &mut seen.instance_types {
+        for instance_type in seen.instance_types.iter_mut().map(Arc::make_mut) {
             let keys: Vec<OfferingKey> = instance_type
                 .offerings
                 .iter()
@@ -231,7 +231,7 @@ impl Cluster {
 fn set_prices(catalogue: &mut Catalogue, changes: &[PriceChange]) {
     for change in changes {
         let of_name = catalogue.instance_types.iter_mut().find(|it| it.name == change.instance_type);
-        if let Some(offering) = of_name.and_then(|it| it.offerings.get_mut(change.offering)) {
+        if let Some(offering) = of_name.and_then(|it| Arc::make_mut(it).offerings.get_mut(change.offering)) {
             offering.price = change.price;
         }
     }

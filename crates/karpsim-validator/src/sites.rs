@@ -148,5 +148,5 @@ pub(crate) fn instance_type<'a>(
     catalogue: &'a Catalogue,
     name: &str,
 ) -> Option<&'a karpsim::catalogue::InstanceType> {
-    catalogue.instance_types.iter().find(|it| it.name == name)
+    catalogue.instance_types.iter().find(|it| it.name == name).map(|it| &**it)
 }

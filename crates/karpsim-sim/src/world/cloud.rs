@@ -42,7 +42,7 @@ impl Cloud {
     pub(crate) fn new(mut catalogue: Arc<Catalogue>, extra: &ResourceList) -> Self {
         if !extra.is_empty() {
             let changed = Arc::make_mut(&mut catalogue);
-            for instance_type in &mut changed.instance_types {
+            for instance_type in changed.instance_types.iter_mut().map(Arc::make_mut) {
                 for (name, quantity) in extra.iter() {
                     instance_type.capacity.insert(name, quantity);
                 }
@@ -75,7 +75,7 @@ impl Cloud {
         device: &str,
         per_device: i64,
     ) {
-        for instance_type in &mut Arc::make_mut(catalogue).instance_types {
+        for instance_type in Arc::make_mut(catalogue).instance_types.iter_mut().map(Arc::make_mut) {
             if let Some(devices) = instance_type.capacity.get(device).filter(|devices| !devices.is_zero()) {
                 let shares = devices.units_rounded_up().saturating_mul(per_device);
                 instance_type.capacity.insert(resource, Quantity::from_units(shares));
@@ -89,7 +89,7 @@ impl Cloud {
     }
 
     pub(crate) fn instance_type(&self, name: &str) -> Option<&InstanceType> {
-        self.by_name.get(name).and_then(|index| self.catalogue.instance_types.get(*index))
+        self.by_name.get(name).and_then(|index| self.catalogue.instance_types.get(*index).map(|it| &**it))
     }
 
     fn offering(&self, key: &OfferingKey) -> Option<(&InstanceType, &Offering)> {
@@ -143,7 +143,9 @@ impl Cloud {
             for change in &changes {
                 let index = self.by_name.get(&change.instance_type).copied();
                 let of_name = index.and_then(|index| catalogue.instance_types.get_mut(index));
-                if let Some(offering) = of_name.and_then(|it| it.offerings.get_mut(change.offering)) {
+                if let Some(offering) =
+                    of_name.and_then(|it| Arc::make_mut(it).offerings.get_mut(change.offering))
+                {
                     offering.price = change.price;
                 }
             }

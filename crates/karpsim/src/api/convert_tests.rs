@@ -68,7 +68,7 @@ fn a_limit_on_a_resource_that_no_type_has_is_named() {
     let mut it = InstanceType { name: "g4dn.xlarge".into(), ..InstanceType::default() };
     it.capacity =
         [("cpu", Quantity::from_units(4)), ("nvidia.com/gpu", Quantity::from_units(1))].into_iter().collect();
-    let catalogue = Catalogue { instance_types: vec![it], ..Catalogue::default() };
+    let catalogue = Catalogue { instance_types: vec![it.into()], ..Catalogue::default() };
     let pool = |limits: Value| json!({"metadata": {"name": "gpu"}, "spec": {"limits": limits}});
     let said = |limits| {
         limits_without_resource(&pool(limits), &catalogue).iter().map(ToString::to_string).collect::<Vec<_>>()

@@ -24,6 +24,12 @@ impl<T: Describe> Describe for Option<T> {
     }
 }
 
+impl<T: Describe> Describe for std::sync::Arc<T> {
+    fn describe(definitions: &mut Definitions) -> Value {
+        T::describe(definitions)
+    }
+}
+
 impl<T: Describe> Describe for Box<T> {
     fn describe(definitions: &mut Definitions) -> Value {
         T::describe(definitions)

@@ -121,6 +121,12 @@ impl<T: Audit> Audit for Option<T> {
     }
 }
 
+impl<T: Audit> Audit for std::sync::Arc<T> {
+    fn audit(&self, path: &Path<'_>, sink: &mut dyn Sink) {
+        (**self).audit(path, sink);
+    }
+}
+
 impl<T: Audit> Audit for Box<T> {
     fn audit(&self, path: &Path<'_>, sink: &mut dyn Sink) {
         (**self).audit(path, sink);

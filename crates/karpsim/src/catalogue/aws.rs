@@ -11,6 +11,7 @@ use crate::api::core::ResourceList;
 use crate::api::meta::{Operator, Str};
 use crate::quantity::Quantity;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::LazyLock;
 
 /// `--vm-memory-overhead-percent` if it is not given.
@@ -327,7 +328,7 @@ pub(super) fn apply(
     let family = AmiFamily::of(&class.spec)?;
     if let AmiFamily::Windows { build } = family {
         catalogue.instance_types.retain(|it| label(it, "kubernetes.io/arch") == Some("amd64"));
-        for instance_type in &mut catalogue.instance_types {
+        for instance_type in catalogue.instance_types.iter_mut().map(Arc::make_mut) {
             set_label(instance_type, "kubernetes.io/os", "windows");
             set_label(instance_type, "node.kubernetes.io/windows-build", build);
             if let Some(network) = network(&instance_type.name) {
@@ -336,7 +337,7 @@ pub(super) fn apply(
             }
         }
     }
-    for instance_type in &mut catalogue.instance_types {
+    for instance_type in catalogue.instance_types.iter_mut().map(Arc::make_mut) {
         figures(&Facts::of(instance_type)?, class, settings)?.put_into(instance_type);
         if class.spec.network_interfaces.is_some() {
             instance_type

@@ -4,6 +4,7 @@ use super::capacity::{CapacityError, Figures, MEMORY_BRACKETS, MIB, MOST, Settin
 use super::node_class::AksNodeClass;
 use super::{Catalogue, Overhead};
 use crate::quantity::Quantity;
+use std::sync::Arc;
 
 /// The part of the memory that the hypervisor takes, if it is not given.
 pub const VM_MEMORY_OVERHEAD_PERCENT: f64 = 0.075;
@@ -83,7 +84,7 @@ pub(super) fn apply(
     class: &AksNodeClass,
     settings: &Settings,
 ) -> Result<(), CapacityError> {
-    for instance_type in &mut catalogue.instance_types {
+    for instance_type in catalogue.instance_types.iter_mut().map(Arc::make_mut) {
         let vcpus = number(instance_type, "karpenter.azure.com/sku-cpu")?;
         let memory_mib = number(instance_type, "karpenter.azure.com/sku-memory")?;
         figures(vcpus, memory_mib, class, settings).put_into(instance_type);

@@ -9,6 +9,7 @@ use super::capacity::{
 use super::node_class::GceNodeClass;
 use super::{Catalogue, Overhead};
 use crate::quantity::Quantity;
+use std::sync::Arc;
 
 /// The part of the memory that the hypervisor takes, if it is not given.
 pub const VM_MEMORY_OVERHEAD_PERCENT: f64 = 0.07;
@@ -86,7 +87,7 @@ pub(super) fn apply(
     class: &GceNodeClass,
     settings: &Settings,
 ) -> Result<(), CapacityError> {
-    for instance_type in &mut catalogue.instance_types {
+    for instance_type in catalogue.instance_types.iter_mut().map(Arc::make_mut) {
         let vcpus = number(instance_type, "karpenter.k8s.gcp/instance-cpu")?;
         let memory_mib = number(instance_type, "karpenter.k8s.gcp/instance-memory")?;
         figures(vcpus, memory_mib, class, settings).put_into(instance_type);

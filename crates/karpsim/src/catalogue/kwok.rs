@@ -53,7 +53,7 @@ pub fn read(text: &str) -> Result<Catalogue, Problem> {
         ..Catalogue::default()
     };
     for (index, object) in list.iter().enumerate() {
-        catalogue.instance_types.push(instance_type(object, index)?);
+        catalogue.instance_types.push(instance_type(object, index)?.into());
     }
     for instance_type in &catalogue.instance_types {
         for requirement in instance_type.offerings.iter().flat_map(|offering| &offering.requirements) {

@@ -31,6 +31,7 @@ use crate::api::core::{NodeSelectorRequirement, ResourceList};
 use crate::api::meta::{Labels, Str};
 use crate::api::wire::{leaf, wire};
 use serde::de::{Deserialize, Deserializer};
+use std::sync::Arc;
 
 /// Dollars an hour, compared as IEEE doubles as Karpenter does.
 #[derive(Debug, Clone, Copy, Default)]
@@ -135,8 +136,8 @@ wire! {
         normalized_labels: Labels = "normalizedLabels",
         /// The label that holds the reservation of an offering.
         reservation_id_label: Str = "reservationIDLabel",
-        /// Types.
-        instance_types: Vec<InstanceType> = "instanceTypes",
+        /// Types. Catalogues that scenarios take a part of share them.
+        instance_types: Vec<Arc<InstanceType>> = "instanceTypes",
         /// Currency of the prices; absent: `USD`.
         currency: Option<Str> = "currency",
         /// Where it is from; shown, never interpreted.
@@ -156,7 +157,7 @@ wire! {
         /// Only these types.
         include: Option<Vec<Str>> = "include",
         /// Types that replace those of the file, or come after them.
-        instance_types: Vec<InstanceType> = "instanceTypes",
+        instance_types: Vec<Arc<InstanceType>> = "instanceTypes",
         /// As in a catalogue file.
         provider: Str = "provider",
         /// As in a catalogue file.

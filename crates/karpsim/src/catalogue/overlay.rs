@@ -21,6 +21,7 @@ use crate::api::wire::wire;
 use crate::labels;
 use crate::quantity::Quantity;
 use serde_json::Value;
+use std::sync::Arc;
 
 wire! {
     /// Resources of nodes, set outright; a quantity of 0 takes one away.
@@ -138,7 +139,7 @@ impl CatalogueOverlay {
         }
         for (index, sharing) in self.gpu_sharing.iter().enumerate() {
             let mut used = false;
-            for instance_type in &mut result.instance_types {
+            for instance_type in result.instance_types.iter_mut().map(Arc::make_mut) {
                 if selects(sharing.instance_types.as_deref(), &sharing.requirements, instance_type, None) {
                     used |= gpu_sharing::apply(sharing, instance_type, &format!("gpuSharing[{index}]"))?;
                 }
@@ -149,7 +150,7 @@ impl CatalogueOverlay {
         }
         for (index, rule) in self.resources.iter().enumerate() {
             let mut used = false;
-            for instance_type in &mut result.instance_types {
+            for instance_type in result.instance_types.iter_mut().map(Arc::make_mut) {
                 if selects(rule.instance_types.as_deref(), &rule.requirements, instance_type, None) {
                     used = true;
                     set_resources(instance_type, &rule.capacity);

@@ -267,7 +267,7 @@ impl AwsImport {
                 ..InstanceType::default()
             };
             derived.put_into(&mut instance_type);
-            instance_types.push(instance_type);
+            instance_types.push(instance_type.into());
         }
         if !self.seen.contains(&Part::Products) {
             gaps.no_on_demand.clear();

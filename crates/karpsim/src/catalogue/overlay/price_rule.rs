@@ -9,6 +9,7 @@ use crate::catalogue::read::{check_requirements, one, value_problem};
 use crate::catalogue::view::View;
 use crate::catalogue::{Catalogue, InstanceType, Offering, Price};
 use crate::labels;
+use std::sync::Arc;
 
 wire! {
     /// What a licence costs an hour, beside the machine.
@@ -106,7 +107,7 @@ impl PriceRule {
 
     pub(super) fn apply(&self, catalogue: &mut Catalogue, overlay: &CatalogueOverlay) -> bool {
         let mut used = false;
-        for instance_type in &mut catalogue.instance_types {
+        for instance_type in catalogue.instance_types.iter_mut().map(Arc::make_mut) {
             let licence = self.licence_of(instance_type);
             let chosen: Vec<usize> = (0..instance_type.offerings.len())
                 .filter(|&index| self.selects(instance_type, instance_type.offerings.get(index)))

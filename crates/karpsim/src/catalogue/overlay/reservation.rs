@@ -9,6 +9,7 @@ use crate::api::wire::wire;
 use crate::catalogue::read::{one, value_problem};
 use crate::catalogue::{Catalogue, Offering, Price};
 use crate::labels;
+use std::sync::Arc;
 
 wire! {
     /// Instances that are paid for already.
@@ -98,6 +99,7 @@ impl Reservation {
         if added.is_empty() {
             return false;
         }
+        let instance_type = Arc::make_mut(instance_type);
         instance_type.offerings.extend(added);
         for (key, value) in [(labels::CAPACITY_TYPE, labels::RESERVED), (&id_label, &self.id)] {
             match instance_type.requirements.iter_mut().find(|requirement| requirement.key == key) {
