@@ -16,6 +16,8 @@ mod decide;
 mod embedded;
 mod explain;
 mod failure;
+mod optimum;
+mod optimum_result;
 mod ordered;
 mod output;
 mod overlay;
@@ -54,6 +56,8 @@ enum Command {
     WhatIf(whatif::WhatIf),
     Decide(decide::Decide),
     Explain(explain::Explain),
+    #[command(name = "optimum")]
+    Optimum(optimum::OptimumCommand),
     #[command(name = "budget")]
     Budget(budget::BudgetCommand),
     Catalogue(catalogue::CatalogueCommand),
@@ -68,6 +72,7 @@ fn main() -> ExitCode {
         Command::WhatIf(command) => command.run(),
         Command::Decide(command) => command.run(),
         Command::Explain(command) => command.run(),
+        Command::Optimum(command) => command.run(),
         Command::Budget(command) => command.run(),
         Command::Catalogue(command) => command.run(),
         Command::Schema(command) => command.run(),

@@ -1,0 +1,433 @@
+//! Whether an answer keeps every required rule, asked anew of the problem: it shares nothing with the model but the rules.
+//!
+//! Topologies speak of a pod at the time it is placed. An answer keeps them if its pods can be placed in some order, each
+//! where the rules let it go; the order is sought greedily, pods with rules of their own first.
+
+use crate::answer::{Answer, PlannedNode};
+use crate::rules::{Rules, alternatives, tolerations_of};
+use crate::slots::{Place, limits_left};
+use karpsim::compile::Problem;
+use karpsim::compile::asked::{Asked, Host};
+use karpsim::compile::pods::ClassId;
+use karpsim::provisioning::min_values;
+use karpsim::requirements::{Algebra, ConstraintId, KeyId, Requirement, Undefined, ValueId};
+use karpsim::topology::Kind;
+use rustc_hash::FxHashMap;
+
+/// Whether `answer` keeps all rules.
+pub(crate) fn keeps_rules(
+    problem: &Problem<'_>,
+    algebra: &mut Algebra,
+    rules: &Rules,
+    answer: &Answer,
+) -> bool {
+    let mut once = vec![false; problem.records.len()];
+    let mut nodes_once = vec![false; problem.nodes.len()];
+    for node in &answer.nodes {
+        for &pod in &node.pods {
+            if std::mem::replace(&mut once[pod], true) {
+                return false;
+            }
+        }
+        if let Place::Existing { node } = node.place
+            && std::mem::replace(&mut nodes_once[node], true)
+        {
+            return false;
+        }
+    }
+    answer.nodes.iter().all(|node| node_holds(problem, algebra, rules, node))
+        && limits_hold(problem, answer)
+        && Placing::new(problem, algebra, rules, answer).is_possible()
+}
+
+fn classes_of(problem: &Problem<'_>, pods: &[usize]) -> Vec<ClassId> {
+    let mut classes: Vec<ClassId> = pods.iter().map(|&pod| problem.records[pod].class).collect();
+    classes.sort_unstable();
+    classes
+}
+
+fn node_holds(problem: &Problem<'_>, algebra: &mut Algebra, rules: &Rules, node: &PlannedNode) -> bool {
+    let classes = classes_of(problem, &node.pods);
+    let class_of = |id: &ClassId| &problem.pods.classes[id.0 as usize];
+    let mut requests = karpsim::compile::resources::Amounts::from_elem(0, problem.resources.len());
+    for class in classes.iter().map(class_of) {
+        for (sum, request) in requests.iter_mut().zip(&class.requests) {
+            *sum += request;
+        }
+    }
+    let tolerations = |id: &ClassId| tolerations_of(problem, &rules.firm, *id);
+    let ports_clash = classes.iter().enumerate().any(|(at, a)| {
+        classes.iter().skip(at + 1).any(|b| problem.pods.ports_conflict(class_of(a).ports, class_of(b).ports))
+    });
+    if ports_clash || classes.iter().any(|class| class_of(class).claims_devices) {
+        return false;
+    }
+    match node.place {
+        Place::Existing { node } => {
+            let state = &problem.nodes[node];
+            let attaches = state.attach_limits.iter().all(|(driver, limit)| {
+                let mut attached: Vec<_> = state.attached.iter().collect();
+                attached.extend(classes.iter().flat_map(|class| &class_of(class).volumes.attached));
+                attached.retain(|(of, _)| of == driver);
+                attached.sort();
+                attached.dedup();
+                attached.len() as i64 <= *limit
+            });
+            attaches
+                && requests.iter().zip(&state.remaining).all(|(request, left)| request <= left && *left >= 0)
+                && classes.iter().all(|id| {
+                    let class = class_of(id);
+                    !class.volumes.unresolved
+                        && problem.taints.tolerated(state.taints, tolerations(id))
+                        && !state.ports.iter().any(|&ports| problem.pods.ports_conflict(ports, class.ports))
+                        && alternatives(class, algebra).iter().any(|asked| {
+                            asked.met_by(state.labels, state.host_label, Undefined::Denied, algebra)
+                        })
+                })
+        }
+        Place::New { template, shape, offering } => {
+            let template = &problem.templates[template];
+            let table = &problem.tables[template.table];
+            let Some(group) = template.groups.iter().find(|group| group.shapes.has(shape)) else {
+                return false;
+            };
+            let with_daemons = requests
+                .iter()
+                .enumerate()
+                .map(|(resource, amount)| amount + group.dense.get(resource).copied().unwrap_or(0))
+                .collect();
+            let mut fitting = template.shapes.clone();
+            table.keep_fitting(&mut fitting, &with_daemons);
+            let offer = &table.types[table.shapes[shape].of].offerings[offering];
+            fitting.has(shape)
+                && offer.available
+                && classes.iter().all(|id| {
+                    problem.taints.tolerated(template.taints, tolerations(id))
+                        && !group
+                            .ports
+                            .iter()
+                            .any(|&ports| problem.pods.ports_conflict(ports, class_of(id).ports))
+                })
+                && {
+                    let mut distinct = classes.clone();
+                    distinct.dedup();
+                    let asked: Vec<Vec<Asked>> =
+                        distinct.iter().map(|id| alternatives(class_of(id), algebra)).collect();
+                    let constraint = base_constraint(algebra, template.constraint, &node.chosen);
+                    goes_together(problem, algebra, node, &asked, constraint)
+                }
+        }
+    }
+}
+
+/// The constraint of a template with the labels that are chosen.
+pub(crate) fn base_constraint(
+    algebra: &mut Algebra,
+    template: ConstraintId,
+    chosen: &[(KeyId, ValueId)],
+) -> ConstraintId {
+    let chosen = chosen.iter().map(|(key, value)| (*key, Requirement::any_of([*value])));
+    let chosen = algebra.constraint(chosen.collect::<Vec<_>>());
+    algebra.sum(template, chosen)
+}
+
+/// Whether some choice among what is asked leaves the type, the offering and `minValues` possible.
+fn goes_together(
+    problem: &Problem<'_>,
+    algebra: &mut Algebra,
+    node: &PlannedNode,
+    asked: &[Vec<Asked>],
+    constraint: ConstraintId,
+) -> bool {
+    let Place::New { template, shape, offering } = node.place else { return false };
+    let template = &problem.templates[template];
+    let table = &problem.tables[template.table];
+    let Some((first, rest)) = asked.split_first() else {
+        let shapes = table.compatible(algebra, constraint);
+        let kind = table.kinds[table.types[table.shapes[shape].of].offerings[offering].kind];
+        if !shapes.has(shape) || !algebra.compatible(constraint, kind, Undefined::WellKnownAllowed) {
+            return false;
+        }
+        if problem.scenario.options.relaxes_min_values() || !algebra.has_min_values(constraint) {
+            return true;
+        }
+        let mut options = shapes;
+        options.keep(&table.offered(algebra, constraint));
+        options.keep(&template.shapes);
+        return min_values::unmet(algebra, table, &options, constraint).is_empty();
+    };
+    first.iter().any(|one| {
+        one.met_by(constraint, Host::Unnamed, Undefined::WellKnownAllowed, algebra) && {
+            let both = algebra.sum(constraint, one.constraint);
+            goes_together(problem, algebra, node, rest, both)
+        }
+    })
+}
+
+fn limits_hold(problem: &Problem<'_>, answer: &Answer) -> bool {
+    let limits = limits_left(problem);
+    let mut taken: FxHashMap<(usize, usize), i64> = FxHashMap::default();
+    let mut reserved: FxHashMap<u32, i64> = FxHashMap::default();
+    for node in &answer.nodes {
+        let Place::New { template, shape, offering } = node.place else { continue };
+        let template = &problem.templates[template];
+        let Some(own) = &limits[template.dynamic] else { return false };
+        let table = &problem.tables[template.table];
+        let it = &table.types[table.shapes[shape].of];
+        for limit in own {
+            *taken.entry((limit.pool, limit.resource)).or_default() += it.capacity[limit.resource];
+        }
+        if problem.scenario.options.reserved_capacity()
+            && let Some(reservation) = it.offerings[offering].reservation
+        {
+            *reserved.entry(reservation.0).or_default() += 1;
+        }
+    }
+    let left = |pool: usize, resource: usize| {
+        let own = limits[pool].iter().flatten();
+        own.filter(|limit| limit.resource == resource).map(|limit| limit.left).min().unwrap_or(i64::MAX)
+    };
+    taken.iter().all(|(&(pool, resource), amount)| *amount <= left(pool, resource))
+        && reserved.iter().all(|(reservation, count)| *count <= problem.reservations[*reservation as usize])
+}
+
+/// Pods of a class that are to go to a node.
+struct Batch {
+    class: ClassId,
+    node: usize,
+    left: i64,
+}
+
+/// The search for an order.
+struct Placing<'a, 'p> {
+    rules: &'a Rules,
+    answer: &'a Answer,
+    /// For each rule, its domain on each node of the answer.
+    domains: Vec<Vec<Option<ValueId>>>,
+    /// For each rule and domain (or node of the answer), pods that it selects.
+    counts: Vec<FxHashMap<u32, i64>>,
+    /// The same for pods that have the rule.
+    owners: Vec<FxHashMap<u32, i64>>,
+    batches: Vec<Batch>,
+    owned: FxHashMap<ClassId, Vec<(usize, usize)>>,
+    selected: FxHashMap<ClassId, Vec<usize>>,
+    problem: &'a Problem<'p>,
+    repelled_domains: Vec<Vec<Option<ValueId>>>,
+}
+
+impl<'a, 'p> Placing<'a, 'p> {
+    fn new(problem: &'a Problem<'p>, algebra: &mut Algebra, rules: &'a Rules, answer: &'a Answer) -> Self {
+        let mut by_key: FxHashMap<KeyId, Vec<Option<ValueId>>> = FxHashMap::default();
+        let mut domains_of = |key: KeyId, algebra: &mut Algebra| -> Vec<Option<ValueId>> {
+            let known = by_key.entry(key);
+            known
+                .or_insert_with(|| {
+                    answer.nodes.iter().map(|node| domain_of(problem, algebra, node, key)).collect()
+                })
+                .clone()
+        };
+        let domains = rules.rules.iter().map(|rule| domains_of(rule.key, algebra)).collect();
+        let repelled_domains = rules.repulsions.iter().map(|one| domains_of(one.key, algebra)).collect();
+        let counts = rules
+            .rules
+            .iter()
+            .map(|rule| rule.domains.iter().map(|(domain, count)| (domain.0, *count)).collect())
+            .collect();
+        let mut batches = Vec::new();
+        for (at, node) in answer.nodes.iter().enumerate() {
+            for class in classes_of(problem, &node.pods) {
+                match batches.last_mut() {
+                    Some(Batch { class: last, node, left }) if *last == class && *node == at => *left += 1,
+                    _ => batches.push(Batch { class, node: at, left: 1 }),
+                }
+            }
+        }
+        let mut owned: FxHashMap<ClassId, Vec<(usize, usize)>> = FxHashMap::default();
+        let mut selected: FxHashMap<ClassId, Vec<usize>> = FxHashMap::default();
+        for (at, rule) in rules.rules.iter().enumerate() {
+            for (owner, of) in rule.owners.iter().enumerate() {
+                owned.entry(of.class).or_default().push((at, owner));
+            }
+            for &class in &rule.selected {
+                selected.entry(class).or_default().push(at);
+            }
+        }
+        Placing {
+            owners: vec![FxHashMap::default(); rules.rules.len()],
+            rules,
+            answer,
+            domains,
+            counts,
+            batches,
+            owned,
+            selected,
+            problem,
+            repelled_domains,
+        }
+    }
+
+    /// The domain of a rule on a node of the answer: for rules over nodes, the node itself.
+    fn domain(&self, rule: usize, node: usize) -> Option<u32> {
+        if self.rules.rules[rule].host {
+            Some(node as u32)
+        } else {
+            self.domains[rule][node].map(|domain| domain.0)
+        }
+    }
+
+    fn count(&self, rule: usize, node: usize, domain: u32) -> i64 {
+        let placed = self.counts[rule].get(&domain).copied().unwrap_or(0);
+        match self.answer.nodes[node].place {
+            Place::Existing { node } if self.rules.rules[rule].host => {
+                placed + self.rules.rules[rule].on_node[node]
+            }
+            _ => placed,
+        }
+    }
+
+    fn may_place(&self, class: ClassId, node: usize) -> bool {
+        let own = self.owned.get(&class).into_iter().flatten();
+        let kept = own.copied().all(|(at, owner)| {
+            let rule = &self.rules.rules[at];
+            let owner = &rule.owners[owner];
+            let Some(domain) = self.domain(at, node) else { return false };
+            let known = rule.host || rule.domains.iter().any(|(known, _)| known.0 == domain);
+            let count = self.count(at, node, domain);
+            known
+                && match rule.kind {
+                    Kind::AntiAffinity => count == 0,
+                    Kind::Affinity => {
+                        let empty = |domain: &u32| {
+                            !rule.host && !owner.eligible.iter().any(|eligible| eligible.0 == *domain)
+                        };
+                        count > 0
+                            || (owner.selected
+                                && !owner.joins
+                                && self.counts[at].iter().all(|(domain, count)| *count == 0 || empty(domain)))
+                    }
+                    Kind::Spread => {
+                        let least = if rule.host || owner.least_is_zero {
+                            0
+                        } else {
+                            let of = |domain: &ValueId| self.counts[at].get(&domain.0).copied().unwrap_or(0);
+                            owner.eligible.iter().map(of).min().unwrap_or(0)
+                        };
+                        count + i64::from(owner.selected) - least <= rule.max_skew
+                    }
+                }
+        });
+        kept && self.selected.get(&class).into_iter().flatten().all(|&at| {
+            self.rules.rules[at].kind != Kind::AntiAffinity
+                || self.domain(at, node).is_none_or(|domain| !self.owners[at].contains_key(&domain))
+        }) && self.is_free(class, node)
+    }
+
+    /// Whether no pod that is there shuns the class.
+    fn is_free(&self, class: ClassId, node: usize) -> bool {
+        self.rules.repelled.get(&class).into_iter().flatten().all(|&at| {
+            let repulsion = &self.rules.repulsions[at];
+            if repulsion.host {
+                return match self.answer.nodes[node].place {
+                    Place::Existing { node } => repulsion.node_free[node],
+                    Place::New { .. } => true,
+                };
+            }
+            self.repelled_domains[at][node].is_some_and(|domain| repulsion.free.contains(&domain))
+        })
+    }
+
+    fn place(&mut self, class: ClassId, node: usize) {
+        for at in self.selected.get(&class).cloned().unwrap_or_default() {
+            if let Some(domain) = self.domain(at, node) {
+                *self.counts[at].entry(domain).or_default() += 1;
+            }
+        }
+        for (at, _) in self.owned.get(&class).cloned().unwrap_or_default() {
+            if let Some(domain) = self.domain(at, node) {
+                *self.owners[at].entry(domain).or_default() += 1;
+            }
+        }
+    }
+
+    fn is_possible(mut self) -> bool {
+        debug_assert!(
+            self.answer
+                .nodes
+                .iter()
+                .all(|node| node.pods.iter().all(|&pod| pod < self.problem.records.len()))
+        );
+        let mut tiers = [Vec::new(), Vec::new(), Vec::new()];
+        for (at, batch) in self.batches.iter().enumerate() {
+            tiers[self.tier(batch.class)].push(at);
+        }
+        let [first, second, third] = tiers;
+        loop {
+            // One of a batch at a time, so that domains fill evenly.
+            while self.pass(&first, false) {}
+            // Then one pod of the others, which may be what the first wait for. Those that change nothing for them, or
+            // that nothing waits for, go at once.
+            let waiting = first.iter().any(|&at| self.batches[at].left > 0);
+            if self.pass(&second, waiting) || self.pass(&third, waiting) {
+                continue;
+            }
+            return self.batches.iter().all(|batch| batch.left == 0);
+        }
+    }
+
+    /// When pods of a class are placed: those with rules over domains first, those without rules last.
+    fn tier(&self, class: ClassId) -> usize {
+        match self.owned.get(&class) {
+            None => 2,
+            Some(owned) if owned.iter().all(|(rule, _)| self.rules.rules[*rule].host) => 1,
+            Some(_) => 0,
+        }
+    }
+
+    /// Places one pod of each batch that may be placed; with `one`, only up to the first that others could notice.
+    /// Tells whether any was.
+    fn pass(&mut self, batches: &[usize], one: bool) -> bool {
+        let mut progress = false;
+        for &at in batches {
+            let Batch { class, node, left } = self.batches[at];
+            if left == 0 || !self.may_place(class, node) {
+                continue;
+            }
+            let noticed = self.selected.contains_key(&class) || self.owned.contains_key(&class);
+            self.place(class, node);
+            self.batches[at].left = if noticed { left - 1 } else { 0 };
+            progress = true;
+            if one && self.selected.contains_key(&class) {
+                return true;
+            }
+        }
+        progress
+    }
+}
+
+/// The value of a label on a node of the answer.
+pub(crate) fn domain_of(
+    problem: &Problem<'_>,
+    algebra: &mut Algebra,
+    node: &PlannedNode,
+    key: KeyId,
+) -> Option<ValueId> {
+    let single = |algebra: &Algebra, of: ConstraintId| {
+        let requirement = algebra.of(of, key).filter(|one| !one.complement && one.values.len() == 1)?;
+        requirement.values.iter().next()
+    };
+    match node.place {
+        Place::Existing { node } => single(algebra, problem.nodes[node].labels),
+        Place::New { template, shape, offering } => {
+            if let Some((_, value)) = node.chosen.iter().find(|(known, _)| *known == key) {
+                return Some(*value);
+            }
+            let template = &problem.templates[template];
+            let table = &problem.tables[template.table];
+            let it = &table.types[table.shapes[shape].of];
+            let kind = table.kinds[it.offerings[offering].kind];
+            single(algebra, kind)
+                .or_else(|| single(algebra, it.constraint))
+                .or_else(|| single(algebra, template.constraint))
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! The cheapest possible answer to a scenario, and a proven lower bound.
+//!
+//! [`Optimum::solve`] takes a compiled scenario and gives an answer in the form of Karpenter's decisions, what it costs,
+//! and a bound that no answer can be below. A node is a *pattern*: one instance type, one offering, some pods. A linear
+//! program over patterns is solved by column generation over classes of pods; whatever patterns it has not seen, its
+//! multipliers, scaled until no pattern beats its price, prove the bound. Answers come from diving, from branch and price,
+//! and from Karpenter itself, so that the result never costs more than Karpenter's decision.
+//!
+//! The aims, in this order: most pods placed, those of higher priority first; least cost an hour. Preferences are left
+//! aside. What the bound does not know is named in [`Optimum::relaxed`]; the answer keeps it all the same.
+//!
+//! Nothing here reads a clock, a file or the environment: time comes from the caller ([`Watch`]).
+
+mod answer;
+mod bill;
+mod bits;
+mod check;
+mod course;
+mod facts;
+mod generation;
+mod items;
+mod limits;
+mod master;
+mod model;
+mod money;
+mod one_resource;
+mod optimum;
+mod preferences;
+mod pricing;
+mod problem;
+mod rearrangement;
+mod relaxation;
+mod render;
+mod rounding;
+mod rules;
+mod search;
+mod sending;
+mod slots;
+mod standing;
+mod tree;
+mod words;
+
+pub use facts::Relaxation;
+pub use limits::{Limits, Progress, Watch};
+pub use money::{dollars, nanos};
+pub use optimum::{Optimum, Rearrangement, Status};
+pub use problem::{Aim, Preferences, Problem};

@@ -1,0 +1,141 @@
+//! A running cluster to be rearranged: the same scenario with the pods that can be evicted in the air.
+//!
+//! Nodes that Karpenter could disrupt may go, whatever `consolidateAfter`, `consolidationPolicy` and the budgets of their
+//! NodePools say of the moment: what is sought is what could be saved in the end. Their pods become pending pods that
+//! nothing may leave behind; the nodes themselves become places that cost what they cost.
+
+use crate::money::nanos;
+use crate::standing::Standing;
+use karpsim::api::core::Pod;
+use karpsim::api::meta::{Condition, Str};
+use karpsim::api::scenario::Scenario;
+use karpsim::compile::{Problem, compile};
+use karpsim::decision::{Command, Method};
+use karpsim::disruption::candidates::{Candidate, candidates};
+use karpsim::disruption::disrupt_compiled;
+use karpsim::disruption::evictable::PodBudgets;
+use karpsim::requirements::Algebra;
+use rustc_hash::FxHashMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Above all priorities that users can give.
+const ABOVE_ALL: i64 = i32::MAX as i64;
+
+/// A node that may go.
+#[derive(Debug, Clone)]
+struct Leaver {
+    name: Str,
+    price: i64,
+    pods: Vec<usize>,
+}
+
+/// A cluster with its pods in the air.
+#[derive(Debug, Clone)]
+pub(crate) struct Lifted {
+    /// The scenario, with the pods pending.
+    pub(crate) scenario: Scenario,
+    leavers: Vec<Leaver>,
+}
+
+impl Lifted {
+    /// Lifts all pods that can be evicted.
+    pub(crate) fn new(scenario: &Scenario, problem: &Problem<'_>) -> Self {
+        let budgets = PodBudgets::new(&scenario.objects);
+        let found = candidates(problem, &budgets, Method::SingleNodeConsolidation);
+        let mut leavers: Vec<Leaver> = found
+            .into_iter()
+            .flatten()
+            .filter(|candidate| candidate.pool.spec.replicas.is_none() && candidate.instance_type.is_some())
+            .map(|candidate: Candidate<'_>| Leaver {
+                name: candidate.name,
+                price: nanos(candidate.price),
+                pods: candidate.reschedulable,
+            })
+            .collect();
+        loop {
+            let lifted = lift(scenario, &leavers);
+            // A pod that Karpenter would keep out of a round stays where it is, and so does its node.
+            let (problem, _) = compile(&lifted);
+            let pending: BTreeSet<usize> = problem.pending.iter().copied().collect();
+            let before = leavers.len();
+            leavers.retain(|leaver| leaver.pods.iter().all(|pod| pending.contains(pod)));
+            if leavers.len() == before {
+                return Lifted { scenario: lifted, leavers };
+            }
+        }
+    }
+
+    /// What stands, in the terms of the compiled lifted scenario.
+    pub(crate) fn standing(
+        &self,
+        problem: &Problem<'_>,
+        evictions_max: Option<usize>,
+        removals_max: Option<usize>,
+    ) -> Standing {
+        let mut standing = Standing { evictions_max, removals_max, ..Standing::default() };
+        let index: FxHashMap<&str, usize> =
+            problem.nodes.iter().enumerate().map(|(at, node)| (node.name.as_str(), at)).collect();
+        for leaver in &self.leavers {
+            let Some(&node) = index.get(leaver.name.as_str()) else { continue };
+            standing.prices.insert(node, leaver.price);
+            standing.homes.extend(leaver.pods.iter().map(|&pod| (pod, node)));
+        }
+        standing
+    }
+
+    /// What a command of Karpenter's saves, in nano-dollars an hour; `None`: it removes a node whose price is not known.
+    fn saving(&self, command: &Command) -> Option<i64> {
+        let price = |name: &Str| self.leavers.iter().find(|leaver| leaver.name == *name).map(|one| one.price);
+        let removed: i64 = command.candidates.iter().map(price).sum::<Option<i64>>()?;
+        let launched = command.replacements.iter().filter_map(|claim| claim.launch.as_ref());
+        Some(removed - launched.map(|launch| nanos(launch.price.0)).sum::<i64>())
+    }
+
+    /// The step of Karpenter's that saves most, and what it saves.
+    pub(crate) fn best_step(&self, problem: &Problem<'_>, algebra: &Algebra) -> Option<(Command, i64)> {
+        let methods = [Method::Emptiness, Method::MultiNodeConsolidation, Method::SingleNodeConsolidation];
+        let decision = disrupt_compiled(problem, algebra.clone(), &methods);
+        let mut best: Option<(Command, i64)> = None;
+        for command in decision.commands {
+            if let Some(saving) = self.saving(&command).filter(|saving| *saving > 0)
+                && best.as_ref().is_none_or(|(_, known)| saving > *known)
+            {
+                best = Some((command, saving));
+            }
+        }
+        best
+    }
+}
+
+/// `scenario` where the nodes of `command` are being removed.
+pub(crate) fn marked(scenario: &Scenario, command: &Command) -> Scenario {
+    let mut marked = scenario.clone();
+    marked.memory.marked_for_deletion.extend(command.candidates.iter().cloned());
+    marked
+}
+
+fn lift(scenario: &Scenario, leavers: &[Leaver]) -> Scenario {
+    let mut lifted = scenario.clone();
+    for &pod in leavers.iter().flat_map(|leaver| &leaver.pods) {
+        let pod = &mut lifted.objects.pods[pod];
+        *pod = Arc::new(pending(pod));
+    }
+    lifted
+}
+
+/// The pod as kube-scheduler would see it after its eviction.
+fn pending(pod: &Pod) -> Pod {
+    let mut pod = pod.clone();
+    pod.spec.node_name = Str::default();
+    pod.spec.priority = Some(ABOVE_ALL);
+    pod.status.phase = "Pending".into();
+    pod.status.nominated_node_name = Str::default();
+    pod.status.conditions = vec![Condition {
+        kind: "PodScheduled".into(),
+        status: "False".into(),
+        reason: "Unschedulable".into(),
+        ..Condition::default()
+    }];
+    pod
+}

@@ -1,0 +1,515 @@
+//! The search: a bound from column generation, answers from diving and from Karpenter's own decision, and branch and price
+//! until both meet or time is up.
+
+use crate::answer::{Answer, Merit, PlannedNode};
+use crate::check::keeps_rules;
+use crate::generation::{Generated, Generator, Task, penalties};
+use crate::master::{Column, solve_whole};
+use crate::model::{Model, Pattern};
+use crate::money::{common_unit, dollars, round_up_to_unit};
+use crate::rounding::dive;
+use crate::rules::Rules;
+use crate::slots::{Place, Slot};
+use crate::standing::Standing;
+use crate::tree::{is_whole, split};
+use karpsim::compile::Problem;
+use karpsim::requirements::Algebra;
+use smallvec::SmallVec;
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
+/// Integer masters are solved exactly up to this size; branch and bound without a limit of time is lost on larger ones.
+const WHOLE_COLUMNS_MAX: usize = 16;
+const WHOLE_ROWS_MAX: usize = 24;
+
+/// What a search knows of the problem, whatever the model.
+pub(crate) struct Field<'a, 'p> {
+    /// The problem.
+    pub(crate) problem: &'a Problem<'p>,
+    /// Their priorities, highest first.
+    pub(crate) priorities: &'a [i64],
+    /// Their topology rules.
+    pub(crate) rules: &'a Rules,
+    /// What stands already.
+    pub(crate) standing: &'a Standing,
+    /// The relative gap that is good enough.
+    pub(crate) gap: f64,
+    /// Threads for the search for patterns.
+    pub(crate) threads: usize,
+    /// Whether time is up.
+    pub(crate) stop: &'a dyn Fn() -> bool,
+    /// Told of progress: bound and best in nano-dollars, if known.
+    pub(crate) tell: &'a dyn Fn(Option<i64>, Option<i64>),
+}
+
+/// The best answer so far.
+#[derive(Debug, Clone)]
+pub(crate) struct Best {
+    /// How good it is.
+    pub(crate) merit: Merit,
+    /// The answer; `None`: Karpenter's own decision.
+    pub(crate) answer: Option<Answer>,
+}
+
+impl Best {
+    /// Takes `answer` if it is better.
+    pub(crate) fn improve(&mut self, field: &Field<'_, '_>, answer: Answer) -> bool {
+        let merit = answer.merit(field.problem, field.standing, field.priorities);
+        if merit >= self.merit {
+            return false;
+        }
+        self.merit = merit;
+        self.answer = Some(answer);
+        true
+    }
+}
+
+/// A model under search.
+pub(crate) struct Search<'a, 'p> {
+    field: &'a Field<'a, 'p>,
+    generator: Generator<'a, 'p>,
+    penalty: Vec<i64>,
+    /// All costs are multiples of this.
+    unit: i64,
+    /// At least so many pods have no place, beside those that no slot takes.
+    least_unplaced: usize,
+}
+
+impl<'a, 'p> Search<'a, 'p> {
+    /// A search of `model`.
+    pub(crate) fn new(field: &'a Field<'a, 'p>, algebra: &'a mut Algebra, model: &'a Model) -> Self {
+        let unit = common_unit(model.slots.iter().map(|slot| slot.price));
+        let penalty = penalties(model, field.priorities, unit);
+        let in_dollars = penalty.iter().map(|penalty| dollars(*penalty)).collect();
+        let generator = Generator::new(field.problem, algebra, model, in_dollars, field.threads, field.stop);
+        Search { field, generator, penalty, unit, least_unplaced: 0 }
+    }
+
+    /// Begins with patterns of single items: as many as fit on the cheapest slot, and one; and with nodes that are kept
+    /// without pods.
+    pub(crate) fn seed_singles(&mut self) {
+        let model = self.generator.model;
+        for slot in (0..model.slots.len()).filter(|&slot| model.slots[slot].keeps_idle) {
+            self.generator.add(Pattern { slot, counts: SmallVec::new() });
+        }
+        for item in 0..model.items.items.len() {
+            let of = &model.items.items[item];
+            let slots = (0..model.slots.len()).filter(|&slot| model.slots[slot].allowed.has(item));
+            let Some(slot) = slots.min_by_key(|&slot| model.slots[slot].price) else { continue };
+            let room = of.requests.iter().zip(&model.slots[slot].capacity).filter(|(need, _)| **need > 0);
+            let most = room.map(|(need, have)| have / need).min().unwrap_or(of.count).min(of.count);
+            for count in [most, 1] {
+                let pattern =
+                    Pattern { slot, counts: SmallVec::from_slice(&[(item as u32, count.max(1) as u32)]) };
+                if model.holds(self.field.problem, self.generator.algebra, &pattern) {
+                    self.generator.add(pattern);
+                }
+            }
+        }
+    }
+
+    /// Adds the nodes of an answer as patterns, each on the cheapest slot that takes its pods. Tells what these cost, if
+    /// there is a slot for each.
+    pub(crate) fn seed(&mut self, nodes: &[(Option<usize>, Vec<usize>)]) -> Option<i64> {
+        let mut cost = Some(0);
+        for (existing, pods) in nodes {
+            let counts = self.counts(pods);
+            match self.cheapest(*existing, &counts) {
+                Some(slot) => {
+                    cost = cost.map(|cost| cost + self.generator.model.slots[slot].price);
+                    self.generator.add(Pattern { slot, counts });
+                }
+                None => cost = None,
+            }
+        }
+        cost
+    }
+
+    /// Offers the nodes of an answer, each as the cheapest that takes its pods.
+    pub(crate) fn offer_seeded(&mut self, best: &mut Best, nodes: &[(Option<usize>, Vec<usize>)]) {
+        let mut patterns = Vec::new();
+        for (existing, pods) in nodes {
+            let counts = self.counts(pods);
+            if let Some(slot) = self.cheapest(*existing, &counts) {
+                patterns.push(Pattern { slot, counts });
+            }
+        }
+        self.offer(best, &patterns);
+    }
+
+    /// Dives from the whole model.
+    pub(crate) fn dive_whole(&mut self, best: &mut Best) {
+        let task = Task { enough: self.enough(best), ..self.whole() };
+        let rounds = if self.generator.model.items.items.len() > 60 { 1 } else { 4 };
+        self.dive(best, &task, rounds);
+    }
+
+    fn counts(&self, pods: &[usize]) -> SmallVec<[(u32, u32); 6]> {
+        let mut counts: SmallVec<[(u32, u32); 6]> = SmallVec::new();
+        let mut items: Vec<u32> = pods
+            .iter()
+            .filter_map(|pod| self.generator.model.items.of_pod.get(pod))
+            .map(|&item| item as u32)
+            .collect();
+        items.sort_unstable();
+        for item in items {
+            match counts.last_mut() {
+                Some((last, count)) if *last == item => *count += 1,
+                _ => counts.push((item, 1)),
+            }
+        }
+        counts
+    }
+
+    /// The cheapest slot that takes these pods: the node `existing` of the state, or a new one.
+    fn cheapest(&mut self, existing: Option<usize>, counts: &SmallVec<[(u32, u32); 6]>) -> Option<usize> {
+        let model = self.generator.model;
+        let mut slots: Vec<usize> = (0..model.slots.len())
+            .filter(|&slot| match model.slots[slot].place {
+                Place::New { .. } => existing.is_none(),
+                Place::Existing { node } => existing == Some(node),
+            })
+            .collect();
+        slots.sort_by_key(|&slot| model.slots[slot].price);
+        slots.into_iter().find(|&slot| {
+            let pattern = Pattern { slot, counts: counts.clone() };
+            model.holds(self.field.problem, self.generator.algebra, &pattern)
+        })
+    }
+
+    /// Everything there is to do, with what is known of pods without a place.
+    fn whole(&self) -> Task {
+        let model = self.generator.model;
+        let mut task = Task::whole(model);
+        if self.least_unplaced > 0 {
+            task.rows.push(model.unplaced_row(self.least_unplaced as f64));
+        }
+        task
+    }
+
+    /// The bound and the relaxation of the whole model. If pods are left over it finds out how many must be, and makes
+    /// leaving one dearer until no more are.
+    pub(crate) fn root(&mut self, best: &Best) -> Option<Generated> {
+        let mut generated = self.generate_whole(best)?;
+        let possible = self.generator.model.possible();
+        for attempt in 0..4 {
+            let left: f64 = possible.iter().map(|item| generated.solved.unplaced[item]).sum();
+            if left <= self.least_unplaced as f64 + 1e-6 || (self.field.stop)() {
+                break;
+            }
+            if attempt == 0 {
+                self.find_least_unplaced();
+            }
+            for (in_dollars, penalty) in self.generator.penalty.iter_mut().zip(&mut self.penalty) {
+                *penalty *= 8;
+                *in_dollars = dollars(*penalty);
+            }
+            self.generator.start_anew();
+            generated = self.generate_whole(best)?;
+        }
+        Some(generated)
+    }
+
+    fn generate_whole(&mut self, best: &Best) -> Option<Generated> {
+        let task = Task { enough: self.enough(best), ..self.whole() };
+        let (tell, cost, unit) = (self.field.tell, best.merit.cost, self.unit);
+        let penalties = self.scalar(best) - dollars(cost);
+        self.generator.generate_telling(&task, &|bound| {
+            tell(Some(cost_bound(bound - penalties, unit, cost)), Some(cost))
+        })
+    }
+
+    /// How many pods must be left over: the same model where only that counts.
+    fn find_least_unplaced(&mut self) {
+        let penalty = std::mem::replace(&mut self.generator.penalty, vec![1.0; self.penalty.len()]);
+        self.generator.priced = false;
+        self.generator.start_anew();
+        let model = self.generator.model;
+        let impossible: i64 = {
+            let possible = model.possible();
+            let items = model.items.items.iter().enumerate();
+            items.filter(|(item, _)| !possible.has(*item)).map(|(_, item)| item.count).sum()
+        };
+        if let Some(generated) = self.generator.generate(&Task::whole(model)) {
+            let least = generated.bound - impossible as f64 - 1e-5;
+            self.least_unplaced = least.max(0.0).ceil() as usize;
+        }
+        self.generator.priced = true;
+        self.generator.penalty = penalty;
+        self.generator.start_anew();
+    }
+
+    /// Whether no answer places more pods than `best`, which leaves `left` of those that some slot takes.
+    pub(crate) fn places_most(&self, left: usize) -> bool {
+        left == 0 || (left <= self.least_unplaced && self.field.priorities.len() <= 1)
+    }
+
+    /// A bound on cost and penalties of answers that leave `left` of the pods that some slot takes.
+    pub(crate) fn bound_leaving(&mut self, left: usize) -> Option<f64> {
+        let model = self.generator.model;
+        let mut task = Task::whole(model);
+        task.rows.push(model.unplaced_row(left as f64));
+        Some(self.generator.generate(&task)?.bound)
+    }
+
+    /// A solution's cost and penalties, in dollars.
+    fn scalar(&self, best: &Best) -> f64 {
+        let model = self.generator.model;
+        let of_priority = |priority: i64| {
+            let items = model.items.items.iter().zip(&self.penalty);
+            items
+                .filter(|(item, _)| item.priority == priority)
+                .map(|(_, penalty)| *penalty)
+                .next()
+                .unwrap_or(0)
+        };
+        let penalties: f64 = self
+            .field
+            .priorities
+            .iter()
+            .zip(&best.merit.unplaced)
+            .map(|(priority, count)| dollars(of_priority(*priority)) * *count as f64)
+            .sum();
+        dollars(best.merit.cost) + penalties
+    }
+
+    /// A bound from which on nothing better can be hoped for.
+    fn enough(&self, best: &Best) -> f64 {
+        let step = (dollars(self.unit) * 0.999).max(self.field.gap * dollars(best.merit.cost));
+        let value = self.scalar(best);
+        (value - step).min(value * (1.0 - 1e-7)).max(value - 1e9)
+    }
+
+    /// The least cost of answers with as many pods placed as `best`, from a bound on cost and penalties.
+    pub(crate) fn cost_bound(&self, best: &Best, bound: f64) -> i64 {
+        let penalties = self.scalar(best) - dollars(best.merit.cost);
+        cost_bound(bound - penalties, self.unit, best.merit.cost)
+    }
+
+    /// Nodes with pods, out of patterns that may hold more pods than there are.
+    fn answer(&mut self, patterns: &[Pattern]) -> Answer {
+        let model = self.generator.model;
+        let mut waiting: Vec<Vec<usize>> =
+            model.items.items.iter().map(|item| item.pods.iter().rev().copied().collect()).collect();
+        let mut answer = Answer::default();
+        let standing = self.field.standing;
+        let staying = self.staying(patterns, &mut waiting);
+        for (pattern, staying) in patterns.iter().zip(staying) {
+            let mut pods = staying;
+            for &(item, count) in &pattern.counts {
+                let of_item = |pod: &&usize| model.items.of_pod.get(pod) == Some(&(item as usize));
+                for _ in pods.iter().filter(of_item).count()..count as usize {
+                    pods.extend(waiting[item as usize].pop());
+                }
+            }
+            if !pods.is_empty() {
+                let filled = Pattern { slot: pattern.slot, counts: self.counts(&pods) };
+                let slot = &model.slots[self.right_sized(filled).slot];
+                answer.nodes.push(PlannedNode { place: slot.place, chosen: slot.chosen.clone(), pods });
+            }
+        }
+        if let Some(most) = standing.removals_max {
+            // No more nodes go than may: the cheapest are kept without pods.
+            let mut idle = standing.removed(&answer);
+            idle.sort_by_key(|&node| (standing.price(node), node));
+            let kept = idle.len().saturating_sub(most);
+            answer.nodes.extend(idle.into_iter().take(kept).map(|node| PlannedNode {
+                place: Place::Existing { node },
+                chosen: Vec::new(),
+                pods: Vec::new(),
+            }));
+        }
+        let mut unplaced: Vec<usize> = waiting.into_iter().flatten().collect();
+        unplaced.sort_unstable();
+        answer.unplaced = unplaced;
+        answer
+    }
+
+    /// For each pattern the pods that stay on its node, taken from those that wait for a place: none is evicted where
+    /// another of its kind would come.
+    fn staying(&self, patterns: &[Pattern], waiting: &mut [Vec<usize>]) -> Vec<Vec<usize>> {
+        let mut staying: Vec<Vec<usize>> = vec![Vec::new(); patterns.len()];
+        let homes = &self.field.standing.homes;
+        if homes.is_empty() {
+            return staying;
+        }
+        for (pattern, staying) in patterns.iter().zip(&mut staying) {
+            let Place::Existing { node } = self.generator.model.slots[pattern.slot].place else { continue };
+            for &(item, count) in &pattern.counts {
+                let mut left = count;
+                waiting[item as usize].retain(|pod| {
+                    let stays = left > 0 && homes.get(pod) == Some(&node);
+                    if stays {
+                        left -= 1;
+                        staying.push(*pod);
+                    }
+                    !stays
+                });
+            }
+        }
+        staying
+    }
+
+    /// The pattern on the cheapest slot in the same domains that takes no more from limits.
+    fn right_sized(&mut self, pattern: Pattern) -> Pattern {
+        let model = self.generator.model;
+        let own = &model.slots[pattern.slot];
+        if matches!(own.place, Place::Existing { .. }) {
+            return pattern;
+        }
+        let taken = |slot: &Slot, limit: usize| {
+            slot.takes.iter().find(|(known, _)| *known == limit).map_or(0, |(_, amount)| *amount)
+        };
+        let mut slots: Vec<usize> = (0..model.new_count)
+            .filter(|&slot| {
+                let slot = &model.slots[slot];
+                slot.price < own.price
+                    && slot.domains == own.domains
+                    && slot.reservation.is_none()
+                    && slot.takes.iter().all(|(limit, amount)| *amount <= taken(own, *limit))
+            })
+            .collect();
+        slots.sort_by_key(|&slot| model.slots[slot].price);
+        slots
+            .into_iter()
+            .map(|slot| Pattern { slot, ..pattern.clone() })
+            .find(|smaller| model.holds(self.field.problem, self.generator.algebra, smaller))
+            .unwrap_or(pattern)
+    }
+
+    /// Offers the answer that patterns make.
+    pub(crate) fn offer(&mut self, best: &mut Best, patterns: &[Pattern]) -> bool {
+        let answer = self.answer(patterns);
+        let field = self.field;
+        if answer.merit(field.problem, field.standing, field.priorities) >= best.merit {
+            return false;
+        }
+        field.standing.allows(&answer)
+            && keeps_rules(field.problem, self.generator.algebra, field.rules, &answer)
+            && best.improve(self.field, answer)
+    }
+
+    /// Dives for an answer.
+    pub(crate) fn dive(&mut self, best: &mut Best, task: &Task, rounds: usize) -> bool {
+        let patterns = dive(&mut self.generator, task, rounds);
+        self.offer(best, &patterns)
+    }
+
+    /// Branch and price. Returns what is proven: a bound on cost and penalties.
+    pub(crate) fn branch(&mut self, best: &mut Best, root: Generated) -> f64 {
+        let mut open: BinaryHeap<Open> = BinaryHeap::new();
+        // Of parts that are whole but break a rule that the model does not know.
+        let mut unresolved = f64::INFINITY;
+        let mut count = 0usize;
+        let mut current = Some((self.whole(), root));
+        loop {
+            if let Some((task, generated)) = current.take() {
+                self.offer_whole(best, &generated);
+                let enough = self.enough(best);
+                if generated.bound < enough {
+                    match split(&self.generator, &generated) {
+                        Some(split) => {
+                            for task in split.tasks(&task) {
+                                count += 1;
+                                open.push(Open { bound: generated.bound, order: count, task });
+                            }
+                        }
+                        None => unresolved = unresolved.min(generated.bound),
+                    }
+                }
+            }
+            let lowest = open.peek().map_or(f64::INFINITY, |open| open.bound).min(unresolved);
+            let enough = self.enough(best);
+            (self.field.tell)(Some(self.cost_bound(best, lowest)), Some(best.merit.cost));
+            if lowest >= enough {
+                // What is left open cannot be better by a whole unit.
+                return lowest.min(self.scalar(best));
+            }
+            if (self.field.stop)() {
+                return lowest;
+            }
+            let Some(mut next) = open.pop() else { return lowest };
+            if next.bound >= enough {
+                continue;
+            }
+            next.task.enough = enough;
+            match self.generator.generate(&next.task) {
+                Some(mut generated) => {
+                    generated.bound = generated.bound.max(next.bound);
+                    if generated.bound < enough && next.order % 8 == 1 {
+                        self.dive(best, &next.task, 2);
+                    }
+                    if (self.field.stop)() {
+                        open.push(Open { bound: generated.bound, ..next });
+                    } else {
+                        current = Some((next.task, generated));
+                    }
+                }
+                None => unresolved = unresolved.min(next.bound),
+            }
+        }
+    }
+
+    /// Offers the best whole numbers of the columns that a relaxation uses, if these are few.
+    pub(crate) fn round_exactly(&mut self, best: &mut Best, generated: &Generated) {
+        let pairs = generated.over.iter().zip(&generated.solved.used);
+        let columns: Vec<usize> =
+            pairs.filter(|(_, used)| **used > 1e-6).map(|(&column, _)| column).collect();
+        let model = self.generator.model;
+        if columns.len() > WHOLE_COLUMNS_MAX || model.rows.len() > WHOLE_ROWS_MAX {
+            return;
+        }
+        let shown: Vec<&Column> = columns.iter().map(|&column| &self.generator.columns[column]).collect();
+        let Some(times) = solve_whole(model, &model.rows, &shown, &self.generator.penalty) else { return };
+        let patterns: Vec<Pattern> = shown
+            .iter()
+            .zip(times)
+            .flat_map(|(column, times)| std::iter::repeat_n(column.pattern.clone(), times))
+            .collect();
+        self.offer(best, &patterns);
+    }
+
+    fn offer_whole(&mut self, best: &mut Best, generated: &Generated) {
+        if is_whole(generated) {
+            let patterns: Vec<Pattern> = generated
+                .over
+                .iter()
+                .zip(&generated.solved.used)
+                .flat_map(|(&column, used)| {
+                    std::iter::repeat_n(self.generator.columns[column].pattern.clone(), used.round() as usize)
+                })
+                .collect();
+            self.offer(best, &patterns);
+        }
+    }
+}
+
+/// A bound in dollars as an amount that answers can cost, at most `cost`.
+fn cost_bound(bound: f64, unit: i64, cost: i64) -> i64 {
+    round_up_to_unit(bound.max(0.0), unit).clamp(0, cost.max(0))
+}
+
+/// A part of the tree that is still to be looked at.
+struct Open {
+    bound: f64,
+    order: usize,
+    task: Task,
+}
+
+impl PartialEq for Open {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+impl Eq for Open {}
+impl PartialOrd for Open {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Open {
+    /// The lowest bound first, the latest among equals.
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.bound.total_cmp(&self.bound).then(self.order.cmp(&other.order))
+    }
+}

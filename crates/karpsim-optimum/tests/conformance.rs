@@ -1,0 +1,58 @@
+//! Ten recordings of each family: the answer keeps all rules, costs no more than Karpenter's decision, and no less than
+//! the bound.
+
+mod corpus;
+#[path = "corpus/steps.rs"]
+mod steps;
+
+use corpus::{Corpus, data, family, read_zst};
+use karpsim_optimum::{Limits, Optimum, Problem, Status};
+use karpsim_validator::{Decided, violations};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use steps::Steps;
+
+const OF_EACH: usize = 10;
+
+/// The first recordings of each family.
+fn some(file: &str) -> Vec<String> {
+    let text = read_zst(&data().join("conformance").join(file));
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    text.lines()
+        .filter(|line| {
+            let count = seen.entry(family(line).to_owned()).or_default();
+            *count += 1;
+            *count <= OF_EACH
+        })
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn answers_keep_the_rules_and_cost_no_more_than_karpenter() {
+    let mut corpus = Corpus::default();
+    let (mut count, mut optimal, mut cheaper) = (0, 0, 0);
+    for line in some("provisioning.jsonl.zst") {
+        let scenario = corpus.recorded(&line);
+        let watch = Steps::default();
+        let limits = Limits { time: Some(Duration::from_secs(1)), watch: &watch, ..Limits::default() };
+        let optimum = Optimum::solve(&Problem::new(&scenario), &limits);
+        let name = &scenario.name;
+        assert!(optimum.bound <= optimum.cost, "{name}");
+        assert!(optimum.unplaced <= optimum.karpenter_unplaced, "{name}");
+        if optimum.unplaced == optimum.karpenter_unplaced {
+            assert!(optimum.cost <= optimum.karpenter_cost, "{name}");
+            cheaper += usize::from(optimum.cost < optimum.karpenter_cost);
+        }
+        let text = serde_json::to_string(&optimum.decision).expect("a decision is JSON");
+        let decided: Decided = serde_json::from_str(&text).expect("the form of the recordings");
+        let found = violations(&scenario, &decided);
+        assert!(found.is_empty(), "{name}: {found:#?}");
+        count += 1;
+        optimal += usize::from(optimum.status == Status::Optimal);
+    }
+    println!("{optimal} of {count} proven optimal, {cheaper} cheaper than Karpenter's decision");
+    assert!(count >= 22 * OF_EACH, "{count}");
+    assert!(optimal * 10 > count * 8, "{optimal} of {count}");
+    assert!(cheaper * 10 > count, "{cheaper} of {count}");
+}
