@@ -400,21 +400,18 @@ fn raw_tables(
         types
             .map(|(index, it)| {
                 let capacity = changes.capacity(pool, index, &it.capacity);
-                let prices: Vec<f64> = it
+                let prices: Vec<Option<f64>> = it
                     .offerings
                     .iter()
                     .map(|offering| {
-                        let listed = offering.price.0;
                         if changes.is_empty() {
-                            return listed;
+                            return None;
                         }
                         let kind = reader.of_offering(algebra, &offering.requirements);
-                        changes.price(pool, index, kind, listed)
+                        changes.price(pool, index, kind, offering.price.0)
                     })
                     .collect();
-                compile_type(algebra, &mut reader, resources, reservations, it, capacity, |offering| {
-                    prices[offering]
-                })
+                compile_type(algebra, &mut reader, resources, reservations, it, capacity, &prices)
             })
             .collect()
     };

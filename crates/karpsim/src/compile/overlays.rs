@@ -67,12 +67,11 @@ impl Changes {
         capacity
     }
 
-    /// The price of an offering in `pool`, which costs `price` in the catalogue.
-    pub fn price(&self, pool: &str, index: usize, offering: ConstraintId, price: f64) -> f64 {
-        match self.0.get(&(pool.into(), index)).and_then(|change| change.prices.get(&offering)) {
-            Some((change, _)) => adjusted(price, change),
-            None => price,
-        }
+    /// The price that an overlay gives an offering in `pool`, which costs `price` in the catalogue; `None`: no overlay
+    /// speaks of it.
+    pub fn price(&self, pool: &str, index: usize, offering: ConstraintId, price: f64) -> Option<f64> {
+        let (change, _) = self.0.get(&(pool.into(), index))?.prices.get(&offering)?;
+        Some(adjusted(price, change))
     }
 
     fn conflicts(&self, target: &Target, overlay: &NodeOverlay) -> bool {

@@ -184,7 +184,7 @@ fn allocatable(capacity: &RawAmounts, overhead: &RawAmounts) -> RawAmounts {
     left
 }
 
-/// Compiles `it`, noting its amounts. `capacity` and `price` are after overlays.
+/// Compiles `it`, noting its amounts. `capacity` is after overlays; `prices` are what overlays make of each offering's.
 pub fn compile_type<'a>(
     algebra: &mut Algebra,
     reader: &mut Reader<'a>,
@@ -192,7 +192,7 @@ pub fn compile_type<'a>(
     reservations: &mut FxHashMap<Str, ReservationId>,
     it: &'a InstanceType,
     capacity: RawAmounts,
-    price: impl Fn(usize) -> f64,
+    prices: &[Option<f64>],
 ) -> RawType {
     let rules = reader.rules;
     let constraint = reader.of_type(algebra, &it.requirements);
@@ -200,9 +200,10 @@ pub fn compile_type<'a>(
     let mut overrides: Vec<(&crate::api::core::ResourceList, Option<&Overhead>)> = Vec::new();
     let mut shapes = vec![allocatable(&capacity, &overhead)];
     let mut offerings = Vec::with_capacity(it.offerings.len());
-    for (index, offering) in it.offerings.iter().enumerate() {
+    for (offering, changed_price) in it.offerings.iter().zip(prices) {
         let own = (&offering.capacity_override, offering.overhead_override.as_ref());
-        let shape = if own.0.is_empty() && own.1.is_none() {
+        // An offering with an overlay's price is made anew from requirements, price and availability: its override is lost.
+        let shape = if changed_price.is_some() || (own.0.is_empty() && own.1.is_none()) {
             0
         } else if let Some(at) = overrides.iter().position(|known| *known == own) {
             at + 1
@@ -230,7 +231,7 @@ pub fn compile_type<'a>(
         });
         let compiled = Offering {
             kind: reader.of_offering(algebra, &offering.requirements).0 as usize,
-            price: price(index),
+            price: changed_price.unwrap_or(offering.price.0),
             available: offering.available,
             reservation,
             reservation_name: if reservation.is_some() {

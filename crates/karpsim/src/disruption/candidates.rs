@@ -147,7 +147,9 @@ fn candidate<'a>(
         node.pods.iter().copied().filter(|&pod| problem.records[pod].reschedulable).collect();
     let mut disruption_cost = 1.0;
     for &pod in &reschedulable {
-        disruption_cost += problem.records[pod].eviction_cost.max(0.0);
+        let cost = problem.records[pod].eviction_cost;
+        // A deletion cost of NaN stays: the node is not empty then, whatever else is on it.
+        disruption_cost += if cost < 0.0 { 0.0 } else { cost };
     }
     let instance_type = written.get(labels::INSTANCE_TYPE).and_then(|name| types.find(name));
     let (zone, capacity_type) = (written.get(labels::ZONE).unwrap_or(""), written.get(labels::CAPACITY_TYPE));

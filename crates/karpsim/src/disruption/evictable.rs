@@ -160,7 +160,10 @@ pub fn eviction_cost(pod: &Pod) -> f64 {
 
 /// What Go's `strconv.ParseFloat` reads, but for hexadecimal.
 fn parse_go_float(text: &str) -> Option<f64> {
-    text.parse::<f64>()
-        .ok()
-        .filter(|value| value.is_finite() || text.to_ascii_lowercase().contains("inf") || value.is_nan())
+    text.parse::<f64>().ok().filter(|value| {
+        let is_signed = text.starts_with(['+', '-']);
+        value.is_finite()
+            || (value.is_nan() && !is_signed)
+            || (value.is_infinite() && text.to_ascii_lowercase().contains("inf"))
+    })
 }

@@ -101,11 +101,13 @@ fn command(
     Command { method, reason: method.reason().as_str(), candidates: names, replacements }
 }
 
-/// By savings ratio, the highest first; among equals by name.
+/// By savings ratio, the highest first; among equals by name. A ratio that is no number comes last: the order must be one.
 fn by_savings_ratio(candidates: &mut [Candidate<'_>]) {
-    candidates.sort_by(|a, b| {
-        b.savings_ratio().partial_cmp(&a.savings_ratio()).unwrap_or(std::cmp::Ordering::Equal)
-    });
+    let ratio = |candidate: &Candidate<'_>| {
+        let ratio = candidate.savings_ratio();
+        if ratio.is_nan() { f64::NEG_INFINITY } else { ratio }
+    };
+    candidates.sort_by(|a, b| ratio(b).partial_cmp(&ratio(a)).unwrap_or(std::cmp::Ordering::Equal));
 }
 
 /// Takes one disruption of the candidate's NodePool, if there is one left.
