@@ -70,21 +70,25 @@ fn node_pool() -> Value {
     })
 }
 
-/// The pods left over when a pod of 6 cores meets the type whose offering adds 4 cores, under an overlay.
-fn left_over(overlay: Value) -> Vec<String> {
-    let pod = json!({
+/// A pod of 6 cores that waits.
+fn wide_pod() -> Value {
+    json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "wide", "namespace": "default", "uid": "1"},
         "spec": {"containers": [{"name": "main", "resources": {"requests": {"cpu": "6"}}}]},
         "status": {
             "phase": "Pending",
             "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}],
         },
-    });
+    })
+}
+
+/// The pods left over when a pod of 6 cores meets the type whose offering adds 4 cores, under an overlay.
+fn left_over(overlay: Value) -> Vec<String> {
     let overlay = json!({
         "apiVersion": "karpenter.sh/v1alpha1", "kind": "NodeOverlay", "metadata": {"name": "change"}, "spec": overlay,
     });
     let gate = json!({"featureGates": {"nodeOverlay": true}});
-    let objects = vec![node_pool(), pod, overlay];
+    let objects = vec![node_pool(), wide_pod(), overlay];
     let decision = decide("provisioning", gate, four_cores(json!({"cpu": "4"})), objects);
     decision["podErrors"].as_object().expect("pod errors").keys().cloned().collect()
 }
@@ -102,8 +106,8 @@ fn an_overlaid_capacity_keeps_the_offerings_capacity() {
     assert_eq!(left_over(json!({"requirements": [], "capacity": {"example.com/dongle": "1"}})), none);
 }
 
-/// The methods that would remove a node whose one pod has this deletion cost.
-fn methods_by_deletion_cost(cost: &str) -> Vec<Value> {
+/// A node of 4 cores, its NodeClaim, and its one pod with this deletion cost.
+fn node_claim_and_pod(cost: &str) -> [Value; 3] {
     let labels = json!({
         "karpenter.sh/nodepool": "default",
         "karpenter.test.sh/testnodeclass": "default",
@@ -137,8 +141,13 @@ fn methods_by_deletion_cost(cost: &str) -> Vec<Value> {
         "spec": {"nodeName": "n", "containers": [{"name": "main", "resources": {"requests": {"cpu": "1"}}}]},
         "status": {"phase": "Running"},
     });
-    let decision =
-        decide("disruption", json!({}), four_cores(json!({})), vec![node_pool(), node, claim, pod]);
+    [node, claim, pod]
+}
+
+/// The methods that would remove a node whose one pod has this deletion cost.
+fn methods_by_deletion_cost(cost: &str) -> Vec<Value> {
+    let objects = std::iter::once(node_pool()).chain(node_claim_and_pod(cost)).collect();
+    let decision = decide("disruption", json!({}), four_cores(json!({})), objects);
     let commands = decision["commands"].as_array().expect("commands");
     commands.iter().map(|command| command["method"].clone()).collect()
 }
@@ -153,4 +162,16 @@ fn a_node_is_not_empty_by_a_cost_that_is_no_number() {
     for cost in ["-2147483647", "-Inf"] {
         assert_eq!(methods_by_deletion_cost(cost), ["emptiness"], "{cost}");
     }
+}
+
+/// Without a NodePool that can launch nodes nothing is placed. The pods that wait are left over; those of a node that is
+/// being deleted have a node still.
+#[test]
+fn without_node_pools_only_pods_that_wait_are_left_over() {
+    let [node, mut claim, pod] = node_claim_and_pod("0");
+    claim["metadata"]["deletionTimestamp"] = json!("2026-01-15T09:59:00Z");
+    let decision =
+        decide("provisioning", json!({}), four_cores(json!({})), vec![node, claim, pod, wide_pod()]);
+    let left_over: Vec<&String> = decision["podErrors"].as_object().expect("pod errors").keys().collect();
+    assert_eq!(left_over, ["default/wide"]);
 }

@@ -41,7 +41,9 @@ impl<'p> Round<'p> {
         let pods: Vec<usize> = problem.pending.iter().chain(&problem.leaving).copied().collect();
         let mut solver = Solver::new(problem, algebra);
         if problem.dynamic.is_empty() {
-            let errors = pods.iter().map(|&pod| (problem.pod_name(pod), explain::NO_NODE_POOLS.to_owned()));
+            // Nothing is placed, and nothing is said of pods that have a node still.
+            let errors =
+                problem.pending.iter().map(|&pod| (problem.pod_name(pod), explain::NO_NODE_POOLS.to_owned()));
             return Round { solver, outcome: Outcome::default(), errors: errors.collect() };
         }
         let rules = RoundRules { strict_reservations: true, ..RoundRules::default() };
