@@ -37,7 +37,7 @@ pub(crate) fn keeps_rules(
     }
     answer.nodes.iter().all(|node| node_holds(problem, algebra, rules, node))
         && limits_hold(problem, answer)
-        && Placing::new(problem, algebra, rules, answer).is_possible()
+        && Placing::new(problem, algebra, rules, answer).succeeds()
 }
 
 fn classes_of(problem: &Problem<'_>, pods: &[usize]) -> Vec<ClassId> {
@@ -349,7 +349,7 @@ impl<'a, 'p> Placing<'a, 'p> {
         }
     }
 
-    fn is_possible(mut self) -> bool {
+    fn succeeds(mut self) -> bool {
         debug_assert!(
             self.answer
                 .nodes

@@ -397,7 +397,7 @@ impl Facts {
             let alike = |known: &&Owner| {
                 known.eligible == owner.eligible && known.least_is_zero == owner.least_is_zero
             };
-            match sets.iter_mut().find(|(first, _)| alike(&first)) {
+            match sets.iter_mut().find(|(first, _)| alike(first)) {
                 Some((_, classes)) => classes.push(owner.class),
                 None => sets.push((owner, vec![owner.class])),
             }

@@ -184,7 +184,9 @@ impl<'a, 'p> Generator<'a, 'p> {
         order.sort_by(|&a, &b| self.gains[b].total_cmp(&self.gains[a]).then(a.cmp(&b)));
         let hopeful = order.len();
         let mut is_hopeful = vec![false; model.slots.len()];
-        order.iter().for_each(|&slot| is_hopeful[slot] = true);
+        for &slot in &order {
+            is_hopeful[slot] = true;
+        }
         order.extend((0..model.slots.len()).filter(|&slot| !is_hopeful[slot]));
         let mut knapsacks: Vec<Option<Knapsack<'_>>> = (0..model.slots.len()).map(|_| None).collect();
         let mut uppers = vec![f64::INFINITY; model.slots.len()];

@@ -80,7 +80,7 @@ fn claim(solver: &mut Solver<'_>, node: &PlannedNode) -> NewNodeClaim {
     let asked: Vec<Vec<Asked>> =
         classes.iter().map(|class| alternatives(&problem.pods.classes[class.0 as usize], algebra)).collect();
     let base = base_constraint(algebra, template.constraint, &node.chosen);
-    let constraint = narrowed(problem, algebra, (table, shape, kind), base, &asked).unwrap_or(base);
+    let constraint = narrowed(algebra, (table, shape, kind), base, &asked).unwrap_or(base);
     // The one type at the one offering, unless `minValues` want more to choose from.
     let pinned = algebra.sum(constraint, kind);
     let mut plan = Plan {
@@ -107,7 +107,6 @@ fn claim(solver: &mut Solver<'_>, node: &PlannedNode) -> NewNodeClaim {
 
 /// Chooses among what is asked such that the type and the offering remain.
 fn narrowed(
-    problem: &Problem<'_>,
     algebra: &mut Algebra,
     node: (&karpsim::compile::types::TypeTable, usize, ConstraintId),
     constraint: ConstraintId,
@@ -123,7 +122,7 @@ fn narrowed(
             return None;
         }
         let both = algebra.sum(constraint, one.constraint);
-        narrowed(problem, algebra, node, both, rest)
+        narrowed(algebra, node, both, rest)
     })
 }
 

@@ -215,7 +215,7 @@ impl<'a, 'p> Search<'a, 'p> {
         let (tell, cost, unit) = (self.field.tell, best.merit.cost, self.unit);
         let penalties = self.scalar(best) - dollars(cost);
         self.generator.generate_telling(&task, &|bound| {
-            tell(Some(cost_bound(bound - penalties, unit, cost)), Some(cost))
+            tell(Some(cost_bound(bound - penalties, unit, cost)), Some(cost));
         })
     }
 
