@@ -30,7 +30,7 @@ pub(crate) struct BudgetCommand {
     #[arg(long, value_name = "TIME")]
     to: Option<String>,
     /// Look only at moments so far apart, as 1h [default: whenever something changes]
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     step: Option<String>,
     /// How it is shown
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]

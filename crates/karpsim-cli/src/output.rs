@@ -19,6 +19,20 @@ impl OutputFile {
     ///
     /// If there cannot be a file.
     pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
+        if path == Path::new("-") {
+            return Err(Failure::input("-: found standard output, allowed is a file")
+                .hint("standard output has the result"));
+        }
+        // A device or a pipe would be replaced by a file of its name.
+        match std::fs::metadata(path) {
+            Ok(found) if found.is_dir() => {
+                return Err(Failure::input(format!("{}: is a folder, not a file", path.display())));
+            }
+            Ok(found) if !found.is_file() => {
+                return Err(Failure::input(format!("{}: is no plain file", path.display())));
+            }
+            _ => {}
+        }
         let mut beside = path.as_os_str().to_owned();
         beside.push(format!(".{}.part", std::process::id()));
         let beside = PathBuf::from(beside);
@@ -38,11 +52,13 @@ impl OutputFile {
     /// If it could not be written to the end.
     pub(crate) fn finish(mut self) -> Result<(), Failure> {
         let failed = |error: io::Error| Failure::writing(&self.path.display().to_string(), &error);
-        if let Some(writer) = self.writer.take() {
-            let file = writer.into_inner().map_err(|error| failed(error.into_error()))?;
-            file.sync_all().map_err(failed)?;
+        if let Some(writer) = &mut self.writer {
+            writer.flush().and_then(|()| writer.get_ref().sync_all()).map_err(failed)?;
         }
-        std::fs::rename(&self.beside, &self.path).map_err(failed)
+        std::fs::rename(&self.beside, &self.path).map_err(failed)?;
+        // It is in its place: nothing is left to be removed.
+        self.writer = None;
+        Ok(())
     }
 
     /// What went wrong while writing.

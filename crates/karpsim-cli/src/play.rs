@@ -43,10 +43,10 @@ pub(crate) struct PlayFlags {
     #[arg(long, value_name = "VERSION")]
     profile: Option<ProfileWord>,
     /// How long Karpenter is taken to think about one simulation of consolidation [default: 0s]
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     think_time: Option<String>,
     /// When to stop, before the trace does, as a duration since its start
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     end: Option<String>,
     #[command(flatten)]
     settings: SettingsFlags,

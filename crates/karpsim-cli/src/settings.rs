@@ -34,10 +34,22 @@ pub(crate) struct SettingsFlags {
 #[command(next_help_heading = "Karpenter's settings (they override the scenario's options)")]
 pub(crate) struct BatchFlags {
     /// How long a batch window lasts at most [default: 10s]
-    #[arg(long, value_name = "DURATION", env = "BATCH_MAX_DURATION", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "BATCH_MAX_DURATION",
+        hide_env_values = true,
+        allow_hyphen_values = true
+    )]
     batch_max_duration: Option<String>,
     /// How long no pod may come for a batch window to end [default: 1s]
-    #[arg(long, value_name = "DURATION", env = "BATCH_IDLE_DURATION", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "BATCH_IDLE_DURATION",
+        hide_env_values = true,
+        allow_hyphen_values = true
+    )]
     batch_idle_duration: Option<String>,
 }
 

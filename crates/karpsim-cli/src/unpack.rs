@@ -121,11 +121,11 @@ impl<R: BufRead> Read for ZstdFrames<R> {
                     if source.fill_buf()?.is_empty() {
                         return Ok(0);
                     }
-                    let decoder = ruzstd::decoding::StreamingDecoder::new(source).map_err(damaged)?;
+                    let decoder = ruzstd::decoding::StreamingDecoder::new(source).map_err(|_| damaged())?;
                     self.frame = Frame::Inside(Box::new(decoder));
                 }
                 Frame::Inside(mut decoder) => {
-                    let count = decoder.read(buffer).map_err(damaged)?;
+                    let count = decoder.read(buffer).map_err(|_| damaged())?;
                     if count > 0 || buffer.is_empty() {
                         self.frame = Frame::Inside(decoder);
                         return Ok(count);
@@ -137,9 +137,7 @@ impl<R: BufRead> Read for ZstdFrames<R> {
     }
 }
 
-fn damaged(error: impl std::fmt::Display) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("the zstd data are damaged or end too early ({error})"),
-    )
+/// The decoder's own words are of its inner parts.
+fn damaged() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the zstd data are damaged or end too early")
 }

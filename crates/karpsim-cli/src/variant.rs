@@ -67,7 +67,17 @@ impl Original {
         let header = self.header.changed(|fields| {
             for field in ["options", "catalogue"] {
                 if let Some(change) = patch.header.get(field) {
-                    merge(fields.entry(field).or_insert(Value::Null), change);
+                    let own = fields.entry(field).or_insert(Value::Null);
+                    if field == "catalogue" {
+                        // They exclude each other: another one is meant.
+                        for (given, other) in [("file", "name"), ("name", "file")] {
+                            if change.get(given).is_some_and(Value::is_string) && change.get(other).is_none()
+                            {
+                                own.as_object_mut().map(|own| own.remove(other));
+                            }
+                        }
+                    }
+                    merge(own, change);
                 }
             }
             for object in fields.get_mut("objects").and_then(Value::as_array_mut).into_iter().flatten() {
@@ -344,6 +354,10 @@ fn nothing_matches(patch: &Patch, object: &ObjectPatch, trace: &Trace) -> Failur
     }
     if let Some(near) = near_miss(&object.key.to_string(), shown.iter().map(String::as_str)) {
         return failure.hint(format!("did you mean {near}?"));
+    }
+    let kinds = all.iter().map(|key| key.kind.as_str());
+    if let Some(kind) = near_miss(&object.key.kind, kinds).filter(|_| of_kind.is_empty()) {
+        return failure.hint(format!("did you mean the kind {kind}?"));
     }
     if let [only] = of_kind.as_slice() {
         return failure.hint(format!("did you mean {only}?"));

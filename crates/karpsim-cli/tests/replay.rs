@@ -133,6 +133,47 @@ fn events_are_written_whole_or_not_at_all() {
 }
 
 #[test]
+fn events_go_to_a_plain_file_or_nowhere() {
+    let folder = Folder::new("events-nowhere");
+    std::fs::create_dir(folder.path("taken")).unwrap();
+    let taken = folder.path("taken");
+    for (path, sentence) in [
+        (taken.as_str(), format!("{taken}: is a folder, not a file\n")),
+        ("/dev/null", "/dev/null: is no plain file\n".to_owned()),
+        (
+            "-",
+            "-: found standard output, allowed is a file\n  hint: standard output has the result\n"
+                .to_owned(),
+        ),
+    ] {
+        let run = karpsim(&["replay", TRACE, "--events", path], b"");
+        assert_eq!((run.code, run.err, run.out.as_str()), (2, format!("error: {sentence}"), ""));
+    }
+    assert_eq!(folder.names(), ["taken"], "nothing half-written is left");
+}
+
+#[test]
+fn a_negative_duration_is_named_as_one() {
+    for flag in ["--end", "--think-time", "--batch-max-duration", "--batch-idle-duration"] {
+        let run = karpsim(&["replay", TRACE, flag, "-5s"], b"");
+        let sentence =
+            format!("error: {flag}: found `-5s`, allowed is a duration such as 10s, 1m30s or 0s\n");
+        assert_eq!((run.code, run.err), (2, sentence));
+    }
+}
+
+#[test]
+fn a_variant_may_bring_another_catalogue() {
+    let folder = Folder::new("other-catalogue");
+    let file = data("scenarios/g4dn.json");
+    let patch = folder.file("patch.yaml", format!("catalogue: {{file: {}}}", file.display()));
+    let run = karpsim(&["whatif", TRACE, "--variant", &format!("small={patch}")], b"");
+    // That file has no m5.large for the nodes that the trace begins with: it is the one that was read.
+    assert_eq!(run.code, 2);
+    assert!(run.err.contains("m5.large"), "{}", run.err);
+}
+
+#[test]
 fn objects_of_a_trace_are_checked_as_those_of_a_scenario() {
     let folder = Folder::new("objects");
     let run = |object: &str| {
@@ -296,6 +337,11 @@ fn a_patch_that_matches_nothing_is_an_error() {
         ),
         ("objects: [{kind: NodePool, patch: {}}]", "`objects[0]`: field `name` is missing"),
         ("object: []", "unknown field `object`\n  hint: did you mean `objects`?"),
+        (
+            "objects: [{kind: NodePol, name: gpu, patch: {}}]",
+            "there is no NodePol default/gpu in the trace to be patched\n  hint: did you mean the kind NodePool?",
+        ),
+        ("catalogue: {nam: aws/us-east-1}", "`catalogue.nam`: unknown field\n  hint: did you mean `name`?"),
         ("- 1", "found no fields, allowed are objects, options, catalogue"),
         (
             "objects: [{kind: NodePool, name: gpu, patch: {spec: {weigth: 3}}}]",

@@ -54,6 +54,12 @@ fn wrong_traces_are_refused_with_their_place() {
             "unknown field",
             "did you mean `preferencePolicy`?",
         ),
+        (
+            format!("{HEADER}, \"catalogue\": {{\"name\": \"aws/us-west-2\", \"includ\": []}}}}"),
+            "`catalogue.includ`",
+            "unknown field",
+            "did you mean `include`?",
+        ),
         (doc(r#"{"mark": "x"}"#), "`events[0]`", "field `at` is missing", ""),
         (doc(r#"{"at": 1}"#), "`events[0]`", "says nothing that happens", ""),
         (doc(r#"{"at": 1, "mark": "x", "pods": {"template": "a"}}"#), "`events[0]`", "in one event", ""),
@@ -61,6 +67,12 @@ fn wrong_traces_are_refused_with_their_place() {
         (doc(r#"{"at": -1, "mark": "x"}"#), "`events[0].at`", "found `-1`", ""),
         (doc(r#"{"at": 2, "mark": "x"}, {"at": 1, "mark": "y"}"#), "`events[1].at`", "goes back in time", ""),
         (doc(r#"{"at": 101, "mark": "x"}"#), "`events[0].at`", "is after `end`", ""),
+        (
+            doc(r#"{"at": 1, "nodes": {"instanceType": "m5.large", "count": -1}}"#),
+            "`events[0].nodes.count`",
+            "found `-1`, allowed is a whole number, 0 or more",
+            "",
+        ),
         (
             doc(r#"{"at": 1, "pods": {"template": "a", "cuont": 3}}"#),
             "`events[0].pods.cuont`",

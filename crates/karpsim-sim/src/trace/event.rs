@@ -428,6 +428,15 @@ fn reference(value: Value) -> Result<ObjectReference, Error> {
     })
 }
 
+/// How many.
+fn count(fields: &mut Fields) -> Result<Option<usize>, Error> {
+    let Some(value) = fields.value("count") else { return Ok(None) };
+    match value.as_u64().and_then(|count| usize::try_from(count).ok()) {
+        Some(count) => Ok(Some(count)),
+        None => Err(Error::new("count", format!("found `{value}`, allowed is a whole number, 0 or more"))),
+    }
+}
+
 fn scale(value: Value) -> Result<EventKind, Error> {
     let mut fields = Fields::new(value)?.known(&["apiVersion", "kind", "namespace", "name", "replicas"])?;
     let replicas: i64 = fields.required("replicas")?;
@@ -474,7 +483,7 @@ fn batch(value: Value) -> Result<EventKind, Error> {
         _ => None,
     };
     let length = listed(&duration).or(listed(&lifetime));
-    let count = fields.optional::<usize>("count")?.or(length).unwrap_or(1);
+    let count = count(&mut fields)?.or(length).unwrap_or(1);
     for (name, times) in [("duration", &duration), ("lifetime", &lifetime)] {
         if listed(times).is_some_and(|length| length != count) {
             return Err(Error::new(
@@ -529,7 +538,7 @@ fn nodes(value: Value) -> Result<EventKind, Error> {
     ])?;
     let instance_type: Str = fields.required("instanceType")?;
     Ok(EventKind::Nodes(Box::new(NodeGroup {
-        count: fields.optional("count")?.unwrap_or(1),
+        count: count(&mut fields)?.unwrap_or(1),
         zones: fields.or_default("zones")?,
         capacity_type: fields.optional("capacityType")?.unwrap_or_else(|| "on-demand".into()),
         labels: fields.or_default("labels")?,
@@ -563,7 +572,7 @@ fn interrupt(value: Value) -> Result<EventKind, Error> {
     let interrupt = Interrupt {
         nodes: fields.optional("nodes")?,
         offerings: Offerings::read(&mut fields)?,
-        count: fields.optional("count")?,
+        count: count(&mut fields)?,
         fraction: fields.optional("fraction")?,
         pick,
         notice: if reason == Interruption::Stopped { 0 } else { notice },

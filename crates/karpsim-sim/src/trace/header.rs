@@ -122,13 +122,17 @@ impl Header {
             Some(options) => TraceOptions::read(options).map_err(|error| error.below("options"))?,
             None => TraceOptions::default(),
         };
+        let catalogue: CatalogueReference = fields.or_default("catalogue")?;
+        if let Some(field) = catalogue.leftover.iter().find(|field| !field.unmodelled) {
+            return Err(unknown(&field.name, CatalogueReference::NAMES).below("catalogue"));
+        }
         Ok(Header {
             name: fields.or_default("name")?,
             start,
             end: end.map(seconds::parse).transpose().map_err(|message| Error::new("end", message))?,
             source: fields.or_default("source")?,
             options,
-            catalogue: fields.or_default("catalogue")?,
+            catalogue,
             objects,
             pod_template_paths: fields.or_default("podTemplatePaths")?,
             has_provisioner,

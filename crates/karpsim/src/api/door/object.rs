@@ -8,7 +8,7 @@ use crate::api::core::{
     ResourceList, StorageClass, Toleration, TolerationOperator, TopologySpreadConstraint,
 };
 use crate::api::karpenter::{Budget, NodeClaim, NodeOverlay, NodePool, RequirementWithMinValues};
-use crate::api::meta::{Operator, Str};
+use crate::api::meta::{Duration, NillableDuration, Operator, Str};
 use crate::api::problem::{Notice, NoticeKind, Place, Problem, ProblemKind, near_miss};
 use crate::api::wire::{Audit, LeftoverField, Path, Sink};
 use crate::disruption::schedule::Schedule;
@@ -149,6 +149,8 @@ impl Object for NodeClaim {
     fn check_values(&self, at: &dyn Fn(&str) -> Place, _: &mut Findings) -> Checked {
         not_negative(&self.status.capacity, || at("status.capacity"))?;
         not_negative(&self.status.allocatable, || at("status.allocatable"))?;
+        no_negative_duration(self.spec.termination_grace_period, || at("spec.terminationGracePeriod"))?;
+        no_negative_duration(self.spec.expire_after.and_then(|it| it.0), || at("spec.expireAfter"))?;
         karpenter_requirements(&self.spec.requirements, at, "spec.requirements")
     }
 }
@@ -160,7 +162,17 @@ impl Object for NodePool {
         if let Some(limits) = &self.spec.limits {
             not_negative(limits, || at("spec.limits"))?;
         }
-        karpenter_requirements(&self.spec.template.spec.requirements, at, "spec.template.spec.requirements")?;
+        let template = &self.spec.template.spec;
+        let NillableDuration(expire_after) = template.expire_after.unwrap_or_default();
+        let NillableDuration(consolidate_after) = self.spec.disruption.consolidate_after.unwrap_or_default();
+        for (duration, path) in [
+            (template.termination_grace_period, "spec.template.spec.terminationGracePeriod"),
+            (expire_after, "spec.template.spec.expireAfter"),
+            (consolidate_after, "spec.disruption.consolidateAfter"),
+        ] {
+            no_negative_duration(duration, || at(path))?;
+        }
+        karpenter_requirements(&template.requirements, at, "spec.template.spec.requirements")?;
         for (index, budget) in self.spec.disruption.budgets.iter().flatten().enumerate() {
             let at = |path: &str| at(&format!("spec.disruption.budgets[{index}]{path}"));
             self::budget(budget, &at)?;
@@ -210,6 +222,16 @@ pub(super) fn not_negative(list: &ResourceList, place: impl Fn() -> Place) -> Ch
             place.path = format!("{}.{name}", place.path);
             Err(value(place, format!("`{quantity}`"), "a quantity of 0 or more"))
         }
+    }
+}
+
+/// The API server takes no sign before a duration.
+fn no_negative_duration(duration: Option<Duration>, place: impl Fn() -> Place) -> Checked {
+    match duration {
+        Some(duration) if duration.nanos < 0 => {
+            Err(value(place(), format!("{} s", duration.nanos as f64 / 1e9), "a duration of 0 or more"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -353,6 +375,7 @@ fn budget(budget: &Budget, at: &dyn Fn(&str) -> Place) -> Checked {
             "a number such as \"3\" or a percentage such as \"10%\"",
         ));
     }
+    no_negative_duration(budget.duration, || at(".duration"))?;
     match (&budget.schedule, &budget.duration) {
         (Some(_), None) => Err(missing(at(""), "duration")),
         (None, Some(_)) => Err(missing(at(""), "schedule")),

@@ -309,6 +309,16 @@ fn what_is_refused_is_said_in_one_sentence() {
             None,
         ),
         (
+            with_pool_spec(r#"{"disruption": {"consolidateAfter": "-5m"}}"#),
+            "NodePool `gpu`: `spec.disruption.consolidateAfter`: found -300 s, allowed is a duration of 0 or more".into(),
+            None,
+        ),
+        (
+            with_pool_spec(r#"{"disruption": {"budgets": [{"nodes": "1", "schedule": "@daily", "duration": "-1h"}]}}"#),
+            "NodePool `gpu`: `spec.disruption.budgets[0].duration`: found -3600 s, allowed is a duration of 0 or more".into(),
+            None,
+        ),
+        (
             with_objects(
                 r#"{"apiVersion": "karpenter.sh/v1alpha5", "kind": "Provisioner", "metadata": {"name": "gpu"},
                 "spec": {"ttlSecondsAfterEmpty": 30, "weigth": 3}}"#,
