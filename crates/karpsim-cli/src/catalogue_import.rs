@@ -159,7 +159,7 @@ impl Aws {
                 }
             })?;
         for note in notes {
-            eprintln!("warning: {note}");
+            say!("warning: {note}");
         }
         self.to.write(&catalogue)
     }
@@ -198,7 +198,7 @@ impl To {
         };
         write(self.output.as_deref(), &text)?;
         if let Some(path) = &self.output {
-            eprintln!("{} instance types written to {}", catalogue.instance_types.len(), path.display());
+            say!("{} instance types written to {}", catalogue.instance_types.len(), path.display());
         }
         Ok(())
     }

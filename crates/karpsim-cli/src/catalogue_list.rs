@@ -135,7 +135,7 @@ impl Find {
             }
         });
         if catalogue.instance_types.is_empty() {
-            eprintln!(
+            say!(
                 "no instance type of `{}` meets {}",
                 self.chosen.name(),
                 self.requirements.join(" and ")
@@ -166,7 +166,7 @@ pub(crate) fn filter(catalogue: &Catalogue, requirements: &[String]) -> Result<F
 pub(crate) fn say_unknown_values(filter: &Filter, catalogue: &Catalogue) {
     for unknown in filter.unknown_values(catalogue) {
         let near = unknown.near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-        eprintln!("warning: no type or offering has `{}` for `{}`{near}", unknown.value, unknown.key);
+        say!("warning: no type or offering has `{}` for `{}`{near}", unknown.value, unknown.key);
     }
 }
 
@@ -384,7 +384,7 @@ pub(crate) fn print_catalogue(catalogue: &mut Catalogue, format: Format) -> Resu
 pub(crate) fn print_table(text: &str, wide: bool) -> Result<(), Failure> {
     print(text)?;
     if !wide && text.contains('~') {
-        eprintln!(
+        say!(
             "~ computed or estimated, no published price of this region; -o wide shows sources and dates"
         );
     }

@@ -73,7 +73,7 @@ impl Price {
             Format::Table | Format::Wide => {
                 let wide = self.output == Format::Wide;
                 if rows.is_empty() {
-                    eprintln!("no offering of `{}` meets {}", self.chosen.name(), self.wanted.join(" and "));
+                    say!("no offering of `{}` meets {}", self.chosen.name(), self.wanted.join(" and "));
                     return Ok(());
                 }
                 print_table(&table(&rows, unit, wide), wide)

@@ -115,7 +115,7 @@ impl Decide {
             })
         });
         for finding in findings.iter().filter(|_| !self.strict) {
-            eprintln!("warning: {finding}");
+            say!("warning: {finding}");
         }
         outcome?;
         overlays.warn(self.strict)?;

@@ -3,6 +3,9 @@
 //! Data go to standard output, talk to standard error. Exit codes: 0 done, 1 the answer is no where one was asked for,
 //! 2 bad input, 3 out of resources.
 
+#[macro_use]
+mod talk;
+
 mod budget;
 mod catalogue;
 mod catalogue_diff;
@@ -83,7 +86,7 @@ fn main() -> ExitCode {
         Err(failure) => {
             let said = failure.to_string();
             if !said.is_empty() {
-                eprintln!("{said}");
+                say!("{said}");
             }
             ExitCode::from(failure.code())
         }

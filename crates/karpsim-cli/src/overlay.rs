@@ -260,7 +260,7 @@ impl CatalogueOverlays {
             if strict {
                 return Err(Failure::input(remark).hint("--strict takes warnings for errors"));
             }
-            eprintln!("warning: {remark}");
+            say!("warning: {remark}");
         }
         Ok(())
     }

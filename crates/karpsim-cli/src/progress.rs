@@ -1,7 +1,8 @@
 //! How far a replay is, on a terminal, if it takes more than a second.
 
 use crate::table::clock;
-use std::io::{IsTerminal, Write};
+use crate::talk;
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 /// Says now and then how far a replay is.
@@ -34,15 +35,14 @@ impl Progress {
         }
         self.next = Instant::now() + Duration::from_millis(200);
         self.wrote = true;
-        eprint!("\r\u{1b}[K{} {}", self.name, clock(seconds));
-        let _ = std::io::stderr().flush();
+        talk::write(format_args!("\r\u{1b}[K{} {}", self.name, clock(seconds)));
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
         if self.wrote {
-            eprint!("\r\u{1b}[K");
+            talk::write(format_args!("\r\u{1b}[K"));
         }
     }
 }

@@ -125,7 +125,7 @@ pub(crate) fn warn(shown: &str, result: &ReplayResult, strict: bool) -> Result<(
         return Err(Failure::input(format!("{shown}: {first}")).hint("--strict takes warnings for errors"));
     }
     for warning in &result.warnings {
-        eprintln!("warning: {warning}");
+        say!("warning: {warning}");
     }
     Ok(())
 }

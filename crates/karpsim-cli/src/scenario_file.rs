@@ -92,7 +92,7 @@ impl ScenarioFlags {
             }
         })?;
         for finding in findings.iter() {
-            eprintln!("warning: {finding}");
+            say!("warning: {finding}");
         }
         overlays.warn(false)?;
         Ok(Loaded { scenario, shown })

@@ -143,7 +143,7 @@ impl WhatIf {
                     return Err(Failure::input(format!("{shown}: {warning}"))
                         .hint("--strict takes warnings for errors"));
                 }
-                eprintln!("warning: {warning}");
+                say!("warning: {warning}");
             }
         }
         Ok(())

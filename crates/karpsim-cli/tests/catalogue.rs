@@ -128,6 +128,21 @@ fn what_is_wrong_is_said() {
     assert!(nothing.err.contains("did you mean `t4`?"), "{}", nothing.err);
 }
 
+/// `karpsim … 2>&1 | head`: what the program says has nowhere to go.
+#[cfg(target_os = "linux")]
+#[test]
+fn talk_that_nobody_hears_is_no_failure() {
+    for (arguments, code) in [
+        (&["catalogue", "show", "m5.large"][..], 0),
+        (&["catalogue", "find", "karpenter.k8s.aws/instance-gpu-name=t5"], 0),
+        (&["catalogue", "show", "m5.lrage"], 2),
+    ] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = program::command(arguments).stderr(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+    }
+}
+
 #[test]
 fn a_written_catalogue_is_a_catalogue() {
     let folder = Folder::new("catalogue");
