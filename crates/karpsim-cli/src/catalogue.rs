@@ -103,15 +103,6 @@ impl Chosen {
         self.changes.apply(load(&self.catalogue)?)
     }
 
-    /// The same of another name.
-    ///
-    /// # Errors
-    ///
-    /// As [`Chosen::load`].
-    pub(crate) fn load_named(&self, name: Option<&str>) -> Result<Catalogue, Failure> {
-        self.changes.apply(load(name.unwrap_or(&self.catalogue))?)
-    }
-
     /// What was asked for, to be shown.
     pub(crate) fn name(&self) -> &str {
         &self.catalogue
@@ -119,6 +110,16 @@ impl Chosen {
 }
 
 impl Changes {
+    /// A flag that was given. Those that the environment sets as well do not count: there they are meant for any command.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        let flags = [
+            ("--overlay", !self.overlay.is_empty()),
+            ("--node-class", self.node_class.is_some()),
+            ("--azure-network", self.azure_network.is_some()),
+        ];
+        flags.into_iter().find_map(|(flag, given)| given.then_some(flag))
+    }
+
     /// `catalogue` with everything applied that was given.
     ///
     /// # Errors

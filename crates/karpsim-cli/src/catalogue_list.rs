@@ -1,6 +1,6 @@
 //! `karpsim catalogue list` and `find`: many types, a line each.
 
-use crate::catalogue::{Chosen, lines, print};
+use crate::catalogue::{Changes, Chosen, lines, load, print};
 use crate::catalogue_table::{Align, Format, Table, csv, gbps, gib, json, marked, number, yaml};
 use crate::embedded;
 use crate::failure::Failure;
@@ -70,8 +70,11 @@ pub(crate) struct List {
     /// The catalogue whose types are listed [default: the catalogues themselves]
     #[arg(value_name = "NAME|FILE")]
     name: Option<String>,
+    /// The same
+    #[arg(long, value_name = "NAME|FILE", conflicts_with = "name")]
+    catalogue: Option<String>,
     #[command(flatten)]
-    chosen: Chosen,
+    changes: Changes,
     #[command(flatten)]
     showing: Showing,
 }
@@ -106,9 +109,15 @@ impl List {
     ///
     /// If a catalogue cannot be read.
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        match &self.name {
+        if let Some(name) = self.name.as_ref().or(self.catalogue.as_ref()) {
+            return self.showing.show(self.changes.apply(load(name)?)?);
+        }
+        match self.changes.given().or_else(|| self.showing.given()) {
+            Some(flag) => {
+                Err(Failure::input(format!("{flag} is for the types of one catalogue; none is named"))
+                    .hint(format!("karpsim catalogue list NAME {flag} …")))
+            }
             None => list_catalogues(self.showing.output),
-            Some(name) => self.showing.show(self.chosen.load_named(Some(name))?),
         }
     }
 }
@@ -135,11 +144,7 @@ impl Find {
             }
         });
         if catalogue.instance_types.is_empty() {
-            say!(
-                "no instance type of `{}` meets {}",
-                self.chosen.name(),
-                self.requirements.join(" and ")
-            );
+            say!("no instance type of `{}` meets {}", self.chosen.name(), self.requirements.join(" and "));
         }
         self.showing.show(catalogue)
     }
@@ -319,6 +324,16 @@ pub(crate) fn gpus(view: &View<'_>) -> String {
 }
 
 impl Showing {
+    /// A flag that was given and is about types.
+    fn given(&self) -> Option<&'static str> {
+        let flags = [
+            ("--sort", self.sort != Sort::Name),
+            ("--reverse", self.reverse),
+            ("--limit", self.limit.is_some()),
+        ];
+        flags.into_iter().find_map(|(flag, given)| given.then_some(flag))
+    }
+
     /// Prints the types of `catalogue`.
     ///
     /// # Errors
@@ -384,9 +399,7 @@ pub(crate) fn print_catalogue(catalogue: &mut Catalogue, format: Format) -> Resu
 pub(crate) fn print_table(text: &str, wide: bool) -> Result<(), Failure> {
     print(text)?;
     if !wide && text.contains('~') {
-        say!(
-            "~ computed or estimated, no published price of this region; -o wide shows sources and dates"
-        );
+        say!("~ computed or estimated, no published price of this region; -o wide shows sources and dates");
     }
     Ok(())
 }

@@ -33,6 +33,10 @@ fn the_carried_catalogues_are_listed() {
         assert_eq!((cells[1], cells[2]), (types, gpus), "{line}");
     }
     assert_eq!(out(&["catalogue", "list", "-o", "name"]).lines().count(), 6);
+    assert_eq!(
+        out(&["catalogue", "list", "--catalogue", "gcp/us-central1", "-o", "name"]).lines().count(),
+        360
+    );
 }
 
 #[test]
@@ -116,6 +120,24 @@ fn what_is_wrong_is_said() {
     assert_eq!(
         said(&["catalogue", "show", "g4dn.xlarg"]),
         "error: no instance type `g4dn.xlarg` in catalogue `aws/us-west-2`\n  hint: did you mean `g4dn.xlarge`?\n"
+    );
+    for (arguments, flag) in [
+        (&["--overlay", "discounts.yaml"][..], "--overlay"),
+        (&["--node-class", "class.yaml"], "--node-class"),
+        (&["--azure-network", "none"], "--azure-network"),
+        (&["--sort", "price"], "--sort"),
+        (&["--reverse"], "--reverse"),
+        (&["--limit", "1"], "--limit"),
+    ] {
+        assert_eq!(
+            said(&[&["catalogue", "list"], arguments].concat()),
+            format!(
+                "error: {flag} is for the types of one catalogue; none is named\n  hint: karpsim catalogue list NAME {flag} …\n"
+            )
+        );
+    }
+    assert!(
+        said(&["catalogue", "list", "aws/us-west-2", "--catalogue", "aws/us-east-1"]).contains("--catalogue")
     );
     assert!(said(&["catalogue", "list", "aws/us-west-3"]).contains("did you mean `aws/us-west-2`?"));
     assert!(said(&["catalogue", "find", "cpu>>4"]).contains("is not a requirement"));
