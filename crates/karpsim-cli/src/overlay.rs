@@ -152,6 +152,9 @@ impl OverlayFile {
         } else {
             let json = as_json(Box::new(Cursor::new(text.into_bytes())), &shown)?;
             let mut trace = Trace::read(json).map_err(|error| trace_failure(&shown, &error))?;
+            for object in &mut trace.header.objects {
+                object.file = Some(Arc::clone(&shown));
+            }
             for event in &mut trace.events {
                 event.file = Some(Arc::clone(&shown));
             }
@@ -279,7 +282,7 @@ impl CatalogueOverlays {
 pub(crate) struct TraceOverlays {
     /// What its catalogue becomes.
     pub(crate) catalogue: Arc<CatalogueOverlays>,
-    traces: Vec<Arc<Trace>>,
+    traces: Vec<(Arc<str>, Arc<Trace>)>,
     prices: Vec<(Arc<str>, Arc<[SpotPrice]>)>,
 }
 
@@ -300,7 +303,7 @@ impl TraceOverlays {
         for OverlayFile { shown, overlay } in files {
             match overlay {
                 Overlay::Catalogue(overlay) => list.push((shown, overlay)),
-                Overlay::Trace(trace) => overlays.traces.push(Arc::from(trace)),
+                Overlay::Trace(trace) => overlays.traces.push((shown, Arc::from(trace))),
                 Overlay::SpotPrices(prices) => overlays.prices.push((shown, prices.into())),
             }
         }
@@ -314,12 +317,18 @@ impl TraceOverlays {
     ///
     /// If what comes out is no header.
     pub(crate) fn header(&self, header: &Header) -> Result<Header, karpsim_sim::Error> {
-        self.traces.iter().try_fold(header.clone(), |header, trace| header.under(&trace.header))
+        self.traces.iter().try_fold(header.clone(), |header, (_, trace)| header.under(&trace.header))
+    }
+
+    /// The overlay that the catalogue is named in, if it is one.
+    pub(crate) fn catalogue_file(&self) -> Option<&str> {
+        let named = self.traces.iter().rev().find(|(_, trace)| trace.header.has("catalogue"));
+        named.map(|(shown, _)| &**shown)
     }
 
     /// The events of a trace and of the overlays that are traces. `has_end`: see [`merge_events`].
     pub(crate) fn events<'a>(&'a self, base: Events<'a>, has_end: bool) -> Events<'a> {
-        self.traces.iter().fold(base, |base, trace| {
+        self.traces.iter().fold(base, |base, (_, trace)| {
             Box::new(merge_events(base, trace.events.iter().cloned().map(Ok), has_end))
         })
     }

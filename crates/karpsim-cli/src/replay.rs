@@ -86,7 +86,8 @@ impl Replay {
         let header = play.overlays.header(&trace.reader.header);
         let mut header = header.map_err(|error| trace_failure(&trace.shown, &error))?;
         play.settings.apply(&mut header.options.karpenter);
-        let catalogue = play.catalogue(&trace.shown, &header.catalogue)?;
+        let named_in = play.overlays.catalogue_file().unwrap_or(&trace.shown);
+        let catalogue = play.catalogue(named_in, &header.catalogue)?;
         let mut events = self.events.as_deref().map(OutputFile::create).transpose()?;
         let mut writing: Option<Failure> = None;
         let mut progress = Progress::new(&header.name);

@@ -8,7 +8,7 @@ use crate::unpack;
 use karpsim::api::problem::near_miss;
 use karpsim::api::{convert, defaults, yaml};
 use karpsim::catalogue::Catalogue;
-use karpsim_sim::trace::{EventKind, Header, TraceEvent};
+use karpsim_sim::trace::{EventKind, Header, HeaderObject, TraceEvent};
 use karpsim_sim::{ReplayResult, Trace, replay_events};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -19,8 +19,6 @@ use std::sync::Arc;
 pub(crate) struct Original {
     /// The file as messages name it.
     pub(crate) shown: String,
-    /// It was written for Karpenter v0.6: there is a Provisioner.
-    pub(crate) has_provisioner: bool,
     /// What older objects lose in being converted.
     pub(crate) notices: Vec<String>,
     /// The header, its objects in the form of `karpenter.sh/v1`.
@@ -37,21 +35,22 @@ impl Original {
     pub(crate) fn read(path: &Path, play: &Play) -> Result<Self, Failure> {
         let TraceFile { shown, reader } = TraceFile::open(path)?;
         let failure = |error| trace_failure(&shown, &error);
-        let header = play.overlays.header(&reader.header).map_err(failure)?;
+        let mut header = play.overlays.header(&reader.header).map_err(failure)?;
         let events = play.overlays.events(Box::new(reader), play.has_end(&header));
         let events = events.collect::<Result<_, _>>().map_err(failure)?;
         let mut objects = Vec::with_capacity(header.objects.len());
         let mut notices = Vec::new();
-        for object in &header.objects {
-            let converted =
-                convert::convert(object.clone()).map_err(|problem| Failure::problem(&shown, 0, &problem))?;
-            objects.extend(converted.objects);
+        for HeaderObject { value, index, file } in std::mem::take(&mut header.objects) {
+            let converted = convert::convert(value).map_err(|problem| {
+                let error = karpsim_sim::Error::from(problem);
+                failure(error.below(&format!("objects[{index}]")).of_file(file.clone()))
+            })?;
+            let place = |value| HeaderObject { value, index, file: file.clone() };
+            objects.extend(converted.objects.into_iter().map(place));
             notices.extend(converted.notices.iter().map(ToString::to_string));
         }
-        let has_provisioner = header.has_provisioner;
-        let header = header.changed(|fields| drop(fields.insert("objects".into(), Value::Array(objects))));
-        let header = header.map_err(failure)?;
-        Ok(Original { shown, has_provisioner, notices, header, events })
+        header.objects = objects;
+        Ok(Original { shown, notices, header, events })
     }
 
     /// The trace with `patch`; without: as it is.
@@ -80,11 +79,14 @@ impl Original {
                     merge(own, change);
                 }
             }
-            for object in fields.get_mut("objects").and_then(Value::as_array_mut).into_iter().flatten() {
-                patch.lay_over(object, &mut unmatched);
-            }
         });
-        let header = header.map_err(|error| trace_failure(&patch.shown, &error))?;
+        let mut header = header.map_err(|error| trace_failure(&patch.shown, &error))?;
+        for object in &mut header.objects {
+            if patch.lay_over(&mut object.value, &mut unmatched) {
+                // What is wrong with it from now on is the patch's fault.
+                object.file = None;
+            }
+        }
         let mut trace = Trace { header, events: self.events.clone() };
         self.patch_events(&mut trace, patch, &mut unmatched)?;
         match unmatched.first().and_then(|index| patch.objects.get(*index)) {
@@ -164,7 +166,8 @@ impl Original {
             header = overlays.header(&header).map_err(failure)?;
         }
         play.settings.apply(&mut header.options.karpenter);
-        let mut catalogue = play.catalogue(who, &header.catalogue)?;
+        let laid_over = play.overlays.catalogue_file().filter(|_| variant.is_none());
+        let mut catalogue = play.catalogue(laid_over.unwrap_or(who), &header.catalogue)?;
         if let Some((_, overlays)) = overlays {
             catalogue = overlaid(&overlays.catalogue, catalogue)?;
         }
@@ -283,13 +286,16 @@ impl Patch {
         Ok(Patch { shown, objects, header })
     }
 
-    /// Patches `object` with all that is meant for it.
-    fn lay_over(&self, object: &mut Value, unmatched: &mut BTreeSet<usize>) {
+    /// Patches `object` with all that is meant for it; whether there was something.
+    fn lay_over(&self, object: &mut Value, unmatched: &mut BTreeSet<usize>) -> bool {
         let key = Key::of(object);
+        let mut patched = false;
         for (index, patch) in self.objects.iter().enumerate().filter(|(_, patch)| patch.key == key) {
             merge(object, &patch.patch);
             unmatched.remove(&index);
+            patched = true;
         }
+        patched
     }
 }
 
@@ -344,7 +350,8 @@ fn nothing_matches(patch: &Patch, object: &ObjectPatch, trace: &Trace) -> Failur
         EventKind::Apply { objects, .. } => Some(objects),
         _ => None,
     });
-    let all: BTreeSet<Key> = trace.header.objects.iter().chain(applied.flatten()).map(Key::of).collect();
+    let of_header = trace.header.objects.iter().map(|object| &object.value);
+    let all: BTreeSet<Key> = of_header.chain(applied.flatten()).map(Key::of).collect();
     let failure =
         Failure::input(format!("{}: there is no {} in the trace to be patched", patch.shown, object.key));
     let shown: Vec<String> = all.iter().map(ToString::to_string).collect();

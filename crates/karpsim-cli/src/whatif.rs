@@ -6,7 +6,6 @@ use crate::replay::{Format, print};
 use crate::table::{Align, Table, dollars, wait};
 use crate::variant::{Original, Variant};
 use clap::Args;
-use karpsim_controller::Profile;
 use karpsim_sim::ReplayResult;
 use karpsim_sim::result::Percentiles;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
@@ -95,16 +94,14 @@ impl WhatIf {
     /// If something in the trace or in a patch is wrong; then nothing is shown.
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let variants = self.variants()?;
-        let mut play = self.play.play(&self.trace)?;
+        let play = self.play.play(&self.trace)?;
         let original = Original::read(&self.trace, &play)?;
-        if original.has_provisioner {
-            // The variants have NodePools instead, which do not tell.
-            play.options.profile = play.options.profile.or(Some(Profile::Karpenter06));
-        }
         let jobs: Vec<Option<&Variant>> =
             std::iter::once(None).chain(variants.iter().map(|(_, variant)| Some(variant))).collect();
-        let results: Vec<ReplayResult> =
-            jobs.into_par_iter().map(|variant| original.play(variant, &play)).collect::<Result<_, _>>()?;
+        let results: Vec<Result<ReplayResult, Failure>> =
+            jobs.into_par_iter().map(|variant| original.play(variant, &play)).collect();
+        // Of several failures the first is said, whichever was there first.
+        let results = results.into_iter().collect::<Result<Vec<_>, _>>()?;
         let names = std::iter::once(BASE).chain(variants.iter().map(|(name, _)| name.as_str()));
         let result = compare(names, results, &original.notices);
         self.warn(&original.shown, &result)?;

@@ -291,6 +291,61 @@ fn traces_are_laid_over_traces() {
     );
 }
 
+const SPOT: &str = "spot=variants/resnet-spot.yaml";
+
+#[test]
+fn a_wrong_object_is_of_the_file_that_it_is_in() {
+    let folder = Folder::new("objects");
+    let trace = |objects: &[&str]| {
+        let objects = objects.join(", ");
+        format!("{{\"apiVersion\": \"karpsim.dev/v1alpha1\", \"kind\": \"Trace\", \"objects\": [{objects}]}}")
+    };
+    let namespace = r#"{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "a"}}"#;
+    let good = folder.file("good.json", trace(&[namespace]));
+    let (named, provisioner) = (r#""metadata": {"name": "bad"}"#, r#""apiVersion": "karpenter.sh/v1alpha5""#);
+    for object in [
+        format!(
+            r#"{{"apiVersion": "karpenter.sh/v1", "kind": "NodePool", {named}, "spec": {{"weihgt": 1}}}}"#
+        ),
+        // It is wrong before it is converted, or after.
+        format!(r#"{{{provisioner}, "kind": "Provisioner", {named}, "spec": {{"weihgt": 1}}}}"#),
+        format!(r#"{{{provisioner}, "kind": "Provisioner", {named}, "spec": {{"weight": "x"}}}}"#),
+        // A workload is made after everything else.
+        format!(r#"{{"apiVersion": "apps/v1", "kind": "Deployment", {named}, "spec": {{"replicas": "x"}}}}"#),
+    ] {
+        let bad = folder.file("bad.jsonl", trace(&[namespace, &object]));
+        let said = |arguments: &[&str]| {
+            let run = karpsim(arguments, b"");
+            assert_eq!(run.code, 2, "{arguments:?}: {}", run.err);
+            assert!(run.err.starts_with(&format!("error: {bad}: `objects[1]")), "{arguments:?}: {}", run.err);
+        };
+        said(&["replay", RESNET, "--overlay", &good, "--overlay", &bad]);
+        said(&["whatif", RESNET, "--overlay", &good, "--overlay", &bad, "--variant", SPOT]);
+        said(&["whatif", RESNET, "--overlay", &good, "--variant", &format!("bad={bad}")]);
+        // What is wrong in the trace itself is not the variant's fault, whichever is found first.
+        said(&["whatif", &bad, "--catalogue", "aws/us-west-2", "--variant", &format!("good={good}")]);
+    }
+}
+
+#[test]
+fn a_catalogue_that_is_not_there_is_of_the_overlay_that_names_it() {
+    let folder = Folder::new("no-catalogue");
+    let bad = folder.file(
+        "bad.json",
+        "{\"apiVersion\": \"karpsim.dev/v1alpha1\", \"kind\": \"Trace\", \"catalogue\": {\"name\": \"aws/us-west-9\"}}",
+    );
+    let variant = format!("bad={bad}");
+    for command in [
+        vec!["replay", RESNET, "--overlay", &bad],
+        vec!["whatif", RESNET, "--overlay", &bad, "--variant", SPOT],
+        vec!["whatif", RESNET, "--variant", &variant],
+    ] {
+        let run = karpsim(&command, b"");
+        assert_eq!(run.code, 2);
+        assert!(run.err.starts_with(&format!("error: {bad}: `catalogue.name`: no catalogue")), "{}", run.err);
+    }
+}
+
 #[test]
 fn other_kinds_of_file_are_refused() {
     let folder = Folder::new("kinds");

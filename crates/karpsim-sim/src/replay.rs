@@ -90,6 +90,7 @@ pub fn replay_events(
     let has_static = header
         .objects
         .iter()
+        .map(|object| &object.value)
         .any(|object| object.pointer("/spec/replicas").is_some() && object["kind"] == "NodePool");
     if has_static && karpenter.feature_gates.static_capacity.is_none() {
         karpenter.feature_gates = FeatureGates { static_capacity: Some(true), ..karpenter.feature_gates };

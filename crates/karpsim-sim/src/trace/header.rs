@@ -12,6 +12,7 @@ use karpsim::catalogue::CatalogueReference;
 use karpsim_controller::Nanos;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The header of a trace.
 #[derive(Debug, Clone, Default)]
@@ -29,13 +30,24 @@ pub struct Header {
     /// Instance types.
     pub catalogue: CatalogueReference,
     /// Objects that exist at 0, as users apply them.
-    pub objects: Vec<Value>,
+    pub objects: Vec<HeaderObject>,
     /// For kinds that karpsim does not know: where their pod templates are.
     pub pod_template_paths: BTreeMap<String, Vec<String>>,
     /// It was written for Karpenter v0.6: there is a Provisioner.
     pub has_provisioner: bool,
-    /// What was written, but for `end` and `events`: what overlays and patches change.
+    /// What was written, but for `end`, `objects` and `events`: what overlays and patches change.
     written: Map<String, Value>,
+}
+
+/// An object of a header, and where it was written.
+#[derive(Debug, Clone)]
+pub struct HeaderObject {
+    /// The object.
+    pub value: Value,
+    /// Its index in the `objects` of its file, from 0.
+    pub index: usize,
+    /// The overlay that it is in, as messages name it; `None`: the trace itself.
+    pub file: Option<Arc<str>>,
 }
 
 /// `options` of a header.
@@ -84,6 +96,7 @@ impl Header {
     pub(crate) fn read(value: Value, end: Option<&str>) -> Result<Header, Error> {
         let mut written = value.as_object().cloned().unwrap_or_default();
         written.remove("end");
+        written.remove("objects");
         let mut fields = Fields::new(value)?.known(&KNOWN)?;
         for (name, wanted) in [("apiVersion", "karpsim.dev/v1alpha1"), ("kind", "Trace")] {
             let found: String = fields.required(name)?;
@@ -133,7 +146,11 @@ impl Header {
             source: fields.or_default("source")?,
             options,
             catalogue,
-            objects,
+            objects: objects
+                .into_iter()
+                .enumerate()
+                .map(|(index, value)| HeaderObject { value, index, file: None })
+                .collect(),
             pod_template_paths: fields.or_default("podTemplatePaths")?,
             has_provisioner,
             written,
@@ -142,7 +159,7 @@ impl Header {
 }
 
 impl Header {
-    /// This header with `change` made to the fields that were written (all but `end` and `events`).
+    /// This header with `change` made to the fields that were written (all but `end`, `objects` and `events`).
     ///
     /// # Errors
     ///
@@ -150,7 +167,17 @@ impl Header {
     pub fn changed(&self, change: impl FnOnce(&mut Map<String, Value>)) -> Result<Header, Error> {
         let mut fields = self.written.clone();
         change(&mut fields);
-        Ok(Header { end: self.end, ..Header::read(Value::Object(fields), None)? })
+        Ok(Header {
+            end: self.end,
+            objects: self.objects.clone(),
+            has_provisioner: self.has_provisioner,
+            ..Header::read(Value::Object(fields), None)?
+        })
+    }
+
+    /// Whether `field` was written.
+    pub fn has(&self, field: &str) -> bool {
+        self.written.contains_key(field)
     }
 
     /// This header under an overlay's: its fields replace what is here where they are written, `options` key by key; its
@@ -168,11 +195,6 @@ impl Header {
                 };
                 match name.as_str() {
                     "options" | "podTemplatePaths" => lay_over(own, value),
-                    "objects" => {
-                        if let (Some(own), Some(more)) = (own.as_array_mut(), value.as_array()) {
-                            own.extend(more.iter().cloned());
-                        }
-                    }
                     "name" if !self.name.is_empty() => {
                         *own = format!("{} + {}", self.name, overlay.name).into();
                     }
@@ -181,7 +203,8 @@ impl Header {
             }
         })?;
         header.end = overlay.end.or(self.end);
-        header.has_provisioner |= self.has_provisioner;
+        header.objects.extend(overlay.objects.iter().cloned());
+        header.has_provisioner |= overlay.has_provisioner;
         Ok(header)
     }
 }

@@ -15,5 +15,5 @@ pub use event::{
     TraceEvent,
 };
 pub use fields::Times;
-pub use header::{DeviceShare, Header, TraceOptions};
+pub use header::{DeviceShare, Header, HeaderObject, TraceOptions};
 pub use reader::{Trace, TraceReader, merge_events};

@@ -6,7 +6,7 @@ use super::objects::inside;
 use super::pods::{NewPod, Owner};
 use super::workload::{Job, Kind, Update, Workload, WorkloadKey};
 use crate::error::Error;
-use crate::trace::{EventKind, NodeGroup, ObjectReference, TraceEvent};
+use crate::trace::{EventKind, HeaderObject, NodeGroup, ObjectReference, TraceEvent};
 use karpsim::api::core::{
     CsiNode, DaemonSet, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, PodDisruptionBudget,
     StorageClass,
@@ -25,23 +25,26 @@ const WORKLOADS: [&str; 7] =
 
 impl World<'_> {
     /// What is there before 0, and the workloads at 0.
-    pub(crate) fn set_up(&mut self, objects: Vec<Value>, groups: Vec<TraceEvent>) -> Result<(), Error> {
+    pub(crate) fn set_up(
+        &mut self,
+        objects: Vec<HeaderObject>,
+        groups: Vec<TraceEvent>,
+    ) -> Result<(), Error> {
         let mut later = Vec::new();
         self.setting_up = true;
         // Priority classes first: templates name them.
         let (first, rest): (Vec<_>, Vec<_>) = objects
             .into_iter()
-            .enumerate()
-            .partition(|(_, object)| matches!(object["kind"].as_str(), Some("PriorityClass" | "Namespace")));
-        for (index, object) in first.into_iter().chain(rest) {
-            let kind = object["kind"].as_str().unwrap_or_default();
-            let bound = object.pointer("/spec/nodeName").is_some();
+            .partition(|object| matches!(object.value["kind"].as_str(), Some("PriorityClass" | "Namespace")));
+        for object in first.into_iter().chain(rest) {
+            let kind = object.value["kind"].as_str().unwrap_or_default();
+            let bound = object.value.pointer("/spec/nodeName").is_some();
             let is_workload = (WORKLOADS.contains(&kind) && !bound)
-                || self.pod_template_paths.contains_key(&full_kind(&object));
+                || self.pod_template_paths.contains_key(&full_kind(&object.value));
             if is_workload {
-                later.push((index, object));
+                later.push(object);
             } else {
-                self.apply(object, None).map_err(|error| error.below(&format!("objects[{index}]")))?;
+                self.apply_from_header(object)?;
             }
         }
         for event in groups {
@@ -53,10 +56,12 @@ impl World<'_> {
         }
         while self.settle()? {}
         self.setting_up = false;
-        for (index, object) in later {
-            self.apply(object, None).map_err(|error| error.below(&format!("objects[{index}]")))?;
-        }
-        Ok(())
+        later.into_iter().try_for_each(|object| self.apply_from_header(object))
+    }
+
+    fn apply_from_header(&mut self, object: HeaderObject) -> Result<(), Error> {
+        let HeaderObject { value, index, file } = object;
+        self.apply(value, None).map_err(|error| error.below(&format!("objects[{index}]")).of_file(file))
     }
 
     /// Makes or replaces an object, as the API server would.

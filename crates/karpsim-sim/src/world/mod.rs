@@ -23,7 +23,7 @@ use crate::ledger::Ledger;
 use crate::log::LogEvent;
 use crate::result::{DecisionRecord, MarkRecord};
 use crate::scheduler::{NodeInfo, PodId, Shape};
-use crate::trace::{EventKind, TraceEvent};
+use crate::trace::{EventKind, HeaderObject, TraceEvent};
 use budgets::Budget;
 pub(crate) use cloud::Cloud;
 use karpsim::api::meta::{Labels, Str};
@@ -240,7 +240,7 @@ impl<'a> World<'a> {
     /// Sets up what is there at 0 and plays the events.
     pub(crate) fn run(
         &mut self,
-        objects: Vec<Value>,
+        objects: Vec<HeaderObject>,
         mut events: impl Iterator<Item = Result<TraceEvent, Error>>,
     ) -> Result<(), Error> {
         let mut ahead: VecDeque<TraceEvent> = VecDeque::new();
