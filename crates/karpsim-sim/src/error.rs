@@ -37,13 +37,15 @@ impl Error {
     }
 
     /// The same in the overlay `file`.
-    pub(crate) fn of_file(mut self, file: Option<Arc<str>>) -> Self {
+    #[must_use]
+    pub fn of_file(mut self, file: Option<Arc<str>>) -> Self {
         self.file = self.file.or(file);
         self
     }
 
     /// The same below `path`.
-    pub(crate) fn below(mut self, path: &str) -> Self {
+    #[must_use]
+    pub fn below(mut self, path: &str) -> Self {
         self.path = match (path.is_empty(), self.path.is_empty()) {
             (_, true) => path.to_owned(),
             (true, false) => self.path,

@@ -1,6 +1,7 @@
 //! Every pod that is to be placed stands in the decision exactly once, and no other pod does.
 
 use crate::decided::Decided;
+use crate::launches::is_usable;
 use crate::selectors::selects;
 use crate::sites::{is_owned_by, is_pending, is_terminal, name_of, sites};
 use karpsim::api::Scenario;
@@ -21,7 +22,10 @@ pub(crate) fn violations(scenario: &Scenario, decision: &Decided) -> Vec<String>
     let pending: BTreeSet<String> =
         scenario.objects.pods.iter().filter(|pod| is_pending(pod)).map(|pod| name_of(pod)).collect();
     let may_move: BTreeSet<String> = leaving.iter().map(|pod| name_of(pod)).collect();
-    let must_move = leaving.iter().filter(|pod| moves_freely(scenario, pod)).map(|pod| name_of(pod));
+    // Without a NodePool to launch nodes from no round is played, and these pods have a node still.
+    let has_round = scenario.objects.node_pools.iter().any(is_usable);
+    let must_move =
+        leaving.iter().filter(|pod| has_round && moves_freely(scenario, pod)).map(|pod| name_of(pod));
 
     let mut found = Vec::new();
     for (pod, count) in &mentions {
