@@ -251,6 +251,13 @@ fn kwok_types_are_read_as_the_provider_reads_them() {
     );
     // Written and read again it is the same.
     assert_eq!(kwok::read(&kwok::write(&read)).unwrap(), read);
+    // The provider would launch what is unavailable, so it is not written.
+    let mut left = read.clone();
+    std::sync::Arc::make_mut(&mut left.instance_types[0]).offerings[0].available = false;
+    let names = |catalogue: &Catalogue| -> Vec<String> {
+        catalogue.instance_types.iter().map(|it| it.name.to_string()).collect()
+    };
+    assert_eq!(names(&kwok::read(&kwok::write(&left)).unwrap()), ["g5.4xlarge"]);
 }
 
 #[test]

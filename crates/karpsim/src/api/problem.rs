@@ -230,6 +230,16 @@ pub enum NoticeKind {
         /// As it stands.
         schedule: String,
     },
+    /// NodeOverlays while their feature gate is off.
+    GateOff {
+        /// The gate.
+        gate: &'static str,
+    },
+    /// A price of a NodeOverlay that cannot be read. The API server would refuse it.
+    UnreadablePrice {
+        /// As it stands.
+        price: String,
+    },
     /// A NodePool that lacks conditions, and so does not count.
     NodePoolNotReady {
         /// The conditions that are not `True`.
@@ -267,6 +277,15 @@ impl fmt::Display for NoticeKind {
                 "Karpenter cannot read {schedule:?} and then disrupts no node of the NodePool; it wants five cron fields, \
                  such as \"0 9 * * 1-5\", or @daily, @hourly and their like"
             ),
+            NoticeKind::GateOff { gate } => {
+                write!(f, "has no effect: the feature gate {gate} is off (--feature-gates {gate}=true)")
+            }
+            NoticeKind::UnreadablePrice { price } => {
+                write!(
+                    f,
+                    "{price:?} has no effect: a price is as \"0.25\", an adjustment as \"+0.5\" or \"-10%\""
+                )
+            }
             NoticeKind::NodePoolNotReady { conditions } => write!(
                 f,
                 "does not count: its status has no condition {} that is True",

@@ -234,11 +234,13 @@ fn canonical(text: &str, quantity: Quantity) -> String {
     quantity.to_string()
 }
 
-/// Writes the file: capacity, architecture, operating systems and offerings of every type.
+/// Writes the file: capacity, architecture, operating systems and offerings of every type. What is unavailable is left
+/// out, as the provider would take it as available.
 pub fn write(catalogue: &Catalogue) -> String {
     let list: Vec<Value> = catalogue
         .instance_types
         .iter()
+        .filter(|instance_type| instance_type.offerings.iter().any(|offering| offering.available))
         .map(|instance_type| {
             let values = |key: &str| -> Vec<String> {
                 let requirement =
@@ -248,6 +250,7 @@ pub fn write(catalogue: &Catalogue) -> String {
             let offerings: Vec<Value> = instance_type
                 .offerings
                 .iter()
+                .filter(|offering| offering.available)
                 .map(|offering| {
                     let mut object = json!({
                         "Price": offering.price,

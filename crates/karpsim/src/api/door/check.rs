@@ -110,6 +110,12 @@ pub(super) fn scenario(text: &mut ScenarioText, findings: &mut Findings) -> Chec
     for pool in &objects.node_pools {
         readiness(pool, findings);
     }
+    for overlay in objects.node_overlays.iter().filter(|_| !text.options.node_overlay()) {
+        findings.add(Notice {
+            place: Place::in_object(title_of("NodeOverlay", &overlay.metadata), ""),
+            kind: NoticeKind::GateOff { gate: "NodeOverlay" },
+        });
+    }
     Ok(())
 }
 

@@ -33,6 +33,7 @@ enum Likeness {
     Field { kind: String, path: String, name: String },
     ObjectKind { api_version: String, kind: String },
     NotReady,
+    GateOff,
     Same(Notice),
 }
 
@@ -48,6 +49,7 @@ impl Likeness {
                 Likeness::ObjectKind { api_version: api_version.clone(), kind: kind.clone() }
             }
             NoticeKind::NodePoolNotReady { .. } => Likeness::NotReady,
+            NoticeKind::GateOff { .. } => Likeness::GateOff,
             _ => Likeness::Same(notice.clone()),
         }
     }

@@ -191,9 +191,18 @@ impl Object for NodePool {
 impl Object for NodeOverlay {
     const STRICT: bool = true;
 
-    fn check_values(&self, at: &dyn Fn(&str) -> Place, _: &mut Findings) -> Checked {
+    fn check_values(&self, at: &dyn Fn(&str) -> Place, findings: &mut Findings) -> Checked {
         if let Some(capacity) = &self.spec.capacity {
             not_negative(capacity, || at("spec.capacity"))?;
+        }
+        for (field, price) in
+            [("spec.price", &self.spec.price), ("spec.priceAdjustment", &self.spec.price_adjustment)]
+        {
+            let number = |price: &Str| price.strip_suffix('%').unwrap_or(price).parse::<f64>().is_ok();
+            if let Some(price) = price.as_ref().filter(|price| !number(price)) {
+                let kind = NoticeKind::UnreadablePrice { price: price.to_string() };
+                findings.add(Notice { place: at(field), kind });
+            }
         }
         karpenter_requirements(&self.spec.requirements, at, "spec.requirements")
     }
