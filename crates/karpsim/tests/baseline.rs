@@ -1,6 +1,7 @@
 //! What Karpenter v1.14.1 itself decided on the scenarios for measuring: how many nodes it launched for how many pods, and
 //! how many it removed for how many new ones.
 
+mod data;
 mod measured;
 
 use karpsim::api::scenario::PreferencePolicy;

@@ -1,10 +1,11 @@
 //! Capacity and overhead of every embedded type, derived from its raw facts, are the figures that the files carry: exact
 //! equality. The files were made from the clouds' own tables, independently of this code.
 
+mod data;
+
 use karpsim::api::core::ResourceList;
 use karpsim::catalogue::{self, Catalogue, NodeClass, Settings, allocatable, recompute};
 use karpsim::quantity::Quantity;
-use std::io::Read;
 use std::sync::Arc;
 
 const FILES: [(&str, usize); 6] = [
@@ -16,16 +17,8 @@ const FILES: [(&str, usize); 6] = [
     ("azure-eastus", 934),
 ];
 
-fn text(name: &str) -> String {
-    let path = format!("{}/../../data/catalogues/{name}.json.zst", env!("CARGO_MANIFEST_DIR"));
-    let file = std::fs::File::open(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let mut text = String::new();
-    ruzstd::decoding::StreamingDecoder::new(file).unwrap().read_to_string(&mut text).unwrap();
-    text
-}
-
 fn load(name: &str) -> Catalogue {
-    catalogue::read(&text(name)).unwrap()
+    catalogue::read(&data::text(&format!("catalogues/{name}.json"))).unwrap()
 }
 
 #[test]

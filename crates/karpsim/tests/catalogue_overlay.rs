@@ -1,17 +1,14 @@
 //! Overlays: prices, reservations, GPU sharing, resources; and what is wrong with one.
 
+mod data;
+
 use karpsim::catalogue::diff::Change;
 use karpsim::catalogue::overlay::{Applied, CatalogueOverlay};
 use karpsim::catalogue::view::OfferingView;
 use karpsim::catalogue::{self, Catalogue};
-use std::io::Read;
 
 fn load(name: &str) -> Catalogue {
-    let path = format!("{}/../../data/catalogues/{name}.json.zst", env!("CARGO_MANIFEST_DIR"));
-    let mut text = String::new();
-    let file = std::fs::File::open(path).unwrap();
-    ruzstd::decoding::StreamingDecoder::new(file).unwrap().read_to_string(&mut text).unwrap();
-    catalogue::read(&text).unwrap()
+    catalogue::read(&data::text(&format!("catalogues/{name}.json"))).unwrap()
 }
 
 fn overlay(body: &str) -> CatalogueOverlay {

@@ -3,27 +3,15 @@
 //! A recording is a line `{"scenario": …, "decision": …}`. Decisions are compared as JSON: lists in their order, numbers
 //! by value, `podErrors` by its keys (the words are for reading).
 
+mod data;
+
 use karpsim::api::Scenario;
 use karpsim::api::scenario::ScenarioText;
 use karpsim::catalogue::Catalogue;
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::io::Read;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-
-fn data() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/conformance")
-}
-
-fn read_zst(path: &Path) -> String {
-    let compressed = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let mut decoder = ruzstd::decoding::StreamingDecoder::new(compressed.as_slice()).expect("a zstd frame");
-    let mut text = String::new();
-    decoder.read_to_string(&mut text).expect("UTF-8");
-    text
-}
 
 #[derive(Default)]
 struct Catalogues(Mutex<BTreeMap<String, Arc<Catalogue>>>);
@@ -34,7 +22,7 @@ impl Catalogues {
         known
             .entry(file.to_owned())
             .or_insert_with(|| {
-                let text = read_zst(&data().join(format!("{file}.zst")));
+                let text = data::text(&format!("conformance/{file}"));
                 Arc::new(serde_json::from_str(&text).expect("a catalogue"))
             })
             .clone()
@@ -122,8 +110,8 @@ fn main() {
     let arguments = Arguments::from_args();
     let catalogues: &'static Catalogues = Box::leak(Box::default());
     let mut trials = Vec::new();
-    for (kind, file) in [("provisioning", "provisioning.jsonl.zst"), ("disruption", "disruption.jsonl.zst")] {
-        let text: &'static str = Box::leak(read_zst(&data().join(file)).into_boxed_str());
+    for (kind, file) in [("provisioning", "provisioning.jsonl"), ("disruption", "disruption.jsonl")] {
+        let text: &'static str = Box::leak(data::text(&format!("conformance/{file}")).into_boxed_str());
         let mut families: BTreeMap<String, Vec<&'static str>> = BTreeMap::new();
         for line in text.lines() {
             let start = line.find("\"name\":\"").expect("a name") + 8;

@@ -1,6 +1,8 @@
 //! Explanations of recorded scenarios: every pod error has one, its counts add up, and it is sufficient: without what it
 //! names the pod is placed.
 
+mod data;
+
 use karpsim::api::Scenario;
 use karpsim::api::core::{NodeInclusionPolicy, NodeSelector, PodSpec, Toleration, TopologySpreadConstraint};
 use karpsim::api::scenario::{ScenarioKind, ScenarioText};
@@ -10,20 +12,7 @@ use karpsim::explain::facts::{Rule, TopologyKind};
 use karpsim::explain::{self, PodOutcome, Verdict};
 use karpsim::{disrupt, provision};
 use std::collections::BTreeMap;
-use std::io::Read;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-fn data() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/conformance")
-}
-
-fn read_zst(path: &Path) -> String {
-    let packed = std::fs::read(path).unwrap();
-    let mut text = String::new();
-    ruzstd::decoding::StreamingDecoder::new(packed.as_slice()).unwrap().read_to_string(&mut text).unwrap();
-    text
-}
 
 #[derive(serde::Deserialize)]
 struct Recording<'a> {
@@ -34,7 +23,7 @@ struct Recording<'a> {
 /// Every `step`-th recorded scenario.
 fn recorded(file: &str, step: usize) -> Vec<Scenario> {
     let mut catalogues: BTreeMap<String, Arc<Catalogue>> = BTreeMap::new();
-    let recordings = read_zst(&data().join(file));
+    let recordings = data::text(&format!("conformance/{file}"));
     recordings
         .lines()
         .step_by(step)
@@ -44,7 +33,7 @@ fn recorded(file: &str, step: usize) -> Vec<Scenario> {
             let base = (!text.catalogue.file.is_empty()).then(|| {
                 let file = text.catalogue.file.to_string();
                 let read = || {
-                    let text = read_zst(&data().join(format!("{file}.zst")));
+                    let text = data::text(&format!("conformance/{file}"));
                     Arc::new(serde_json::from_str(&text).unwrap())
                 };
                 catalogues.entry(file.clone()).or_insert_with(read).clone()
@@ -66,7 +55,7 @@ fn recorded(file: &str, step: usize) -> Vec<Scenario> {
 fn every_pod_error_is_explained_and_its_counts_add_up() {
     let mut left_over = 0;
     let mut launched = 0;
-    for scenario in recorded("provisioning.jsonl.zst", 4) {
+    for scenario in recorded("provisioning.jsonl", 4) {
         assert_eq!(scenario.kind, ScenarioKind::Provisioning);
         let decision = provision(&scenario);
         let errors = decision.pod_errors.iter().take(6);
@@ -241,7 +230,7 @@ fn remove(scenario: &mut Scenario, pod: &str, node_pool: &str, miss: &Rule) -> b
 #[test]
 fn without_what_the_nearest_miss_names_the_pod_is_placed() {
     let mut tried: BTreeMap<&'static str, usize> = BTreeMap::new();
-    for scenario in recorded("provisioning.jsonl.zst", 1) {
+    for scenario in recorded("provisioning.jsonl", 1) {
         for pod in provision(&scenario).pod_errors.keys().take(2) {
             let Some(PodOutcome::LeftOver(reasons)) = explain::pod(&scenario, pod).map(|pod| pod.outcome)
             else {
@@ -289,7 +278,7 @@ fn without_what_the_nearest_miss_names_the_pod_is_placed() {
 #[test]
 fn every_node_is_explained_as_the_commands_have_it() {
     let (mut removed, mut alone, mut stranded, mut dear) = (0, 0, 0, 0);
-    for scenario in recorded("disruption.jsonl.zst", 2) {
+    for scenario in recorded("disruption.jsonl", 2) {
         let commands = disrupt(&scenario, &Method::ALL).commands;
         let nodes: Vec<_> = scenario.objects.nodes.iter().map(|node| node.metadata.name.clone()).collect();
         for name in nodes.iter().take(8) {
