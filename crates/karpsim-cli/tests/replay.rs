@@ -233,6 +233,11 @@ fn objects_of_a_trace_are_checked_as_those_of_a_scenario() {
     ] {
         assert_eq!(run(&object), (2, format!("error: TRACE: {sentence}")), "{object}");
     }
+    let (code, said) =
+        run(r#"{"apiVersion": "karpenter.sh/v1alpha1", "kind": "NodeOverlay", "metadata": {"name": "x"},
+            "spec": {"price": "0.25"}}"#);
+    let sentence = "warning: NodeOverlay: has no effect: the feature gate NodeOverlay is off (--feature-gates NodeOverlay=true)\n";
+    assert_eq!((code, said.as_str()), (0, sentence));
     let (code, said) = run(r#"{"apiVersion": "v1", "kind": "Podd", "metadata": {"name": "x"}}"#);
     assert_eq!(
         (code, said.as_str()),

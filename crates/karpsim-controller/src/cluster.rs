@@ -231,8 +231,8 @@ impl Cluster {
 fn set_prices(catalogue: &mut Catalogue, changes: &[PriceChange]) {
     for change in changes {
         let of_name = catalogue.instance_types.iter_mut().find(|it| it.name == change.instance_type);
-        if let Some(offering) = of_name.and_then(|it| Arc::make_mut(it).offerings.get_mut(change.offering)) {
-            offering.price = change.price;
+        if let Some(instance_type) = of_name {
+            change.apply(instance_type);
         }
     }
 }

@@ -105,6 +105,11 @@ impl Controller {
         &self.cluster
     }
 
+    /// Its options.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// When something is to be done next, if nothing else happens.
     pub fn next_wakeup(&self) -> Option<Nanos> {
         let timer = self.timers.first().map(|(at, _)| *at);

@@ -7,7 +7,7 @@ use karpsim::api::core::{
 };
 use karpsim::api::karpenter::{NodeClaim, NodeOverlay, NodePool};
 use karpsim::api::meta::Str;
-use karpsim::catalogue::Price;
+use karpsim::catalogue::{InstanceType, Price};
 use karpsim::decision::{Launch, NewNodeClaim};
 use std::sync::Arc;
 
@@ -33,6 +33,15 @@ pub struct PriceChange {
     pub offering: usize,
     /// The new price.
     pub price: Price,
+}
+
+impl PriceChange {
+    /// Makes the change in the type that it names.
+    pub fn apply(&self, instance_type: &mut Arc<InstanceType>) {
+        if let Some(offering) = Arc::make_mut(instance_type).offerings.get_mut(self.offering) {
+            offering.price = self.price;
+        }
+    }
 }
 
 /// What the world sees. Objects are whole, as a watch delivers them.

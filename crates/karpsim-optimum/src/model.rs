@@ -451,26 +451,12 @@ impl Model {
         options.keep(&table.offered(algebra, constraint));
         options.keep(&template.shapes);
         let requests = self.requests(problem, pattern);
-        let mut fitting = karpsim::compile::shapes::ShapeSet::none(table.shapes.len());
-        for group in &template.groups {
-            let conflicts = pattern.counts.iter().any(|(item, _)| {
-                let own = self.items.items[*item as usize].ports;
-                group.ports.iter().any(|&ports| problem.pods.ports_conflict(ports, own))
-            });
-            if conflicts {
-                continue;
-            }
-            let mut of_group = options.clone();
-            of_group.keep(&group.shapes);
-            let with_daemons = requests
+        template.fitting(table, &options, &requests, |theirs| {
+            pattern
+                .counts
                 .iter()
-                .enumerate()
-                .map(|(resource, amount)| amount + group.dense.get(resource).copied().unwrap_or(0))
-                .collect();
-            table.keep_fitting(&mut of_group, &with_daemons);
-            fitting.add(&of_group);
-        }
-        fitting
+                .any(|(item, _)| problem.pods.ports_conflict(theirs, self.items.items[*item as usize].ports))
+        })
     }
 
     /// What the pods of a pattern reserve, over all resources of the problem.

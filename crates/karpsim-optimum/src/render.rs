@@ -150,25 +150,11 @@ fn choose_more(
         let mut options = table.compatible(algebra, attempt);
         options.keep(&table.offered(algebra, attempt));
         options.keep(&template.shapes);
-        let mut fitting = karpsim::compile::shapes::ShapeSet::none(table.shapes.len());
-        for group in &template.groups {
-            let clash = classes.iter().any(|class| {
-                let own = problem.pods.classes[class.0 as usize].ports;
-                group.ports.iter().any(|&ports| problem.pods.ports_conflict(ports, own))
-            });
-            if clash {
-                continue;
-            }
-            let mut of_group = options.clone();
-            of_group.keep(&group.shapes);
-            let with_daemons = requests
-                .iter()
-                .enumerate()
-                .map(|(resource, amount)| amount + group.dense.get(resource).copied().unwrap_or(0))
-                .collect();
-            table.keep_fitting(&mut of_group, &with_daemons);
-            fitting.add(&of_group);
-        }
+        let fitting = template.fitting(table, &options, &requests, |theirs| {
+            classes.iter().any(|class| {
+                problem.pods.ports_conflict(theirs, problem.pods.classes[class.0 as usize].ports)
+            })
+        });
         let mut more = Plan { constraint: attempt, types: table.types_of(&fitting), ..plan.clone() };
         solver.order_by_price(&mut more);
         let needed = min_values::needed(&solver.algebra, table, &more.types, attempt);

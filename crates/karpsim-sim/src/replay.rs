@@ -7,7 +7,6 @@ use crate::result::ReplayResult;
 use crate::trace::{Header, Trace, TraceEvent};
 use crate::world::{Cloud, Observer, World};
 use karpsim::api::meta::Duration;
-use karpsim::api::problem::NoticeKind;
 use karpsim::api::scenario::FeatureGates;
 use karpsim::batching::BatchWindow;
 use karpsim::catalogue::Catalogue;
@@ -96,8 +95,6 @@ pub fn replay_events(
     if has_static && karpenter.feature_gates.static_capacity.is_none() {
         karpenter.feature_gates = FeatureGates { static_capacity: Some(true), ..karpenter.feature_gates };
     }
-    let has_overlays = header.objects.iter().any(|object| object.value["kind"] == "NodeOverlay");
-    let overlays_without_effect = has_overlays && !karpenter.node_overlay();
     let settings = Settings {
         options: karpenter,
         batch_idle: options.batch_idle.unwrap_or(BatchWindow::IDLE_DEFAULT),
@@ -118,9 +115,6 @@ pub fn replay_events(
     world.set_pod_template_paths(header.pod_template_paths.clone());
     if !header.options.device_shares.is_empty() {
         world.say("deviceShares: shares of a device are counted together, not device by device");
-    }
-    if overlays_without_effect {
-        world.say(&format!("NodeOverlay: {}", NoticeKind::GateOff { gate: "NodeOverlay" }));
     }
     world.run(header.objects.clone(), events)?;
     Ok(world.finish(header.name.clone(), profile))

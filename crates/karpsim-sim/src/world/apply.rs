@@ -13,7 +13,7 @@ use karpsim::api::core::{
 };
 use karpsim::api::karpenter::{NodeClaim, NodeOverlay, NodePool};
 use karpsim::api::meta::{IntOrString, Str};
-use karpsim::api::problem::{Place, Problem, ProblemKind};
+use karpsim::api::problem::{NoticeKind, Place, Problem, ProblemKind};
 use karpsim::api::{convert, defaults, door};
 use karpsim_controller::{Event, Nanos};
 use serde::Deserialize;
@@ -139,6 +139,9 @@ impl World<'_> {
             }
             "NodeOverlay" => {
                 let overlay: NodeOverlay = self.read(object)?;
+                if !self.controller.settings().options.node_overlay() {
+                    self.warn(format!("NodeOverlay: {}", NoticeKind::GateOff { gate: "NodeOverlay" }));
+                }
                 self.tell(Event::NodeOverlay(Box::new(overlay)));
             }
             "NodeClaim" => {

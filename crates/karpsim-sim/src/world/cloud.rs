@@ -142,11 +142,8 @@ impl Cloud {
             let catalogue = Arc::make_mut(&mut self.catalogue);
             for change in &changes {
                 let index = self.by_name.get(&change.instance_type).copied();
-                let of_name = index.and_then(|index| catalogue.instance_types.get_mut(index));
-                if let Some(offering) =
-                    of_name.and_then(|it| Arc::make_mut(it).offerings.get_mut(change.offering))
-                {
-                    offering.price = change.price;
+                if let Some(it) = index.and_then(|index| catalogue.instance_types.get_mut(index)) {
+                    change.apply(it);
                 }
             }
         }

@@ -9,6 +9,9 @@ use serde_json::{Map, Value, json};
 /// The conditions without which a NodePool does not count.
 pub const NODE_POOL_CONDITIONS: [&str; 3] = ["ValidationSucceeded", "NodeClassReady", "Ready"];
 
+/// `nodes` of the budget of a NodePool that names none.
+pub(crate) const BUDGET_NODES: &str = "10%";
+
 /// Kinds that belong to no namespace.
 const CLUSTER_WIDE: [&str; 16] = [
     "Namespace",
@@ -144,7 +147,7 @@ fn node_pool(fields: &mut Map<String, Value>, now: Timestamp) {
         if let Some(disruption) = child(spec, "disruption") {
             set(disruption, "consolidateAfter", || json!("0s"));
             set(disruption, "consolidationPolicy", || json!("WhenEmptyOrUnderutilized"));
-            set(disruption, "budgets", || json!([{"nodes": "10%"}]));
+            set(disruption, "budgets", || json!([{"nodes": BUDGET_NODES}]));
         }
         if let Some(template) = child(spec, "template").and_then(|template| child(template, "spec")) {
             set(template, "expireAfter", || json!("720h"));

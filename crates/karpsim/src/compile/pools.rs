@@ -158,6 +158,35 @@ pub struct Template {
     pub dynamic: usize,
 }
 
+impl Template {
+    /// Those of `options` that have room for `requests` beside the daemons that come to them, none of which holds a host
+    /// port that `clashes` with what is to run there.
+    pub fn fitting(
+        &self,
+        table: &TypeTable,
+        options: &ShapeSet,
+        requests: &Amounts,
+        clashes: impl Fn(PortsId) -> bool,
+    ) -> ShapeSet {
+        let mut fitting = ShapeSet::none(table.shapes.len());
+        for group in &self.groups {
+            if group.ports.iter().any(|&ports| clashes(ports)) {
+                continue;
+            }
+            let mut of_group = options.clone();
+            of_group.keep(&group.shapes);
+            if group.dense.is_empty() {
+                table.keep_fitting(&mut of_group, requests);
+            } else {
+                let with_daemons = requests.iter().zip(&group.dense).map(|(a, b)| a + b).collect();
+                table.keep_fitting(&mut of_group, &with_daemons);
+            }
+            fitting.add(&of_group);
+        }
+        fitting
+    }
+}
+
 /// A NodePool that is ready, not static and not being deleted.
 #[derive(Debug, Clone)]
 pub struct DynamicPool {

@@ -38,7 +38,6 @@ pub struct Round<'p> {
 impl<'p> Round<'p> {
     /// Finds a place for every pod that waits or must leave its node.
     pub fn play(problem: &'p Problem<'p>, algebra: Algebra) -> Self {
-        let pods: Vec<usize> = problem.pending.iter().chain(&problem.leaving).copied().collect();
         let mut solver = Solver::new(problem, algebra);
         if problem.dynamic.is_empty() {
             // Nothing is placed, and nothing is said of pods that have a node still.
@@ -46,6 +45,7 @@ impl<'p> Round<'p> {
                 problem.pending.iter().map(|&pod| (problem.pod_name(pod), explain::NO_NODE_POOLS.to_owned()));
             return Round { solver, outcome: Outcome::default(), errors: errors.collect() };
         }
+        let pods: Vec<usize> = problem.pending.iter().chain(&problem.leaving).copied().collect();
         let rules = RoundRules { strict_reservations: true, ..RoundRules::default() };
         let (outcome, errors) = solver.round_then(&pods, &[], rules, pod_errors);
         Round { solver, outcome, errors }

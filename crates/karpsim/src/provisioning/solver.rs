@@ -893,26 +893,15 @@ impl<'p> Solver<'p> {
         let table = &problem.tables[template.table];
         let allowed = self.allowed(template.table, constraint);
         let claim = claim.of(&self.claims);
-        let mut shapes = ShapeSet::none(table.shapes.len());
-        if !claim.ports.iter().any(|&ports| problem.pods.ports_conflict(ports, class.ports)) {
+        let clashes = |theirs: PortsId| problem.pods.ports_conflict(theirs, class.ports);
+        let shapes = if claim.ports.iter().any(|&ports| clashes(ports)) {
+            ShapeSet::none(table.shapes.len())
+        } else {
             let mut options = claim.shapes.clone();
             options.keep(&allowed);
             let requests: Amounts = claim.requests.iter().zip(&class.requests).map(|(a, b)| a + b).collect();
-            for group in &template.groups {
-                if group.ports.iter().any(|&ports| problem.pods.ports_conflict(ports, class.ports)) {
-                    continue;
-                }
-                let mut of_group = options.clone();
-                of_group.keep(&group.shapes);
-                if group.dense.is_empty() {
-                    table.keep_fitting(&mut of_group, &requests);
-                } else {
-                    let with_daemons = requests.iter().zip(&group.dense).map(|(a, b)| a + b).collect();
-                    table.keep_fitting(&mut of_group, &with_daemons);
-                }
-                shapes.add(&of_group);
-            }
-        }
+            template.fitting(table, &options, &requests, clashes)
+        };
         if shapes.is_empty() {
             return Err(Refusal::Lasting);
         }

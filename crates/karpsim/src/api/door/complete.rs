@@ -1,16 +1,15 @@
 //! What the API server has always filled in, for scenarios that were written by hand.
 //!
 //! A scenario holds objects as the API server returns them. Where a decision hangs on a field that it never leaves open, a
-//! field left open is taken as it would have been filled in; all else stays as it stands.
+//! field left open is taken as it would have been filled in; all else stays as it stands. For traces, whose objects stand as
+//! users apply them, [`crate::api::defaults`] fills in everything.
 
 use crate::api::core::{Pod, ResourceRequirements};
+use crate::api::defaults::BUDGET_NODES;
 use crate::api::karpenter::{Budget, Disruption};
 use crate::api::meta::{Duration, NillableDuration, Str};
 use crate::api::objects::Objects;
 use std::sync::Arc;
-
-/// `nodes` of the budget of a NodePool that names none.
-const DEFAULT_BUDGET: &str = "10%";
 
 pub(super) fn complete(objects: &mut Objects) {
     for pod in &mut objects.pods {
@@ -28,9 +27,8 @@ pub(super) fn complete(objects: &mut Objects) {
     for pool in &mut objects.node_pools {
         let Disruption { consolidate_after, budgets, .. } = &mut pool.spec.disruption;
         consolidate_after.get_or_insert(NillableDuration(Some(Duration::from_secs(0))));
-        budgets.get_or_insert_with(|| {
-            vec![Budget { nodes: Str::const_new(DEFAULT_BUDGET), ..Budget::default() }]
-        });
+        budgets
+            .get_or_insert_with(|| vec![Budget { nodes: Str::const_new(BUDGET_NODES), ..Budget::default() }]);
     }
 }
 

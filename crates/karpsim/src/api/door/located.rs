@@ -75,8 +75,7 @@ impl Fault {
 
     /// The problem, with its place in `object`.
     pub fn in_object(self, object: &Value) -> Problem {
-        let steps: Vec<&Step> = self.steps.iter().rev().collect();
-        Problem::new(Place::in_object(title(object), path(&steps)), self.kind)
+        self.under_title(title(object))
     }
 }
 
