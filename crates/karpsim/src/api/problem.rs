@@ -230,6 +230,13 @@ pub enum NoticeKind {
         /// As it stands.
         schedule: String,
     },
+    /// A part of Kubernetes or Karpenter that is not modelled.
+    NotModelled {
+        /// What, in the plural.
+        what: &'static str,
+        /// What happens instead.
+        instead: &'static str,
+    },
     /// NodeOverlays while their feature gate is off.
     GateOff {
         /// The gate.
@@ -277,6 +284,7 @@ impl fmt::Display for NoticeKind {
                 "Karpenter cannot read {schedule:?} and then disrupts no node of the NodePool; it wants five cron fields, \
                  such as \"0 9 * * 1-5\", or @daily, @hourly and their like"
             ),
+            NoticeKind::NotModelled { what, instead } => write!(f, "{what} are not modelled: {instead}"),
             NoticeKind::GateOff { gate } => {
                 write!(f, "has no effect: the feature gate {gate} is off (--feature-gates {gate}=true)")
             }

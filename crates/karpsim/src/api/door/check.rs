@@ -194,6 +194,10 @@ pub fn check_kind(api_version: &str, kind: &str) -> Result<Option<NoticeKind>, P
     if WELL_KNOWN.contains(&kind) {
         return Ok(None);
     }
+    if (group.as_str(), kind) == ("autoscaling.x-k8s.io", "CapacityBuffer") {
+        let instead = "no room is kept for them";
+        return Ok(Some(NoticeKind::NotModelled { what: "capacity buffers", instead }));
+    }
     let near = near_miss(kind, DECIDING.iter().map(|(_, kind)| *kind)).filter(|near| *near != kind);
     Ok(Some(NoticeKind::UnknownKind {
         api_version: api_version.to_owned(),

@@ -34,6 +34,7 @@ enum Likeness {
     ObjectKind { api_version: String, kind: String },
     NotReady,
     GateOff,
+    NotModelled(&'static str),
     Same(Notice),
 }
 
@@ -50,6 +51,7 @@ impl Likeness {
             }
             NoticeKind::NodePoolNotReady { .. } => Likeness::NotReady,
             NoticeKind::GateOff { .. } => Likeness::GateOff,
+            NoticeKind::NotModelled { what, .. } => Likeness::NotModelled(what),
             _ => Likeness::Same(notice.clone()),
         }
     }

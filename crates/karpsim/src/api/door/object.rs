@@ -119,14 +119,29 @@ impl Sink for Leftovers<'_> {
 }
 
 impl Object for Pod {
-    fn check_values(&self, at: &dyn Fn(&str) -> Place, _: &mut Findings) -> Checked {
+    fn check_values(&self, at: &dyn Fn(&str) -> Place, findings: &mut Findings) -> Checked {
+        devices(&self.spec, at, findings);
         pod_spec(&self.spec, &|path| at(&format!("spec.{path}")))
     }
 }
 
 impl Object for PodTemplateSpec {
-    fn check_values(&self, at: &dyn Fn(&str) -> Place, _: &mut Findings) -> Checked {
+    fn check_values(&self, at: &dyn Fn(&str) -> Place, findings: &mut Findings) -> Checked {
+        devices(&self.spec, at, findings);
         pod_spec(&self.spec, &|path| at(&format!("spec.{path}")))
+    }
+}
+
+/// Dynamic resource allocation.
+fn devices(spec: &PodSpec, at: &dyn Fn(&str) -> Place, findings: &mut Findings) {
+    if !spec.resource_claims.is_empty() {
+        findings.add(Notice {
+            place: at("spec.resourceClaims"),
+            kind: NoticeKind::NotModelled {
+                what: "dynamic resources",
+                instead: "the pod finds no place, as with Karpenter's default",
+            },
+        });
     }
 }
 
