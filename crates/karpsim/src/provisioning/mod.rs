@@ -4,6 +4,7 @@ pub mod min_values;
 mod open_order;
 pub mod plan;
 pub mod solver;
+mod stances;
 pub mod variants;
 mod verdicts;
 

@@ -5,23 +5,27 @@
 //! Cost: pods × open nodes in the worst case, each verdict a few look-ups; verdicts that cannot have changed are not
 //! asked for twice.
 
+mod fits;
 mod inspect;
 
-use super::min_values;
 use super::open_order::OpenOrder;
 use super::plan::KnownOptions;
+use super::stances::{Answer, Barred, Ground, GroundId, Say, Stance, StanceId, Stances};
 use super::variants::{VariantId, Variants};
 use super::verdicts::Verdicts;
 use crate::compile::asked::{Asked, Host};
 use crate::compile::pods::{Class, ClassId, PortsId};
 use crate::compile::resources::Amounts;
 use crate::compile::shapes::ShapeSet;
+use crate::compile::taints::TaintsId;
 use crate::compile::types::ReservationId;
 use crate::compile::{Limit, Problem};
-use crate::requirements::{Algebra, ConstraintId, KeyId, Requirement, Undefined};
+use crate::requirements::{Algebra, ConstraintId, Undefined};
 use crate::topology::{GroupId, HostId, Kind, Topology};
+use fits::ClaimRef;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -96,6 +100,24 @@ struct Groups {
     own: Vec<GroupId>,
     /// Those by which it keeps others away.
     shuns: Vec<GroupId>,
+    /// Its stance, found when there were so many groups that keep others away.
+    stance: Cell<Option<(usize, StanceId)>>,
+}
+
+/// A pod that is tried, in one of its variants, and what is known of it while nothing else is placed.
+struct Applicant<'a> {
+    pod: usize,
+    class: &'a Class,
+    variant: VariantId,
+    groups: &'a Groups,
+    asked: Asked,
+    stance: StanceId,
+    /// What answers on its stance rest on: it never takes the same value in two states of the groups over shared domains.
+    counts: u64,
+    /// What passing refusals rest on: it never takes the same value in two states. Left out are groups over hostnames
+    /// (what they say of a node changes only when the node itself does, as long as the round lasts) and anti-affinity (a
+    /// domain that is taken stays taken).
+    stamp: u64,
 }
 
 /// Where a pod goes on a new node.
@@ -133,6 +155,7 @@ pub struct Solver<'p> {
     takes: Vec<Option<(usize, Vec<i64>)>>,
     opens: Vec<Open>,
     verdicts: Verdicts,
+    stances: Stances,
     pub(super) options: KnownOptions,
     /// No two states of nodes have the same version, in whatever round.
     next_version: u32,
@@ -146,6 +169,8 @@ pub struct Solver<'p> {
     limits: Vec<Vec<Limit>>,
     reservations_left: Vec<i64>,
     claim_versions: Vec<u32>,
+    claim_grounds: Vec<GroundId>,
+    barred: Barred,
     changed_claims: Vec<u32>,
     /// By node of the round and resource: what the largest of its instance types has, in all and left.
     most: Vec<i64>,
@@ -211,6 +236,8 @@ impl<'p> Solver<'p> {
             limits: Vec::new(),
             reservations_left: Vec::new(),
             claim_versions: Vec::new(),
+            claim_grounds: Vec::new(),
+            barred: Barred::default(),
             changed_claims: Vec::new(),
             most: Vec::new(),
             most_left: Vec::new(),
@@ -218,6 +245,7 @@ impl<'p> Solver<'p> {
             rounds: 0,
             progress: 0,
             verdicts: Verdicts::default(),
+            stances: Stances::default(),
             options: KnownOptions::default(),
             next_version: 1,
             failed_at: FxHashMap::default(),
@@ -314,6 +342,7 @@ impl<'p> Solver<'p> {
         self.claims.clear();
         self.order.clear();
         self.claim_versions.clear();
+        self.claim_grounds.clear();
         self.changed_claims.clear();
         self.most.clear();
         self.most_left.clear();
@@ -375,7 +404,7 @@ impl<'p> Solver<'p> {
             groups
         };
         let shuns = activate(&shuns);
-        let groups = Rc::new(Groups { own: activate(&wanted), shuns });
+        let groups = Rc::new(Groups { own: activate(&wanted), shuns, stance: Cell::default() });
         self.owned.insert(variant, groups.clone());
         groups
     }
@@ -433,7 +462,7 @@ impl<'p> Solver<'p> {
             .collect();
         groups.sort_unstable();
         groups.dedup();
-        Rc::new(Groups { own: Vec::new(), shuns: groups })
+        Rc::new(Groups { own: Vec::new(), shuns: groups, stance: Cell::default() })
     }
 
     /// A pod that failed belongs to the topologies of its class from now on.
@@ -453,20 +482,70 @@ impl<'p> Solver<'p> {
         variant: VariantId,
         groups: &Rc<Groups>,
     ) -> Result<(), Refusal> {
-        if !class.volumes.unresolved && self.place_on_existing(pod, class, variant, groups) {
+        let applicant = self.applicant(pod, class, variant, groups);
+        if !class.volumes.unresolved && self.place_on_existing(&applicant) {
             return Ok(());
         }
         self.order.sort();
-        if self.place_on_open_claim(pod, class, variant, groups) {
+        if self.place_on_open_claim(&applicant) {
             return Ok(());
         }
-        self.place_on_new_claim(pod, class, variant, groups)
+        self.place_on_new_claim(&applicant)
     }
 
-    fn place_on_existing(&mut self, pod: usize, class: &Class, variant: VariantId, groups: &Groups) -> bool {
+    fn applicant<'a>(
+        &mut self,
+        pod: usize,
+        class: &'a Class,
+        variant: VariantId,
+        groups: &'a Groups,
+    ) -> Applicant<'a> {
+        let stance = self.stance_of(variant, groups);
+        let asked = self.variants.get(variant).asked;
+        let (mut counts, mut lenient) = (0, 0);
+        for &(group, _) in &self.stances.get(stance).shared {
+            let group = self.topology.group(group);
+            counts += u64::from(group.version);
+            lenient += if group.kind == Kind::AntiAffinity { 0 } else { u64::from(group.version) };
+        }
+        let stamp = (self.rounds << 44)
+            + ((groups.own.len() as u64) << 36)
+            + u64::from(self.reservation_changes)
+            + lenient;
+        Applicant { pod, class, variant, groups, asked, stance, counts, stamp }
+    }
+
+    /// The stance of a variant with these groups, and those of pods that must not be near it.
+    fn stance_of(&mut self, variant: VariantId, groups: &Groups) -> StanceId {
+        let seen = self.topology.keeping_away();
+        if let Some((at, known)) = groups.stance.get()
+            && at == seen
+        {
+            return known;
+        }
         let problem = self.problem;
+        let of = self.variants.get(variant);
+        let repelling: SmallVec<[GroupId; 4]> = self.topology.repelling(problem, of.class).into();
+        let says = groups.own.iter().chain(&repelling).map(|&id| {
+            let group = self.topology.group(id);
+            (group.key == problem.hostname, (id, group.selects(problem, of.class)))
+        });
+        let (by_host, shared): (Vec<(bool, Say)>, Vec<_>) = says.partition(|(by_host, _)| *by_host);
+        let stance = self.stances.intern(Stance {
+            asked: of.asked,
+            strict: of.strict,
+            tolerations: of.tolerations,
+            shared: shared.into_iter().map(|(_, say)| say).collect(),
+            by_host: by_host.into_iter().map(|(_, say)| say).collect(),
+        });
+        groups.stance.set(Some((seen, stance)));
+        stance
+    }
+
+    fn place_on_existing(&mut self, applicant: &Applicant<'_>) -> bool {
+        let problem = self.problem;
+        let &Applicant { pod, class, variant, stamp, .. } = applicant;
         let exempt = problem.records[pod].exempt;
-        let stamp = self.stamp(variant, groups);
         for at in 0..self.nodes.len() {
             let index = self.nodes[at];
             let node = &problem.nodes[index];
@@ -477,7 +556,7 @@ impl<'p> Solver<'p> {
             if self.verdicts.nodes(variant).fails(index, version, stamp) {
                 continue;
             }
-            let constraint = match self.fits_existing(index, class, variant, groups) {
+            let constraint = match self.fits_existing(index, applicant) {
                 Ok(constraint) => constraint,
                 Err(refusal) => {
                     self.verdicts.nodes(variant).note(index, version, stamp, refusal == Refusal::Lasting);
@@ -501,20 +580,23 @@ impl<'p> Solver<'p> {
                 open.attached.sort();
                 open.attached.dedup();
             }
-            let class_id = self.variants.get(variant).class;
-            let host = (node.host.0, node.host_label);
-            self.topology.record(
-                problem,
-                &mut self.algebra,
-                class_id,
-                &groups.shuns,
-                node.taints,
-                constraint,
-                host,
-            );
+            self.record(applicant, node.taints, constraint, (node.host.0, node.host_label));
             return true;
         }
         false
+    }
+
+    /// Counts the pod in the topology groups that it belongs to on that node.
+    fn record(
+        &mut self,
+        applicant: &Applicant<'_>,
+        taints: TaintsId,
+        node: ConstraintId,
+        host: (HostId, Host),
+    ) {
+        let class = self.variants.get(applicant.variant).class;
+        let shuns = &applicant.groups.shuns;
+        self.topology.record(self.problem, &mut self.algebra, class, shuns, taints, node, host);
     }
 
     fn touch(&mut self, node: usize) {
@@ -523,164 +605,28 @@ impl<'p> Solver<'p> {
         }
     }
 
-    /// What a node of the cluster would be with the pod; refused if it cannot take it.
-    fn fits_existing(
-        &mut self,
-        index: usize,
-        class: &Class,
-        variant: VariantId,
-        groups: &Groups,
-    ) -> Result<ConstraintId, Refusal> {
-        let problem = self.problem;
-        let node = &problem.nodes[index];
-        let open = &self.opens[index];
-        if !class.requests.iter().zip(&open.remaining).all(|(request, left)| request <= left && *left >= 0) {
-            return Err(Refusal::Lasting);
-        }
-        let (asked, tolerations) = {
-            let variant = self.variants.get(variant);
-            (variant.asked, variant.tolerations)
-        };
-        if !problem.taints.tolerated(node.taints, tolerations)
-            || exceeds_attach_limits(node, &open.attached, class)
-            || open.ports.iter().any(|&ports| problem.pods.ports_conflict(ports, class.ports))
-        {
-            return Err(Refusal::Lasting);
-        }
-        let own = open.constraint;
-        if !asked.met_by(own, node.host_label, Undefined::Denied, &mut self.algebra) {
-            return Err(Refusal::Lasting);
-        }
-        let base = self.algebra.sum(own, asked.constraint);
-        let host = (node.host.0, node.host_label);
-        let mut last = Refusal::Lasting;
-        let fits = self.with_alternatives(
-            &class.volumes.alternatives,
-            base,
-            host,
-            Undefined::Denied,
-            |solver, constraint| match solver.narrow_by_topology(
-                variant,
-                groups,
-                constraint,
-                host,
-                Undefined::Denied,
-            ) {
-                Ok(narrowed) => Some(narrowed),
-                Err(refusal) => {
-                    last = if class.volumes.alternatives.len() > 1 { Refusal::Passing } else { refusal };
-                    None
-                }
-            },
-        );
-        fits.ok_or(last)
-    }
-
-    /// Tries each way in which the pod's volumes can be reached; without volumes, once.
-    fn with_alternatives<T>(
-        &mut self,
-        alternatives: &[Asked],
-        base: ConstraintId,
-        host: (HostId, Host),
-        undefined: Undefined,
-        mut attempt: impl FnMut(&mut Self, ConstraintId) -> Option<T>,
-    ) -> Option<T> {
-        if alternatives.is_empty() {
-            return attempt(self, base);
-        }
-        alternatives.iter().find_map(|alternative| {
-            if !alternative.met_by(base, host.1, undefined, &mut self.algebra) {
-                return None;
-            }
-            let constraint = self.algebra.sum(base, alternative.constraint);
-            attempt(self, constraint)
-        })
-    }
-
-    /// `node` narrowed to the domains that the pod's groups, and those that shun it, allow. Refused if they allow
-    /// none.
-    fn narrow_by_topology(
-        &mut self,
-        variant: VariantId,
-        groups: &Groups,
-        node: ConstraintId,
-        host: (HostId, Host),
-        undefined: Undefined,
-    ) -> Result<ConstraintId, Refusal> {
-        let problem = self.problem;
-        let (class, strict) = {
-            let variant = self.variants.get(variant);
-            (variant.class, variant.strict)
-        };
-        let mut narrowed: SmallVec<[(KeyId, Requirement); 4]> = SmallVec::new();
-        let repelling: SmallVec<[GroupId; 4]> =
-            self.topology.repelling(problem, class).iter().copied().collect();
-        for &group in groups.own.iter().chain(&repelling) {
-            let key = self.topology.group(group).key;
-            if key == problem.hostname {
-                if !self.topology.allows_host(problem, &self.algebra, group, class, strict, host) {
-                    return Err(Refusal::Passing);
-                }
-                continue;
-            }
-            let of_pod = self.algebra.of(strict.constraint, key);
-            let of_node = self.algebra.of(node, key);
-            let domains = self.topology.next_domains(problem, &self.algebra, group, class, of_pod, of_node);
-            if domains.values.is_empty() {
-                return Err(Refusal::Passing);
-            }
-            let integers = self.algebra.integers(key);
-            if let Some((_, so_far)) = narrowed.iter_mut().find(|(known, _)| *known == key) {
-                *so_far = domains.intersection(so_far, integers);
-            } else {
-                let both = of_node
-                    .map_or_else(|| domains.clone(), |of_node| domains.intersection(of_node, integers));
-                narrowed.push((key, both));
-            }
-        }
-        let mut constraint = node;
-        for (key, requirement) in narrowed {
-            match self.algebra.of(node, key) {
-                Some(existing) if !existing.reconciles(&requirement, self.algebra.integers(key)) => {
-                    return Err(Refusal::Passing);
-                }
-                None if !requirement.allows_absence() && !self.may_be_undefined(key, undefined) => {
-                    return Err(Refusal::Passing);
-                }
-                _ => {}
-            }
-            constraint = self.algebra.with(constraint, key, requirement);
-        }
-        Ok(constraint)
-    }
-
-    fn may_be_undefined(&self, key: KeyId, undefined: Undefined) -> bool {
-        undefined == Undefined::WellKnownAllowed && self.algebra.is_well_known(key)
-    }
-
-    fn place_on_open_claim(
-        &mut self,
-        pod: usize,
-        class: &Class,
-        variant: VariantId,
-        groups: &Groups,
-    ) -> bool {
-        let stamp = self.stamp(variant, groups);
-        if self.all_refuse_still(class, variant, groups, stamp) {
+    fn place_on_open_claim(&mut self, applicant: &Applicant<'_>) -> bool {
+        let &Applicant { class, variant, stamp, .. } = applicant;
+        if self.all_refuse_still(applicant) {
             return false;
         }
+        self.barred.begin();
         for place in 0..self.order.len() {
             let index = self.order.node(place);
-            if self.is_too_full(index, class) {
+            if self.barred.has(self.claim_grounds[index]) || self.is_too_full(index, class) {
                 continue;
             }
             if self.verdicts.claims(variant).fails(index, self.claim_versions[index], stamp) {
                 continue;
             }
-            match self.fits_claim(&ClaimRef::Open(index), class, variant, groups, false) {
+            if self.ground_refuses(index, applicant) {
+                self.barred.note(self.claim_grounds[index]);
+                continue;
+            }
+            match self.fits_claim(&ClaimRef::Open(index), applicant, false) {
                 Ok(placement) => {
                     self.order.raise(place);
-                    self.commit(index, pod, class, variant, groups, placement);
+                    self.commit(index, applicant, placement);
                     return true;
                 }
                 Err(refusal) => {
@@ -693,8 +639,16 @@ impl<'p> Solver<'p> {
         false
     }
 
+    /// Whether all nodes that are, as to labels, taints and domains, what this one is turn the pod down now.
+    fn ground_refuses(&mut self, index: usize, applicant: &Applicant<'_>) -> bool {
+        // The volumes of a pod may make more of a ground than it is.
+        applicant.class.volumes.alternatives.is_empty()
+            && matches!(self.answer(applicant, self.claim_grounds[index]), Answer::Never | Answer::NotNow)
+    }
+
     /// Whether all nodes of the round have refused the like of the pod, and those that have changed since do so again.
-    fn all_refuse_still(&mut self, class: &Class, variant: VariantId, groups: &Groups, stamp: u64) -> bool {
+    fn all_refuse_still(&mut self, applicant: &Applicant<'_>) -> bool {
+        let &Applicant { class, variant, stamp, .. } = applicant;
         let Some(since) = self.verdicts.claims(variant).all_refused_at(stamp) else { return false };
         for at in since..self.changed_claims.len() {
             let index = self.changed_claims[at] as usize;
@@ -705,7 +659,7 @@ impl<'p> Solver<'p> {
             if self.verdicts.claims(variant).fails(index, version, stamp) {
                 continue;
             }
-            match self.fits_claim(&ClaimRef::Open(index), class, variant, groups, false) {
+            match self.fits_claim(&ClaimRef::Open(index), applicant, false) {
                 Ok(_) => return false,
                 Err(refusal) => {
                     self.verdicts.claims(variant).note(index, version, stamp, refusal == Refusal::Lasting);
@@ -716,13 +670,7 @@ impl<'p> Solver<'p> {
         true
     }
 
-    fn place_on_new_claim(
-        &mut self,
-        pod: usize,
-        class: &Class,
-        variant: VariantId,
-        groups: &Groups,
-    ) -> Result<(), Refusal> {
+    fn place_on_new_claim(&mut self, applicant: &Applicant<'_>) -> Result<(), Refusal> {
         let problem = self.problem;
         for (index, template) in problem.templates.iter().enumerate() {
             let Some(shapes) = self.within_limits(template.dynamic, template.table, &template.shapes) else {
@@ -739,13 +687,13 @@ impl<'p> Solver<'p> {
                 host: self.first_new_host + self.claims.len() as HostId,
             };
             let relaxes = problem.scenario.options.relaxes_min_values();
-            match self.fits_claim(&ClaimRef::New(&claim), class, variant, groups, relaxes) {
+            match self.fits_claim(&ClaimRef::New(&claim), applicant, relaxes) {
                 Ok(placement) => {
                     let at = self.claims.len();
                     self.claims.push(claim);
                     self.order.append(at);
                     self.claim_versions.push(0);
-                    self.commit(at, pod, class, variant, groups, placement);
+                    self.commit(at, applicant, placement);
                     self.charge_limits(template.dynamic, template.table, at);
                     return Ok(());
                 }
@@ -792,66 +740,6 @@ impl<'p> Solver<'p> {
         }
     }
 
-    /// What a new node would be with the pod.
-    fn fits_claim(
-        &mut self,
-        claim: &ClaimRef<'_>,
-        class: &Class,
-        variant: VariantId,
-        groups: &Groups,
-        relaxes_min_values: bool,
-    ) -> Result<Placement, Refusal> {
-        let problem = self.problem;
-        let (asked, tolerations) = {
-            let variant = self.variants.get(variant);
-            (variant.asked, variant.tolerations)
-        };
-        let (template, own, host) = {
-            let claim = claim.of(&self.claims);
-            (&problem.templates[claim.template], claim.constraint, (claim.host, Host::Unnamed))
-        };
-        let undefined = Undefined::WellKnownAllowed;
-        if !problem.taints.tolerated(template.taints, tolerations)
-            || !asked.met_by(own, host.1, undefined, &mut self.algebra)
-        {
-            return Err(Refusal::Lasting);
-        }
-        let base = self.algebra.sum(own, asked.constraint);
-        let mut last = Refusal::Lasting;
-        let placement = self.with_alternatives(
-            &class.volumes.alternatives,
-            base,
-            host,
-            undefined,
-            |solver, constraint| {
-                let narrowed = match solver.narrow_by_topology(variant, groups, constraint, host, undefined) {
-                    Ok(narrowed) => narrowed,
-                    Err(refusal) => {
-                        last = refusal;
-                        return None;
-                    }
-                };
-                match solver.choose_types(claim, class, narrowed, relaxes_min_values) {
-                    Ok(placement) => Some(placement),
-                    Err(Refusal::Lasting) if narrowed != constraint => {
-                        last = Refusal::Passing;
-                        None
-                    }
-                    Err(refusal) => {
-                        last = refusal;
-                        None
-                    }
-                }
-            },
-        );
-        // With several ways to reach its volumes, the last refusal does not speak for all.
-        placement.ok_or(if class.volumes.alternatives.len() > 1 && last == Refusal::Lasting {
-            Refusal::Passing
-        } else {
-            last
-        })
-    }
-
     /// Whether the pod asks for more of a resource than the largest of the node's instance types has left. Found out
     /// without looking at types; most nodes that are tried are full.
     fn is_too_full(&self, index: usize, class: &Class) -> bool {
@@ -880,98 +768,28 @@ impl<'p> Solver<'p> {
         }
     }
 
-    /// The instance types that remain, and the reservations that the node would hold.
-    fn choose_types(
-        &mut self,
-        claim: &ClaimRef<'_>,
-        class: &Class,
-        mut constraint: ConstraintId,
-        relaxes_min_values: bool,
-    ) -> Result<Placement, Refusal> {
-        let problem = self.problem;
-        let template = &problem.templates[claim.of(&self.claims).template];
-        let table = &problem.tables[template.table];
-        let allowed = self.allowed(template.table, constraint);
-        let claim = claim.of(&self.claims);
-        let clashes = |theirs: PortsId| problem.pods.ports_conflict(theirs, class.ports);
-        let shapes = if claim.ports.iter().any(|&ports| clashes(ports)) {
-            ShapeSet::none(table.shapes.len())
-        } else {
-            let mut options = claim.shapes.clone();
-            options.keep(&allowed);
-            let requests: Amounts = claim.requests.iter().zip(&class.requests).map(|(a, b)| a + b).collect();
-            template.fitting(table, &options, &requests, clashes)
-        };
-        if shapes.is_empty() {
-            return Err(Refusal::Lasting);
-        }
-        for (key, count) in min_values::unmet(&self.algebra, table, &shapes, constraint) {
-            if !relaxes_min_values {
-                return Err(Refusal::Lasting);
-            }
-            if let Some(requirement) = self.algebra.of(constraint, key).cloned() {
-                let lowered = Requirement { min_values: Some(count), ..requirement };
-                constraint = self.algebra.with(constraint, key, lowered);
-            }
-        }
-        let held = claim.reserved.clone();
-        let reserved = self.reserve(template.table, &shapes, constraint, &held)?;
-        Ok(Placement { constraint, shapes, reserved })
-    }
-
-    /// Reservations that a node could hold. Under strict rules it is refused if there are some but it gets none, or if
-    /// it would lose the last that it holds.
-    fn reserve(
-        &mut self,
-        table: usize,
-        shapes: &ShapeSet,
-        constraint: ConstraintId,
-        held: &[ReservationId],
-    ) -> Result<SmallVec<[ReservationId; 2]>, Refusal> {
-        let mut reserved: SmallVec<[ReservationId; 2]> = SmallVec::new();
-        if !self.problem.scenario.options.reserved_capacity() || self.reserved_offerings[table].is_empty() {
-            return Ok(reserved);
-        }
-        let of_table = &self.problem.tables[table];
-        let types = of_table.types_of(shapes);
-        let mut compatible = false;
-        for &(of, kind, reservation) in &self.reserved_offerings[table] {
-            if types.binary_search(&of).is_err()
-                || !self.algebra.compatible(constraint, of_table.kinds[kind], Undefined::WellKnownAllowed)
-            {
-                continue;
-            }
-            compatible = true;
-            if held.contains(&reservation) || self.reservations_left[reservation.0 as usize] > 0 {
-                reserved.push(reservation);
-            }
-        }
-        reserved.sort_unstable();
-        reserved.dedup();
-        if self.rules.strict_reservations && reserved.is_empty() && (compatible || !held.is_empty()) {
-            return Err(Refusal::Reserved);
-        }
-        Ok(reserved)
-    }
-
     /// Puts the pod on a node of the round.
-    fn commit(
-        &mut self,
-        at: usize,
-        pod: usize,
-        class: &Class,
-        variant: VariantId,
-        groups: &Groups,
-        placement: Placement,
-    ) {
+    fn commit(&mut self, at: usize, applicant: &Applicant<'_>, placement: Placement) {
+        let &Applicant { pod, class, .. } = applicant;
         let problem = self.problem;
         let claim = &mut self.claims[at];
         claim.pods.push(pod);
         self.changed_claims.push(at as u32);
         self.claim_versions[at] = self.next_version;
         self.next_version += 1;
+        let taints = problem.templates[claim.template].taints;
+        let is_new = claim.pods.len() == 1;
+        if is_new || claim.constraint != placement.constraint {
+            let undefined = Undefined::WellKnownAllowed;
+            let ground = self.stances.ground(Ground { taints, constraint: placement.constraint, undefined });
+            if is_new {
+                self.claim_grounds.push(ground);
+            } else {
+                self.claim_grounds[at] = ground;
+            }
+        }
         claim.constraint = placement.constraint;
-        let shapes_changed = claim.pods.len() == 1 || claim.shapes != placement.shapes;
+        let shapes_changed = is_new || claim.shapes != placement.shapes;
         claim.shapes = placement.shapes;
         for (sum, request) in claim.requests.iter_mut().zip(&class.requests) {
             *sum += request;
@@ -989,66 +807,9 @@ impl<'p> Solver<'p> {
         for reservation in before.iter().filter(|reservation| !claim.reserved.contains(reservation)) {
             self.reservations_left[reservation.0 as usize] += 1;
         }
-        let taints = problem.templates[claim.template].taints;
         let host = (claim.host, Host::Unnamed);
         self.note_most_left(at, shapes_changed);
-        let class_id = self.variants.get(variant).class;
-        self.topology.record(
-            problem,
-            &mut self.algebra,
-            class_id,
-            &groups.shuns,
-            taints,
-            placement.constraint,
-            host,
-        );
-    }
-
-    /// What passing refusals of a variant depend on: it never takes the same value in two states. Left out are
-    /// groups over hostnames (what they say of a node changes only when the node itself does, as long as the round lasts)
-    /// and anti-affinity (a domain that is taken stays taken).
-    fn stamp(&mut self, variant: VariantId, groups: &Groups) -> u64 {
-        let class = self.variants.get(variant).class;
-        let own = groups.own.iter().copied();
-        let repelling: SmallVec<[GroupId; 4]> =
-            self.topology.repelling(self.problem, class).iter().copied().collect();
-        let mut stamp =
-            (self.rounds << 44) + ((groups.own.len() as u64) << 36) + u64::from(self.reservation_changes);
-        for group in own.chain(repelling) {
-            let group = self.topology.group(group);
-            if group.key != self.problem.hostname && group.kind != Kind::AntiAffinity {
-                stamp += u64::from(group.version);
-            }
-        }
-        stamp
-    }
-
-    /// The shapes that `constraint` allows and that are on offer.
-    fn allowed(&mut self, table: usize, constraint: ConstraintId) -> Rc<ShapeSet> {
-        if let Some(known) = self.allowed[table].get(&constraint) {
-            return known.clone();
-        }
-        let of_table = &self.problem.tables[table];
-        let mut shapes = of_table.compatible(&self.algebra, constraint);
-        shapes.keep(&of_table.offered(&mut self.algebra, constraint));
-        let shapes = Rc::new(shapes);
-        self.allowed[table].insert(constraint, shapes.clone());
-        shapes
-    }
-}
-
-/// A node of the round, or one that would be.
-enum ClaimRef<'c> {
-    Open(usize),
-    New(&'c Claim),
-}
-
-impl ClaimRef<'_> {
-    fn of<'a>(&'a self, claims: &'a [Claim]) -> &'a Claim {
-        match self {
-            ClaimRef::Open(index) => &claims[*index],
-            ClaimRef::New(claim) => claim,
-        }
+        self.record(applicant, taints, placement.constraint, host);
     }
 }
 
@@ -1066,21 +827,4 @@ fn takes(problem: &Problem<'_>, node: &crate::compile::nodes::StateNode) -> Opti
         })
         .collect();
     Some((pool, amounts))
-}
-
-/// Whether the node could not attach the pod's volumes beside those it has.
-fn exceeds_attach_limits(
-    node: &crate::compile::nodes::StateNode,
-    attached: &[(crate::api::meta::Str, crate::api::meta::Str)],
-    class: &Class,
-) -> bool {
-    node.attach_limits.iter().any(|(driver, limit)| {
-        let here = attached.iter().filter(|(of, _)| of == driver).count();
-        let more = class
-            .volumes
-            .attached
-            .iter()
-            .filter(|one| one.0 == *driver && attached.binary_search(one).is_err());
-        (here + more.count()) as i64 > *limit
-    })
 }

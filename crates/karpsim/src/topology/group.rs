@@ -1,7 +1,9 @@
 //! One topology group: counts by domain.
 
+use super::HostId;
 use super::identity::{Filter, Identity};
 use crate::compile::Problem;
+use crate::compile::asked::{Asked, Host};
 use crate::compile::pods::{ClassId, NamespacesId};
 use crate::compile::selectors::SelectorId;
 use crate::requirements::{Algebra, KeyId, Requirement, ValueId};
@@ -51,7 +53,7 @@ pub struct Group {
     refs: Vec<u32>,
     occupied: usize,
     by_name: Vec<ValueId>,
-    /// Grows with every change.
+    /// Grows with every change that could change where a pod may go.
     pub version: u32,
 }
 
@@ -125,10 +127,17 @@ impl Group {
             self.counts.resize(at + 1, 0);
             self.refs.resize(at + 1, 0);
         }
-        self.occupied = self.occupied + usize::from(count > 0) - usize::from(self.counts[at] > 0);
+        let (old_count, old_refs) = (self.counts[at], self.refs[at]);
+        let (was_occupied, is_occupied) = (old_count > 0, count > 0);
+        self.occupied = self.occupied + usize::from(is_occupied) - usize::from(was_occupied);
         self.counts[at] = count;
         self.refs[at] = refs;
-        self.version += 1;
+        // Affinity and anti-affinity ask whether there are pods, not how many.
+        let counts_differ =
+            if self.frame.kind == Kind::Spread { old_count != count } else { was_occupied != is_occupied };
+        if counts_differ || (old_refs > 0) != (refs > 0) {
+            self.version += 1;
+        }
     }
 
     /// One more reference to a domain.
@@ -157,13 +166,59 @@ impl Group {
     }
 
     /// Whether a domain with pods is one that `wanted` wants.
-    pub fn any_occupied(&self, wanted: impl Fn(u32) -> bool) -> bool {
+    fn any_occupied(&self, wanted: impl Fn(u32) -> bool) -> bool {
         self.occupied > 0
             && self.counts.iter().enumerate().any(|(domain, &count)| count > 0 && wanted(domain as u32))
     }
 
+    /// Where a pod may go on a node as far as this group is concerned. `selects`: whether the group counts the pod; `pod`
+    /// and `node` are what they say of the group's key; `None`: nothing.
+    pub fn next_domains(
+        &self,
+        selects: bool,
+        pod: Option<&Requirement>,
+        node: Option<&Requirement>,
+        integers: &[Option<i64>],
+    ) -> Requirement {
+        let exists = Requirement::exists();
+        let (pod, node) = (pod.unwrap_or(&exists), node.unwrap_or(&exists));
+        match self.kind {
+            Kind::Spread => self.next_spread(selects, pod, node, integers),
+            Kind::Affinity => self.next_affinity(selects, pod, node, integers),
+            Kind::AntiAffinity => self.next_anti_affinity(pod, node, integers),
+        }
+    }
+
+    /// The same for a group over hostnames. `pod`: what it must have of a node.
+    pub fn allows_host(&self, algebra: &Algebra, selects: bool, pod: Asked, host: (HostId, Host)) -> bool {
+        let count = self.at(host.0).0;
+        match self.kind {
+            Kind::Spread => count + i32::from(selects) <= self.max_skew,
+            Kind::AntiAffinity => count == 0,
+            Kind::Affinity => {
+                if !pod.hostname_met_by(host.1, algebra) {
+                    return false;
+                }
+                count > 0
+                    || (selects
+                        && !self.any_occupied(|domain| match pod.hostname {
+                            None => true,
+                            Some(asked) => {
+                                let asked = algebra.get(asked);
+                                let integers = algebra.integers(self.key);
+                                if (domain as usize) < integers.len() {
+                                    asked.has(ValueId(domain), integers)
+                                } else {
+                                    asked.has_unnamed()
+                                }
+                            }
+                        }))
+            }
+        }
+    }
+
     /// The domain with the least count among those that keep the skew, by name among equals.
-    pub fn next_spread(
+    fn next_spread(
         &self,
         selects: bool,
         pod: &Requirement,
@@ -196,7 +251,7 @@ impl Group {
 
     /// The domains with such pods. If there are none anywhere that the pod could join, and it is such a pod itself, it
     /// may begin in the first domain that pod and node allow; Karpenter adds the first that the pod allows.
-    pub fn next_affinity(
+    fn next_affinity(
         &self,
         selects: bool,
         pod: &Requirement,
@@ -222,7 +277,7 @@ impl Group {
     }
 
     /// The domains without such pods.
-    pub fn next_anti_affinity(
+    fn next_anti_affinity(
         &self,
         pod: &Requirement,
         node: &Requirement,

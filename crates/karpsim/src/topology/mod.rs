@@ -16,7 +16,7 @@ use crate::compile::asked::{Asked, Host};
 use crate::compile::pods::{ClassId, PodTerm, Spread};
 use crate::compile::selectors::SelectorId;
 use crate::compile::taints::{TaintsId, TolerationsId};
-use crate::requirements::{Algebra, ConstraintId, KeyId, Requirement, Shape, ValueId};
+use crate::requirements::{Algebra, ConstraintId, KeyId, Shape, ValueId};
 use identity::SelectorIdentities;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -503,6 +503,12 @@ impl Topology {
         list
     }
 
+    /// How many groups there are by which pods keep others away. As long as it is the same, so is what
+    /// [`Topology::repelling`] says.
+    pub fn keeping_away(&self) -> usize {
+        self.inverse_in_order.len()
+    }
+
     /// A group.
     pub fn group(&self, id: GroupId) -> &Group {
         &self.groups[id.0 as usize]
@@ -546,66 +552,6 @@ impl Topology {
                 for value in requirement.values.iter().collect::<Vec<_>>() {
                     self.change(id, value.0, 1, 0);
                 }
-            }
-        }
-    }
-
-    /// Where a pod of `class` may go on a node as far as `group` is concerned. `pod` and `node` are what they say of the
-    /// group's key; `None`: nothing.
-    pub fn next_domains(
-        &self,
-        problem: &Problem<'_>,
-        algebra: &Algebra,
-        id: GroupId,
-        class: ClassId,
-        pod: Option<&Requirement>,
-        node: Option<&Requirement>,
-    ) -> Requirement {
-        let group = self.group(id);
-        let selects = group.selects(problem, class);
-        let integers = algebra.integers(group.key);
-        let exists = Requirement::exists();
-        let (pod, node) = (pod.unwrap_or(&exists), node.unwrap_or(&exists));
-        match group.kind {
-            Kind::Spread => group.next_spread(selects, pod, node, integers),
-            Kind::Affinity => group.next_affinity(selects, pod, node, integers),
-            Kind::AntiAffinity => group.next_anti_affinity(pod, node, integers),
-        }
-    }
-
-    /// The same for a group over hostnames.
-    pub fn allows_host(
-        &self,
-        problem: &Problem<'_>,
-        algebra: &Algebra,
-        id: GroupId,
-        class: ClassId,
-        pod: Asked,
-        host: (HostId, Host),
-    ) -> bool {
-        let group = self.group(id);
-        let count = group.at(host.0).0;
-        match group.kind {
-            Kind::Spread => count + i32::from(group.selects(problem, class)) <= group.max_skew,
-            Kind::AntiAffinity => count == 0,
-            Kind::Affinity => {
-                if !pod.hostname_met_by(host.1, algebra) {
-                    return false;
-                }
-                count > 0
-                    || (group.selects(problem, class)
-                        && !group.any_occupied(|domain| match pod.hostname {
-                            None => true,
-                            Some(asked) => {
-                                let asked = algebra.get(asked);
-                                let integers = algebra.integers(group.key);
-                                if (domain as usize) < integers.len() {
-                                    asked.has(ValueId(domain), integers)
-                                } else {
-                                    asked.has_unnamed()
-                                }
-                            }
-                        }))
             }
         }
     }

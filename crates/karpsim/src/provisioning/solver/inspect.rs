@@ -5,7 +5,8 @@
 //! down a NodePool as a whole removes all instance types that are left; the rules behind it are asked all the same, for
 //! the nearest miss.
 
-use super::{Claim, Failure, Groups, Solver, exceeds_attach_limits};
+use super::fits::exceeds_attach_limits;
+use super::{Claim, Failure, Groups, Solver};
 use crate::api::meta::Str;
 use crate::compile::asked::{Asked, Host};
 use crate::compile::pods::{Class, PortsId};
@@ -20,6 +21,7 @@ use crate::explain::facts::{
 };
 use crate::explain::words;
 use crate::provisioning::min_values;
+use crate::provisioning::stances::{Say, StanceId};
 use crate::provisioning::variants::VariantId;
 use crate::requirements::{Algebra, ConstraintId, KeyId, Requirement, Shape, Undefined};
 use crate::topology::{GroupId, HostId, Kind};
@@ -116,6 +118,7 @@ struct Weakest<'p> {
     class: &'p Class,
     variant: VariantId,
     groups: Rc<Groups>,
+    stance: StanceId,
     asked: Asked,
     tolerations: TolerationsId,
 }
@@ -143,8 +146,9 @@ impl<'p> Solver<'p> {
             variant = next;
         }
         let groups = self.groups_of(variant);
+        let stance = self.stance_of(variant, &groups);
         let known = self.variants.get(variant);
-        Weakest { class, variant, groups, asked: known.asked, tolerations: known.tolerations }
+        Weakest { class, variant, groups, stance, asked: known.asked, tolerations: known.tolerations }
     }
 
     fn given_up(&self, pod: usize) -> GivenUp {
@@ -319,14 +323,14 @@ impl<'p> Solver<'p> {
         let table = &problem.tables[ground.table];
         let undefined = Undefined::WellKnownAllowed;
         let mut constraint = constraint;
-        match self.narrow_by_topology(weakest.variant, &weakest.groups, constraint, host, undefined) {
-            Ok(narrowed) => {
+        match self.narrow_by_topology(weakest.stance, constraint, host, undefined) {
+            Some(narrowed) => {
                 for fact in self.narrowing_facts(weakest, constraint) {
                     funnel.note(Rule::Topology(fact));
                 }
                 constraint = narrowed;
             }
-            Err(_) => {
+            None => {
                 for fact in self.topology_facts(weakest, constraint, host, undefined) {
                     funnel.stop(table, Rule::Topology(fact));
                 }
@@ -476,20 +480,22 @@ impl<'p> Solver<'p> {
         conflicts
     }
 
-    fn groups_around(&mut self, weakest: &Weakest<'_>) -> Vec<GroupId> {
+    /// The groups that have a say in where a pod goes, and whether they count it.
+    fn groups_around(&mut self, weakest: &Weakest<'_>) -> Vec<Say> {
         let class = self.variants.get(weakest.variant).class;
-        let repelling = self.topology.repelling(self.problem, class);
-        weakest.groups.own.iter().chain(repelling).copied().collect()
+        let repelling = self.topology.repelling(self.problem, class).to_vec();
+        let groups = weakest.groups.own.iter().copied().chain(repelling);
+        groups.map(|id| (id, self.topology.group(id).selects(self.problem, class))).collect()
     }
 
     /// The groups that leave a pod only some of the domains that the node allows.
     fn narrowing_facts(&mut self, weakest: &Weakest<'_>, node: ConstraintId) -> Vec<TopologyFact> {
         let mut facts = Vec::new();
-        for id in self.groups_around(weakest) {
+        for (id, selects) in self.groups_around(weakest) {
             if self.topology.group(id).key == self.problem.hostname {
                 continue;
             }
-            let domains = self.domains_for(weakest, id, node);
+            let domains = self.domains_for(weakest, (id, selects), node);
             let fact = self.topology_fact(id, Some(&domains));
             let on_node = self.algebra.of(node, self.topology.group(id).key);
             let integers = self.algebra.integers(self.topology.group(id).key);
@@ -506,14 +512,11 @@ impl<'p> Solver<'p> {
         facts
     }
 
-    fn domains_for(&mut self, weakest: &Weakest<'_>, id: GroupId, node: ConstraintId) -> Requirement {
-        let (class, strict) = {
-            let variant = self.variants.get(weakest.variant);
-            (variant.class, variant.strict)
-        };
-        let key = self.topology.group(id).key;
-        let (of_pod, of_node) = (self.algebra.of(strict.constraint, key), self.algebra.of(node, key));
-        self.topology.next_domains(self.problem, &self.algebra, id, class, of_pod, of_node)
+    fn domains_for(&self, weakest: &Weakest<'_>, (id, selects): Say, node: ConstraintId) -> Requirement {
+        let group = self.topology.group(id);
+        let of_pod = self.algebra.of(self.variants.get(weakest.variant).strict.constraint, group.key);
+        let of_node = self.algebra.of(node, group.key);
+        group.next_domains(selects, of_pod, of_node, self.algebra.integers(group.key))
     }
 
     /// The groups that refuse a pod on a node by themselves; if it takes several, all of them.
@@ -524,21 +527,18 @@ impl<'p> Solver<'p> {
         host: (HostId, Host),
         undefined: Undefined,
     ) -> Vec<TopologyFact> {
-        let (class, strict) = {
-            let variant = self.variants.get(weakest.variant);
-            (variant.class, variant.strict)
-        };
+        let strict = self.variants.get(weakest.variant).strict;
         let mut alone = Vec::new();
         let mut all = Vec::new();
-        for id in self.groups_around(weakest) {
+        for (id, selects) in self.groups_around(weakest) {
             let key = self.topology.group(id).key;
             if key == self.problem.hostname {
-                if !self.topology.allows_host(self.problem, &self.algebra, id, class, strict, host) {
+                if !self.topology.group(id).allows_host(&self.algebra, selects, strict, host) {
                     alone.push(self.topology_fact(id, None));
                 }
                 continue;
             }
-            let domains = self.domains_for(weakest, id, node);
+            let domains = self.domains_for(weakest, (id, selects), node);
             let fact = self.topology_fact(id, Some(&domains));
             let refuses = domains.values.is_empty()
                 || match self.algebra.of(node, key) {
@@ -753,14 +753,12 @@ impl<'p> Solver<'p> {
         let mut refused: Option<Rule> = Some(Rule::Volumes);
         let alternatives = &weakest.class.volumes.alternatives;
         let fits = self.with_alternatives(alternatives, base, host, undefined, |solver, constraint| {
-            match solver.narrow_by_topology(weakest.variant, &weakest.groups, constraint, host, undefined) {
-                Ok(_) => Some(()),
-                Err(_) => {
-                    let facts = solver.topology_facts(weakest, constraint, host, undefined);
-                    refused = facts.into_iter().next().map(Rule::Topology);
-                    None
-                }
+            if solver.narrow_by_topology(weakest.stance, constraint, host, undefined).is_some() {
+                return Some(());
             }
+            let facts = solver.topology_facts(weakest, constraint, host, undefined);
+            refused = facts.into_iter().next().map(Rule::Topology);
+            None
         });
         if fits.is_some() { None } else { refused }
     }
