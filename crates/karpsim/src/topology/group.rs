@@ -166,7 +166,7 @@ impl Group {
     }
 
     /// Whether a domain with pods is one that `wanted` wants.
-    fn any_occupied(&self, wanted: impl Fn(u32) -> bool) -> bool {
+    pub fn any_occupied(&self, wanted: impl Fn(u32) -> bool) -> bool {
         self.occupied > 0
             && self.counts.iter().enumerate().any(|(domain, &count)| count > 0 && wanted(domain as u32))
     }
