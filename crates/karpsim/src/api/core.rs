@@ -70,6 +70,12 @@ impl crate::api::wire::Audit for ResourceList {
     fn audit(&self, _: &crate::api::wire::Path<'_>, _: &mut dyn crate::api::wire::Sink) {}
 }
 
+impl crate::api::wire::Field for ResourceList {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Deserialize::deserialize(deserializer)
+    }
+}
+
 words! {
     /// What a taint does to pods that do not tolerate it.
     pub enum TaintEffect {

@@ -86,6 +86,26 @@ impl<'de> Deserialize<'de> for Labels {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Time(pub Timestamp);
 
+impl Time {
+    /// Reads `2026-01-15T10:00:00Z`, the form in which the API server writes times. `None`: another form, or no time.
+    fn of_whole_seconds(text: &str) -> Option<Self> {
+        let bytes: &[u8; 20] = text.as_bytes().try_into().ok()?;
+        let digits = |places: &[usize]| {
+            places.iter().try_fold(0_i16, |number, &place| {
+                let digit = bytes[place].wrapping_sub(b'0');
+                (digit < 10).then(|| number * 10 + i16::from(digit))
+            })
+        };
+        let small = |place: usize| digits(&[place, place + 1]).and_then(|number| i8::try_from(number).ok());
+        if [bytes[4], bytes[7], bytes[10], bytes[13], bytes[16], bytes[19]] != *b"--T::Z" {
+            return None;
+        }
+        let date = jiff::civil::Date::new(digits(&[0, 1, 2, 3])?, small(5)?, small(8)?).ok()?;
+        let time = jiff::civil::Time::new(small(11)?, small(14)?, small(17)?, 0).ok()?;
+        jiff::tz::Offset::UTC.to_timestamp(date.to_datetime(time)).ok().map(Time)
+    }
+}
+
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct TimeVisitor;
@@ -95,6 +115,9 @@ impl<'de> Deserialize<'de> for Time {
                 f.write_str("a time such as \"2026-01-15T10:00:00Z\"")
             }
             fn visit_str<E: Error>(self, text: &str) -> Result<Time, E> {
+                if let Some(time) = Time::of_whole_seconds(text) {
+                    return Ok(time);
+                }
                 text.parse::<Timestamp>()
                     .map(Time)
                     .map_err(|_| E::invalid_value(serde::de::Unexpected::Str(text), &self))
@@ -429,4 +452,31 @@ pub fn condition<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Cond
 /// Whether the condition of type `kind` is `True`.
 pub fn condition_is_true(conditions: &[Condition], kind: &str) -> bool {
     condition(conditions, kind).is_some_and(|condition| condition.status == "True")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Time;
+
+    #[test]
+    fn times_of_the_common_form_are_what_the_library_reads() {
+        let texts = [
+            "1970-01-01T00:00:00Z",
+            "2024-02-29T23:59:59Z",
+            "2026-11-26T16:45:34Z",
+            "2023-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-01-01T24:00:00Z",
+            "2026-01-01T23:59:60Z",
+            "2026-01-01 10:00:00Z",
+            "2026-01-01T10:00:0 Z",
+            "+026-01-01T10:00:00Z",
+        ];
+        for text in texts {
+            let read: Option<Time> = serde_json::from_value(text.into()).ok();
+            assert_eq!(read, text.parse().ok().map(Time), "{text}");
+        }
+        assert_eq!(Time::of_whole_seconds("2001-09-09T01:46:40Z").unwrap().0.as_second(), 1_000_000_000);
+        assert_eq!(Time::of_whole_seconds("2023-02-29T00:00:00Z"), None);
+    }
 }

@@ -8,7 +8,7 @@ use super::core::{
 use super::karpenter::{NodeClaim, NodeOverlay, NodePool};
 use super::meta::Str;
 use super::problem::{Notice, Problem};
-use super::wire::{Audit, Path, Sink};
+use super::wire::{Audit, Field, Path, Sink};
 use serde::de::value::StrDeserializer;
 use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess,
@@ -106,7 +106,7 @@ impl Objects {
     ) -> Result<(), A::Error> {
         macro_rules! read {
             () => {
-                Deserialize::deserialize(serde::de::value::MapAccessDeserializer::new(rest))?
+                Field::read(serde::de::value::MapAccessDeserializer::new(rest))?
             };
         }
         if let Some(of) = kind.strip_suffix("List") {
@@ -116,9 +116,9 @@ impl Objects {
         let index = self.count;
         self.count += 1;
         match (api_version, kind) {
-            ("v1", "Pod") => self.pods.push(Arc::new(read!())),
-            ("v1", "Node") => self.nodes.push(Arc::new(read!())),
-            ("karpenter.sh/v1", "NodeClaim") => self.node_claims.push(Arc::new(read!())),
+            ("v1", "Pod") => self.pods.push(read!()),
+            ("v1", "Node") => self.nodes.push(read!()),
+            ("karpenter.sh/v1", "NodeClaim") => self.node_claims.push(read!()),
             ("karpenter.sh/v1", "NodePool") => self.node_pools.push(read!()),
             ("karpenter.sh/v1alpha1", "NodeOverlay") => self.node_overlays.push(read!()),
             ("apps/v1", "DaemonSet") => self.daemon_sets.push(read!()),
@@ -129,7 +129,8 @@ impl Objects {
             ("storage.k8s.io/v1", "CSINode") => self.csi_nodes.push(read!()),
             ("policy/v1", "PodDisruptionBudget") => self.pod_disruption_budgets.push(read!()),
             ("karpenter.sh/v1alpha5", "Provisioner") | ("karpenter.sh/v1beta1", "NodePool" | "NodeClaim") => {
-                let mut old: serde_json::Value = read!();
+                let old = serde::de::value::MapAccessDeserializer::new(rest);
+                let mut old = serde_json::Value::deserialize(old)?;
                 if let Some(fields) = old.as_object_mut() {
                     fields.insert("apiVersion".into(), api_version.into());
                     fields.insert("kind".into(), kind.into());
@@ -137,7 +138,7 @@ impl Objects {
                 self.add_old(old);
             }
             _ => {
-                let _: IgnoredAny = read!();
+                IgnoredAny::deserialize(serde::de::value::MapAccessDeserializer::new(rest))?;
                 self.others.push(OtherObject { api_version: api_version.into(), kind: kind.into(), index });
             }
         }

@@ -163,6 +163,12 @@ impl Eq for ObjectsBox {}
 impl std::hash::Hash for ObjectsBox {
     fn hash<H: std::hash::Hasher>(&self, _: &mut H) {}
 }
+impl super::wire::Field for ObjectsBox {
+    fn read<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        serde::Deserialize::deserialize(deserializer)
+    }
+}
+
 impl super::wire::Audit for ObjectsBox {
     fn audit(&self, _: &super::wire::Path<'_>, _: &mut dyn super::wire::Sink) {}
 }

@@ -6,7 +6,9 @@
 //! report it with its path, once, without a second pass over the text.
 
 use compact_str::CompactString;
+use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
 
 /// A field that was in the text and is not in the struct.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,12 +135,121 @@ impl<T: Audit> Audit for Box<T> {
     }
 }
 
+/// Something that can be the value of a field.
+///
+/// As serde's `Deserialize`, but read where it is to stand: objects are large, and moving them about costs more than
+/// reading them.
+pub trait Field: Sized {
+    /// Reads a value that is not null.
+    ///
+    /// # Errors
+    ///
+    /// If it is not of this type.
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
+
+    /// Reads a value that is not null into one that stands at its default.
+    ///
+    /// # Errors
+    ///
+    /// If it is not of this type.
+    fn read_into<'de, D: Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error> {
+        *self = Self::read(deserializer)?;
+        Ok(())
+    }
+}
+
+impl<T: Field> Field for Option<T> {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        T::read(deserializer).map(Some)
+    }
+}
+
+impl<T: Field> Field for Box<T> {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        T::read(deserializer).map(Box::new)
+    }
+}
+
+impl<T: Field + Default> Field for std::sync::Arc<T> {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut shared = Self::default();
+        // Nobody else has it yet, so there is nothing to copy.
+        std::sync::Arc::get_mut(&mut shared).map_or(Ok(()), |place| place.read_into(deserializer))?;
+        Ok(shared)
+    }
+}
+
+impl<T: Field> Field for Vec<T> {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ListVisitor<T>(PhantomData<T>);
+        impl<'de, T: Field> Visitor<'de> for ListVisitor<T> {
+            type Value = Vec<T>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a sequence")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
+                let mut list = Vec::new();
+                while let Some(element) = seq.next_element_seed(Element(PhantomData))? {
+                    if list.is_empty() {
+                        // Most lists have one element, and some elements are large.
+                        list.reserve_exact(1);
+                    }
+                    list.push(element);
+                }
+                Ok(list)
+            }
+        }
+        deserializer.deserialize_seq(ListVisitor(PhantomData))
+    }
+}
+
+/// An element of a list.
+struct Element<T>(PhantomData<T>);
+
+impl<'de, T: Field> DeserializeSeed<'de> for Element<T> {
+    type Value = T;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+        T::read(deserializer)
+    }
+}
+
+/// Reads a field where it stands. Null leaves it as it is.
+pub struct Place<'a, T>(pub &'a mut T);
+
+impl<'de, T: Field> DeserializeSeed<'de> for Place<'_, T> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_option(self)
+    }
+}
+
+impl<'de, T: Field> Visitor<'de> for Place<'_, T> {
+    type Value = ();
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("option")
+    }
+    fn visit_none<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        self.0.read_into(deserializer)
+    }
+}
+
 /// Types that hold nothing further: [`Audit`] ends here. After `=>` stands their JSON Schema; without it, any value.
 macro_rules! leaf {
     ($($ty:ty),* $(,)?) => { $($crate::api::wire::leaf!($ty => "true");)* };
     ($ty:ty => $schema:expr) => {
         impl $crate::api::wire::Audit for $ty {
             fn audit(&self, _: &$crate::api::wire::Path<'_>, _: &mut dyn $crate::api::wire::Sink) {}
+        }
+        impl $crate::api::wire::Field for $ty {
+            fn read<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                serde::Deserialize::deserialize(deserializer)
+            }
         }
         impl $crate::api::schema::Describe for $ty {
             fn describe(_: &mut $crate::api::schema::Definitions) -> serde_json::Value {
@@ -182,56 +293,83 @@ macro_rules! wire {
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                $crate::api::wire::Field::read(deserializer)
+            }
+        }
+
+        impl $crate::api::wire::Field for $name {
+            fn read<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let mut object = $name::default();
+                $crate::api::wire::Field::read_into(&mut object, deserializer)?;
+                Ok(object)
+            }
+
+            fn read_into<'de, D: serde::Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error> {
                 #[allow(non_camel_case_types, dead_code)]
-                enum Name { $($field,)* Passed_, Leftover_($crate::api::wire::LeftoverField) }
-                impl<'de> serde::Deserialize<'de> for Name {
+                #[derive(Clone, Copy)]
+                enum Name { $($field,)* Passed_, Unmodelled_, Unknown_ }
+                // What was seen of an object is noted in the bits of one word.
+                const { assert!((Name::Unknown_ as u32) < u64::BITS) }
+                struct Key(Name, $crate::api::meta::Str);
+                impl<'de> serde::Deserialize<'de> for Key {
                     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                        struct NameVisitor;
-                        impl serde::de::Visitor<'_> for NameVisitor {
-                            type Value = Name;
+                        struct KeyVisitor;
+                        impl serde::de::Visitor<'_> for KeyVisitor {
+                            type Value = Key;
                             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                                 f.write_str("a field name")
                             }
-                            fn visit_str<E: serde::de::Error>(self, json_name: &str) -> Result<Name, E> {
-                                Ok(match json_name {
+                            fn visit_str<E: serde::de::Error>(self, json_name: &str) -> Result<Key, E> {
+                                let which = match json_name {
                                     $($key => Name::$field,)*
                                     $($passed => Name::Passed_,)*
-                                    $($unmodelled => Name::Leftover_($crate::api::wire::LeftoverField {
-                                        name: json_name.into(), unmodelled: true,
-                                    }),)*
-                                    _ => Name::Leftover_($crate::api::wire::LeftoverField {
-                                        name: json_name.into(), unmodelled: false,
-                                    }),
-                                })
+                                    $($unmodelled => Name::Unmodelled_,)*
+                                    _ => Name::Unknown_,
+                                };
+                                let found = match which {
+                                    Name::Unmodelled_ | Name::Unknown_ => json_name.into(),
+                                    _ => $crate::api::meta::Str::default(),
+                                };
+                                Ok(Key(which, found))
                             }
                         }
-                        deserializer.deserialize_identifier(NameVisitor)
+                        deserializer.deserialize_identifier(KeyVisitor)
                     }
                 }
-                struct ObjectVisitor;
-                impl<'de> serde::de::Visitor<'de> for ObjectVisitor {
-                    type Value = $name;
+                struct ObjectVisitor<'a>(&'a mut $name);
+                impl<'de> serde::de::Visitor<'de> for ObjectVisitor<'_> {
+                    type Value = ();
                     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                         f.write_str(concat!("an object (", stringify!($name), ")"))
                     }
-                    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<$name, A::Error> {
-                        let mut object = $name::default();
-                        while let Some(json_name) = map.next_key::<Name>()? {
-                            match json_name {
+                    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+                        let object = self.0;
+                        let mut seen = 0_u64;
+                        while let Some(Key(which, found)) = map.next_key()? {
+                            let bit = 1 << (which as u32);
+                            #[allow(unused_variables)] // Not every object has fields.
+                            let again = seen & bit != 0;
+                            seen |= bit;
+                            match which {
+                                // Of two fields with one name the last holds.
                                 $(Name::$field => {
-                                    object.$field = map.next_value::<Option<$ty>>()?.unwrap_or_default();
+                                    if again {
+                                        object.$field = Default::default();
+                                    }
+                                    map.next_value_seed($crate::api::wire::Place(&mut object.$field))?;
                                 })*
                                 Name::Passed_ => { map.next_value::<serde::de::IgnoredAny>()?; }
-                                Name::Leftover_(field) => {
+                                Name::Unmodelled_ | Name::Unknown_ => {
                                     map.next_value::<serde::de::IgnoredAny>()?;
-                                    object.leftover.push(field);
+                                    let unmodelled = matches!(which, Name::Unmodelled_);
+                                    object.leftover.push($crate::api::wire::LeftoverField { name: found, unmodelled });
                                 }
                             }
                         }
-                        Ok(object)
+                        Ok(())
                     }
                 }
-                deserializer.deserialize_map(ObjectVisitor)
+                deserializer.deserialize_map(ObjectVisitor(self))
             }
         }
 

@@ -385,6 +385,20 @@ fn what_the_api_server_fills_in_is_filled_in() {
     assert_eq!(disruption, [r#"plain Some(0) ["10%"]"#, "free None []"]);
 }
 
+/// Of two fields with one name the last holds, whole.
+#[test]
+fn a_field_that_comes_twice_is_the_last() {
+    let first = r#""spec": {"nodeName": "a", "priority": 7, "tolerations": [{"operator": "Exists"}]}"#;
+    let text = format!(
+        r#"{{"apiVersion": "v1", "kind": "Pod", "metadata": {{"name": "p"}}, {first}, "spec": {{"priority": 8}}, "status": null}}"#
+    );
+    let read = read_json(&text).unwrap();
+    let pod = &read.text.objects.0.pods[0];
+    assert_eq!((pod.metadata.name.as_str(), pod.spec.priority), ("p", Some(8)));
+    assert_eq!((pod.spec.node_name.as_str(), pod.spec.tolerations.len()), ("", 0));
+    assert_eq!(pod.status, Default::default());
+}
+
 #[test]
 fn what_is_not_modelled_is_said() {
     let mut findings = Findings::default();
