@@ -7,10 +7,12 @@
 
 mod fits;
 mod inspect;
+mod launching;
+mod standing;
 
 use super::open_order::OpenOrder;
 use super::plan::KnownOptions;
-use super::stances::{Answer, Barred, Ground, GroundId, Say, Stance, StanceId, Stances};
+use super::stances::{Barred, GroundId, Say, Stance, StanceId, Stances};
 use super::variants::{VariantId, Variants};
 use super::verdicts::Verdicts;
 use crate::compile::asked::{Asked, Host};
@@ -20,9 +22,8 @@ use crate::compile::shapes::ShapeSet;
 use crate::compile::taints::TaintsId;
 use crate::compile::types::ReservationId;
 use crate::compile::{Limit, Problem};
-use crate::requirements::{Algebra, ConstraintId, Undefined};
+use crate::requirements::{Algebra, ConstraintId};
 use crate::topology::{GroupId, HostId, Kind, Topology};
-use fits::ClaimRef;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 use std::cell::Cell;
@@ -149,9 +150,9 @@ pub struct Solver<'p> {
     allowed: Vec<FxHashMap<ConstraintId, Rc<ShapeSet>>>,
     reserved_offerings: Vec<Vec<(usize, usize, ReservationId)>>,
     first_new_host: HostId,
-    /// Limits without the nodes that there are.
-    base_limits: Vec<Vec<Limit>>,
-    /// For each node: its dynamic pool and what it takes from each of that pool's limits.
+    /// What all nodes of the cluster leave of the limits.
+    limits_left: Vec<Vec<Limit>>,
+    /// For each node that rounds use: its dynamic pool and what it takes from each of that pool's limits.
     takes: Vec<Option<(usize, Vec<i64>)>>,
     opens: Vec<Open>,
     verdicts: Verdicts,
@@ -162,8 +163,12 @@ pub struct Solver<'p> {
 
     // Of the round:
     rules: RoundRules,
+    /// By node: whether the round is without it.
+    removed: Vec<bool>,
+    /// Nodes on which it has placed pods, as they were before.
     touched: Vec<(usize, Open)>,
-    nodes: Vec<usize>,
+    /// Their places in the order of trial, ascending.
+    touched_places: Vec<u32>,
     claims: Vec<Claim>,
     order: OpenOrder,
     limits: Vec<Vec<Limit>>,
@@ -215,7 +220,16 @@ impl<'p> Solver<'p> {
             })
             .collect();
         let first_new_host = algebra.value_count(problem.hostname) as HostId;
-        let takes = problem.nodes.iter().map(|node| takes(problem, node)).collect();
+        let mut takes: Vec<_> = vec![None; problem.nodes.len()];
+        let mut limits_left = problem.limits.clone();
+        for &node in &problem.node_order {
+            takes[node] = taken_by(problem, &problem.nodes[node]);
+            if let Some((pool, amounts)) = &takes[node] {
+                for (limit, amount) in limits_left[*pool].iter_mut().zip(amounts) {
+                    limit.left -= amount;
+                }
+            }
+        }
         Solver {
             problem,
             topology,
@@ -224,13 +238,14 @@ impl<'p> Solver<'p> {
             allowed: vec![FxHashMap::default(); problem.tables.len()],
             reserved_offerings,
             first_new_host,
-            base_limits: problem.limits.clone(),
+            limits_left,
             takes,
             opens,
             algebra,
             rules: RoundRules::default(),
+            removed: vec![false; problem.nodes.len()],
             touched: Vec::new(),
-            nodes: Vec::new(),
+            touched_places: Vec::new(),
             claims: Vec::new(),
             order: OpenOrder::default(),
             limits: Vec::new(),
@@ -294,16 +309,7 @@ impl<'p> Solver<'p> {
         let failed: Vec<(usize, Failure)> =
             pods.iter().filter_map(|pod| failures.get(pod).map(|failure| (*pod, *failure))).collect();
         let seen = look(self, &failed);
-        let outcome = Outcome {
-            claims: std::mem::take(&mut self.claims),
-            filled: self
-                .nodes
-                .iter()
-                .filter(|&&node| !self.opens[node].pods.is_empty())
-                .map(|&node| (node, self.opens[node].pods.clone()))
-                .collect(),
-            failed,
-        };
+        let outcome = Outcome { claims: std::mem::take(&mut self.claims), filled: self.filled(), failed };
         self.end();
         (outcome, seen)
     }
@@ -312,13 +318,12 @@ impl<'p> Solver<'p> {
         let problem = self.problem;
         self.rules = rules;
         self.rounds += 1;
-        self.nodes.clear();
-        self.nodes.extend(problem.node_order.iter().copied().filter(|node| !removed.contains(node)));
-        self.limits.clone_from(&self.base_limits);
-        for &node in &self.nodes {
+        self.limits.clone_from(&self.limits_left);
+        for &node in removed {
+            self.removed[node] = true;
             if let Some((pool, amounts)) = &self.takes[node] {
                 for (limit, amount) in self.limits[*pool].iter_mut().zip(amounts) {
-                    limit.left -= amount;
+                    limit.left += amount;
                 }
             }
         }
@@ -337,6 +342,8 @@ impl<'p> Solver<'p> {
         for (node, open) in self.touched.drain(..).rev() {
             self.opens[node] = open;
         }
+        self.touched_places.clear();
+        self.removed.fill(false);
         self.topology.end();
         self.owned.clear();
         self.claims.clear();
@@ -542,50 +549,6 @@ impl<'p> Solver<'p> {
         stance
     }
 
-    fn place_on_existing(&mut self, applicant: &Applicant<'_>) -> bool {
-        let problem = self.problem;
-        let &Applicant { pod, class, variant, stamp, .. } = applicant;
-        let exempt = problem.records[pod].exempt;
-        for at in 0..self.nodes.len() {
-            let index = self.nodes[at];
-            let node = &problem.nodes[index];
-            if self.rules.spares_young_nodes && node.young && !exempt {
-                continue;
-            }
-            let version = self.opens[index].version;
-            if self.verdicts.nodes(variant).fails(index, version, stamp) {
-                continue;
-            }
-            let constraint = match self.fits_existing(index, applicant) {
-                Ok(constraint) => constraint,
-                Err(refusal) => {
-                    self.verdicts.nodes(variant).note(index, version, stamp, refusal == Refusal::Lasting);
-                    continue;
-                }
-            };
-            self.touch(index);
-            let open = &mut self.opens[index];
-            open.constraint = constraint;
-            open.version = self.next_version;
-            self.next_version += 1;
-            open.pods.push(pod);
-            for (left, request) in open.remaining.iter_mut().zip(&class.requests) {
-                *left -= request;
-            }
-            if class.ports != PortsId::NONE {
-                open.ports.push(class.ports);
-            }
-            if !class.volumes.attached.is_empty() {
-                open.attached.extend(class.volumes.attached.iter().cloned());
-                open.attached.sort();
-                open.attached.dedup();
-            }
-            self.record(applicant, node.taints, constraint, (node.host.0, node.host_label));
-            return true;
-        }
-        false
-    }
-
     /// Counts the pod in the topology groups that it belongs to on that node.
     fn record(
         &mut self,
@@ -598,222 +561,10 @@ impl<'p> Solver<'p> {
         let shuns = &applicant.groups.shuns;
         self.topology.record(self.problem, &mut self.algebra, class, shuns, taints, node, host);
     }
-
-    fn touch(&mut self, node: usize) {
-        if self.opens[node].pods.is_empty() {
-            self.touched.push((node, self.opens[node].clone()));
-        }
-    }
-
-    fn place_on_open_claim(&mut self, applicant: &Applicant<'_>) -> bool {
-        let &Applicant { class, variant, stamp, .. } = applicant;
-        if self.all_refuse_still(applicant) {
-            return false;
-        }
-        self.barred.begin();
-        for place in 0..self.order.len() {
-            let index = self.order.node(place);
-            if self.barred.has(self.claim_grounds[index]) || self.is_too_full(index, class) {
-                continue;
-            }
-            if self.verdicts.claims(variant).fails(index, self.claim_versions[index], stamp) {
-                continue;
-            }
-            if self.ground_refuses(index, applicant) {
-                self.barred.note(self.claim_grounds[index]);
-                continue;
-            }
-            match self.fits_claim(&ClaimRef::Open(index), applicant, false) {
-                Ok(placement) => {
-                    self.order.raise(place);
-                    self.commit(index, applicant, placement);
-                    return true;
-                }
-                Err(refusal) => {
-                    let version = self.claim_versions[index];
-                    self.verdicts.claims(variant).note(index, version, stamp, refusal == Refusal::Lasting);
-                }
-            }
-        }
-        self.verdicts.claims(variant).all_refused(stamp, self.changed_claims.len());
-        false
-    }
-
-    /// Whether all nodes that are, as to labels, taints and domains, what this one is turn the pod down now.
-    fn ground_refuses(&mut self, index: usize, applicant: &Applicant<'_>) -> bool {
-        // The volumes of a pod may make more of a ground than it is.
-        applicant.class.volumes.alternatives.is_empty()
-            && matches!(self.answer(applicant, self.claim_grounds[index]), Answer::Never | Answer::NotNow)
-    }
-
-    /// Whether all nodes of the round have refused the like of the pod, and those that have changed since do so again.
-    fn all_refuse_still(&mut self, applicant: &Applicant<'_>) -> bool {
-        let &Applicant { class, variant, stamp, .. } = applicant;
-        let Some(since) = self.verdicts.claims(variant).all_refused_at(stamp) else { return false };
-        for at in since..self.changed_claims.len() {
-            let index = self.changed_claims[at] as usize;
-            if self.is_too_full(index, class) {
-                continue;
-            }
-            let version = self.claim_versions[index];
-            if self.verdicts.claims(variant).fails(index, version, stamp) {
-                continue;
-            }
-            match self.fits_claim(&ClaimRef::Open(index), applicant, false) {
-                Ok(_) => return false,
-                Err(refusal) => {
-                    self.verdicts.claims(variant).note(index, version, stamp, refusal == Refusal::Lasting);
-                }
-            }
-        }
-        self.verdicts.claims(variant).all_refused(stamp, self.changed_claims.len());
-        true
-    }
-
-    fn place_on_new_claim(&mut self, applicant: &Applicant<'_>) -> Result<(), Refusal> {
-        let problem = self.problem;
-        for (index, template) in problem.templates.iter().enumerate() {
-            let Some(shapes) = self.within_limits(template.dynamic, template.table, &template.shapes) else {
-                continue;
-            };
-            let claim = Claim {
-                template: index,
-                constraint: template.constraint,
-                shapes,
-                requests: SmallVec::from_elem(0, problem.resources.len()),
-                pods: Vec::new(),
-                ports: SmallVec::new(),
-                reserved: SmallVec::new(),
-                host: self.first_new_host + self.claims.len() as HostId,
-            };
-            let relaxes = problem.scenario.options.relaxes_min_values();
-            match self.fits_claim(&ClaimRef::New(&claim), applicant, relaxes) {
-                Ok(placement) => {
-                    let at = self.claims.len();
-                    self.claims.push(claim);
-                    self.order.append(at);
-                    self.claim_versions.push(0);
-                    self.commit(at, applicant, placement);
-                    self.charge_limits(template.dynamic, template.table, at);
-                    return Ok(());
-                }
-                // Reserved capacity of this NodePool is worth waiting for: no later one is tried.
-                Err(Refusal::Reserved) => return Err(Refusal::Reserved),
-                Err(_) => {}
-            }
-        }
-        Err(Refusal::Passing)
-    }
-
-    /// The instance types that what is left of the pool's limits allows. `None`: none.
-    fn within_limits(&self, pool: usize, table: usize, shapes: &ShapeSet) -> Option<ShapeSet> {
-        let limits = &self.limits[pool];
-        let mut left = shapes.clone();
-        if limits.is_empty() {
-            return Some(left);
-        }
-        let table = &self.problem.tables[table];
-        for limit in limits {
-            match limit.resource {
-                None if limit.left <= 0 => return None,
-                None => {}
-                Some(resource) => {
-                    for shape in shapes.iter() {
-                        if table.types[table.shapes[shape].of].capacity[resource] > limit.left {
-                            left.remove(shape);
-                        }
-                    }
-                }
-            }
-        }
-        (!left.is_empty()).then_some(left)
-    }
-
-    /// A new node counts against its pool's limits as the largest instance type that it can be.
-    fn charge_limits(&mut self, pool: usize, table: usize, claim: usize) {
-        let table = &self.problem.tables[table];
-        for limit in &mut self.limits[pool] {
-            let Some(resource) = limit.resource else { continue };
-            let shapes = self.claims[claim].shapes.iter();
-            let largest = shapes.map(|shape| table.types[table.shapes[shape].of].capacity[resource]).max();
-            limit.left -= largest.unwrap_or(0);
-        }
-    }
-
-    /// Whether the pod asks for more of a resource than the largest of the node's instance types has left. Found out
-    /// without looking at types; most nodes that are tried are full.
-    fn is_too_full(&self, index: usize, class: &Class) -> bool {
-        let width = class.requests.len();
-        let left = &self.most_left[index * width..(index + 1) * width];
-        class.requests.iter().zip(left).any(|(request, left)| request > left)
-    }
-
-    /// Notes how much of each resource the largest of a node's instance types has left.
-    fn note_most_left(&mut self, index: usize, shapes_changed: bool) {
-        let claim = &self.claims[index];
-        let table = &self.problem.tables[self.problem.templates[claim.template].table];
-        let width = claim.requests.len();
-        if self.most.len() <= index * width {
-            self.most.resize((index + 1) * width, 0);
-            self.most_left.resize((index + 1) * width, 0);
-        }
-        let range = index * width..(index + 1) * width;
-        if shapes_changed {
-            table.most(&claim.shapes, &mut self.most[range.clone()]);
-        }
-        for ((left, most), request) in
-            self.most_left[range.clone()].iter_mut().zip(&self.most[range]).zip(&claim.requests)
-        {
-            *left = most - request;
-        }
-    }
-
-    /// Puts the pod on a node of the round.
-    fn commit(&mut self, at: usize, applicant: &Applicant<'_>, placement: Placement) {
-        let &Applicant { pod, class, .. } = applicant;
-        let problem = self.problem;
-        let claim = &mut self.claims[at];
-        claim.pods.push(pod);
-        self.changed_claims.push(at as u32);
-        self.claim_versions[at] = self.next_version;
-        self.next_version += 1;
-        let taints = problem.templates[claim.template].taints;
-        let is_new = claim.pods.len() == 1;
-        if is_new || claim.constraint != placement.constraint {
-            let undefined = Undefined::WellKnownAllowed;
-            let ground = self.stances.ground(Ground { taints, constraint: placement.constraint, undefined });
-            if is_new {
-                self.claim_grounds.push(ground);
-            } else {
-                self.claim_grounds[at] = ground;
-            }
-        }
-        claim.constraint = placement.constraint;
-        let shapes_changed = is_new || claim.shapes != placement.shapes;
-        claim.shapes = placement.shapes;
-        for (sum, request) in claim.requests.iter_mut().zip(&class.requests) {
-            *sum += request;
-        }
-        if class.ports != PortsId::NONE {
-            claim.ports.push(class.ports);
-        }
-        let before = std::mem::replace(&mut claim.reserved, placement.reserved);
-        if claim.reserved != before {
-            self.reservation_changes += 1;
-        }
-        for reservation in claim.reserved.iter().filter(|reservation| !before.contains(reservation)) {
-            self.reservations_left[reservation.0 as usize] -= 1;
-        }
-        for reservation in before.iter().filter(|reservation| !claim.reserved.contains(reservation)) {
-            self.reservations_left[reservation.0 as usize] += 1;
-        }
-        let host = (claim.host, Host::Unnamed);
-        self.note_most_left(at, shapes_changed);
-        self.record(applicant, taints, placement.constraint, host);
-    }
 }
 
-fn takes(problem: &Problem<'_>, node: &crate::compile::nodes::StateNode) -> Option<(usize, Vec<i64>)> {
+/// What a node takes from the limits of its pool.
+fn taken_by(problem: &Problem<'_>, node: &crate::compile::nodes::StateNode) -> Option<(usize, Vec<i64>)> {
     let pool = node.pool(&problem.api_nodes)?;
     let pool = problem.dynamic.iter().position(|dynamic| dynamic.name == pool)?;
     let amounts = problem.limits[pool]

@@ -18,6 +18,16 @@ pub(super) struct Refusals {
 pub(super) struct Verdicts {
     claims: Vec<Refusals>,
     nodes: Vec<Refusals>,
+    willing: Vec<Willing>,
+}
+
+/// Nodes of the cluster that have not turned a variant down for good, as they were before a round.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Willing {
+    /// Their places in the order of trial, ascending.
+    pub places: Vec<u32>,
+    /// How many places were looked at so far.
+    pub examined: usize,
 }
 
 impl Verdicts {
@@ -30,12 +40,17 @@ impl Verdicts {
     pub(super) fn nodes(&mut self, variant: VariantId) -> &mut Refusals {
         of(&mut self.nodes, variant)
     }
+
+    /// Nodes of the cluster that are worth a trial.
+    pub(super) fn willing(&mut self, variant: VariantId) -> &mut Willing {
+        of(&mut self.willing, variant)
+    }
 }
 
-fn of(all: &mut Vec<Refusals>, variant: VariantId) -> &mut Refusals {
+fn of<T: Default>(all: &mut Vec<T>, variant: VariantId) -> &mut T {
     let at = variant.0 as usize;
     if all.len() <= at {
-        all.resize_with(at + 1, Refusals::default);
+        all.resize_with(at + 1, T::default);
     }
     &mut all[at]
 }

@@ -691,8 +691,8 @@ impl<'p> Solver<'p> {
     pub(crate) fn node_refusals(&mut self, pod: usize, until: Option<usize>) -> Vec<Refused> {
         let weakest = self.weakest(pod);
         let mut all = Vec::new();
-        for at in 0..self.nodes.len() {
-            let index = self.nodes[at];
+        let nodes: Vec<usize> = self.nodes().collect();
+        for index in nodes {
             if until == Some(index) {
                 break;
             }
@@ -832,7 +832,7 @@ impl<'p> Solver<'p> {
 
     /// Where a pod went in the round that is ending: a node of the cluster.
     pub(crate) fn node_of(&self, pod: usize) -> Option<usize> {
-        self.nodes.iter().copied().find(|&node| self.opens[node].pods.contains(&pod))
+        self.nodes().find(|&node| self.opens[node].pods.contains(&pod))
     }
 
     /// How the instance types of a new node came down to those that it can be.
