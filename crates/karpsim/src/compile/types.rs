@@ -67,6 +67,7 @@ pub struct Type {
 pub struct TypeTable {
     /// Types, in the catalogue's order.
     pub types: Vec<Type>,
+    by_name: FxHashMap<Str, usize>,
     /// Shapes, in order of their types.
     pub shapes: Vec<Shape>,
     /// Distinct requirements of offerings.
@@ -258,6 +259,7 @@ impl TypeTable {
         let count = types.iter().map(|it| it.shapes.len()).sum();
         let mut table = TypeTable {
             types: Vec::with_capacity(types.len()),
+            by_name: FxHashMap::default(),
             shapes: Vec::with_capacity(count),
             kinds: Vec::new(),
             available: Vec::new(),
@@ -268,6 +270,7 @@ impl TypeTable {
         for raw in types {
             let of = table.types.len();
             let first = table.shapes.len();
+            table.by_name.entry(raw.name.clone()).or_insert(of);
             for allocatable in &raw.shapes {
                 table.shapes.push(Shape { of, allocatable: resources.dense(allocatable) });
             }
@@ -417,6 +420,6 @@ impl TypeTable {
 
     /// The index of the type `name`.
     pub fn find(&self, name: &str) -> Option<usize> {
-        self.types.iter().position(|it| it.name == name)
+        self.by_name.get(name).copied()
     }
 }

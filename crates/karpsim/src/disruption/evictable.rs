@@ -6,6 +6,8 @@ use crate::api::meta::{Duration, IntOrString, Str, Time};
 use crate::compile::selectors::{is_valid, matches};
 use crate::compile::taints::tolerates;
 use crate::labels::DO_NOT_DISRUPT;
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 /// Whether the pod has ended.
 pub fn is_terminal(pod: &Pod) -> bool {
@@ -74,38 +76,63 @@ pub enum Hold {
 }
 
 /// The PodDisruptionBudgets of a cluster.
-pub struct PodBudgets<'a>(Vec<&'a PodDisruptionBudget>);
+pub struct PodBudgets<'a> {
+    all: Vec<&'a PodDisruptionBudget>,
+    /// By namespace and first label that the selector asks for.
+    by_label: FxHashMap<(&'a str, &'a str, &'a str), SmallVec<[usize; 2]>>,
+    /// Those whose selector asks for no label by its value.
+    others: Vec<usize>,
+}
 
 impl<'a> PodBudgets<'a> {
     /// Those of `objects`.
     pub fn new(objects: &'a Objects) -> Self {
-        // A selector that the API server would refuse selects nothing.
-        let valid = |budget: &&PodDisruptionBudget| budget.spec.selector.as_ref().is_some_and(is_valid);
-        PodBudgets(objects.pod_disruption_budgets.iter().filter(valid).collect())
+        let mut budgets = PodBudgets { all: Vec::new(), by_label: FxHashMap::default(), others: Vec::new() };
+        for budget in &objects.pod_disruption_budgets {
+            // A selector that the API server would refuse selects nothing.
+            let Some(selector) = budget.spec.selector.as_ref().filter(|selector| is_valid(selector)) else {
+                continue;
+            };
+            let at = budgets.all.len();
+            budgets.all.push(budget);
+            match selector.match_labels.iter().next() {
+                Some((key, value)) => {
+                    let namespace = budget.metadata.namespace.as_str();
+                    budgets.by_label.entry((namespace, key, value)).or_default().push(at);
+                }
+                None => budgets.others.push(at),
+            }
+        }
+        budgets
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.all.is_empty()
     }
 
-    fn selecting(&self, pod: &Pod) -> Vec<&'a PodDisruptionBudget> {
-        self.0
-            .iter()
+    /// The budgets that select the pod, in the order of the text.
+    fn selecting(&self, pod: &Pod) -> SmallVec<[&'a PodDisruptionBudget; 2]> {
+        let namespace = pod.metadata.namespace.as_str();
+        let labels = pod.metadata.labels.iter();
+        let by_label =
+            labels.filter_map(|(key, value)| self.by_label.get(&(namespace, key, value))).flatten();
+        let mut selecting: SmallVec<[usize; 2]> = by_label
+            .chain(&self.others)
             .copied()
-            .filter(|budget| {
-                budget.metadata.namespace == pod.metadata.namespace
-                    && budget
-                        .spec
-                        .selector
-                        .as_ref()
-                        .is_some_and(|selector| matches(selector, &pod.metadata.labels))
+            .filter(|&at| {
+                let budget = self.all[at];
+                let selector = budget.spec.selector.as_ref();
+                budget.metadata.namespace == namespace
+                    && selector.is_some_and(|selector| matches(selector, &pod.metadata.labels))
             })
-            .collect()
+            .collect();
+        selecting.sort_unstable();
+        selecting.into_iter().map(|at| self.all[at]).collect()
     }
 
     fn hold(&self, pod: &Pod, now: Time, blocks: impl Fn(&PodDisruptionBudget) -> bool) -> Option<Hold> {
-        if self.0.is_empty() || !is_evictable(pod, now) {
+        if self.all.is_empty() || !is_evictable(pod, now) {
             return None;
         }
         let selecting = self.selecting(pod);

@@ -241,15 +241,21 @@ impl Solver<'_> {
         let Some(plan) = proposal.replacements.first_mut() else { return Ok(()) };
         let problem = self.problem;
         let mut limit = f64::MAX;
+        // By candidate: its instance type in the plan's table, and in its own.
+        let own_types: Vec<Option<(usize, usize)>> = candidates
+            .iter()
+            .map(|candidate| {
+                let own = candidate.instance_type?;
+                let name = &problem.tables[candidate.table].types[own].name;
+                problem.tables[plan.table].find(name).map(|of| (of, own))
+            })
+            .collect();
         for of in plan.types.clone() {
-            let name = &problem.tables[plan.table].types[of].name;
             let mut among = false;
             let mut least: Option<f64> = None;
-            for candidate in candidates {
+            for (candidate, own) in candidates.iter().zip(&own_types) {
+                let Some((_, own)) = own.filter(|(candidate_of, _)| *candidate_of == of) else { continue };
                 let table = &problem.tables[candidate.table];
-                let Some(own) = candidate.instance_type.filter(|&own| table.types[own].name == *name) else {
-                    continue;
-                };
                 among = true;
                 let labels = problem.nodes[candidate.node].labels;
                 for offering in &table.types[own].offerings {

@@ -57,6 +57,10 @@ pub struct Topology {
     identity_index: FxHashMap<Identity, IdentityId>,
     selectors: SelectorIdentities,
     groups: Vec<Group>,
+    /// By group and node of the state, the domain that the node stands for even without pods.
+    node_domains: Vec<Vec<Option<ValueId>>>,
+    /// By group and node of the API server, as far as it was asked for, the domain in which pods on it count.
+    pod_domains: Vec<Vec<Option<Option<ValueId>>>>,
     group_index: FxHashMap<Prototype, GroupId>,
     domains: FxHashMap<KeyId, Vec<(ValueId, Vec<TaintsId>)>>,
     shunning: FxHashMap<IdentityId, Vec<Shunning>>,
@@ -83,6 +87,8 @@ impl Topology {
             identity_index: FxHashMap::default(),
             selectors: SelectorIdentities::default(),
             groups: Vec::new(),
+            node_domains: Vec::new(),
+            pod_domains: Vec::new(),
             group_index: FxHashMap::default(),
             domains: FxHashMap::default(),
             shunning: FxHashMap::default(),
@@ -287,6 +293,8 @@ impl Topology {
                 group.add_reference(domain.0);
             }
         }
+        let mut node_domains = Vec::new();
+        let mut pod_domains = vec![None; problem.api_nodes.len()];
         if prototype.inverse {
             for shunning in self.shunning.get(&prototype.identity).into_iter().flatten() {
                 if let Some(domain) = shunning.domain {
@@ -294,27 +302,39 @@ impl Topology {
                 }
             }
         } else {
-            self.count_cluster(problem, algebra, &mut group);
+            let nodes = 0..problem.nodes.len();
+            node_domains =
+                nodes.map(|node| self.domain_of_state_node(problem, algebra, &group, node)).collect();
+            for domain in node_domains.iter().flatten() {
+                group.add_reference(domain.0);
+            }
+            self.count_pods(problem, algebra, &mut group, &mut pod_domains);
         }
         group.order_domains(algebra);
         let id = GroupId(self.groups.len() as u32);
         self.groups.push(group);
+        self.node_domains.push(node_domains);
+        self.pod_domains.push(pod_domains);
         self.group_index.insert(prototype.clone(), id);
         id
     }
 
-    fn count_cluster(&mut self, problem: &Problem<'_>, algebra: &mut Algebra, group: &mut Group) {
-        for node in 0..problem.nodes.len() {
-            if let Some(domain) = self.domain_of_state_node(problem, algebra, group, node) {
-                group.add_reference(domain.0);
-            }
-        }
+    /// Counts the pods of the cluster.
+    fn count_pods(
+        &mut self,
+        problem: &Problem<'_>,
+        algebra: &mut Algebra,
+        group: &mut Group,
+        pod_domains: &mut [Option<Option<ValueId>>],
+    ) {
         let mut lists: FxHashMap<ClassId, bool> = FxHashMap::default();
-        for pod in 0..problem.records.len() {
-            let record = &problem.records[pod];
+        for record in &problem.records {
             let listed = record.counts
                 && *lists.entry(record.class).or_insert_with(|| group.lists(problem, record.class));
-            if listed && let Some(domain) = self.domain_of_pod(problem, algebra, group, pod) {
+            let Some(node) = record.node.filter(|_| listed) else { continue };
+            let domain = *pod_domains[node]
+                .get_or_insert_with(|| self.domain_of_pods_on(problem, algebra, group, node));
+            if let Some(domain) = domain {
                 group.add_count(domain.0, 1);
             }
         }
@@ -338,15 +358,14 @@ impl Topology {
         Some(algebra.value(group.key, &value))
     }
 
-    /// The domain in which a pod of the cluster counts.
-    fn domain_of_pod(
+    /// The domain in which pods on a node of the API server count.
+    fn domain_of_pods_on(
         &mut self,
         problem: &Problem<'_>,
         algebra: &mut Algebra,
         group: &Frame,
-        pod: usize,
+        node: usize,
     ) -> Option<ValueId> {
-        let node = problem.records[pod].node?;
         let on = &problem.api_nodes[node];
         let domain = match problem.label_value(algebra, node, group.key) {
             Some(domain) => domain,
@@ -377,19 +396,27 @@ impl Topology {
             }
             return;
         }
-        for at in 0..self.taken_nodes.len() {
-            let node = self.taken_nodes[at];
-            if let Some(domain) = self.domain_of_state_node(problem, algebra, &group, node) {
+        let at = id.0 as usize;
+        for node in 0..self.taken_nodes.len() {
+            if let Some(domain) = self.node_domains[at][self.taken_nodes[node]] {
                 self.change(id, domain.0, 0, -1);
             }
         }
-        for at in 0..self.taken_pods.len() {
-            let pod = self.taken_pods[at];
-            let record = &problem.records[pod];
-            if record.counts
-                && group.lists(problem, record.class)
-                && let Some(domain) = self.domain_of_pod(problem, algebra, &group, pod)
-            {
+        for pod in 0..self.taken_pods.len() {
+            let record = &problem.records[self.taken_pods[pod]];
+            let Some(node) = record.node.filter(|_| record.counts && group.lists(problem, record.class))
+            else {
+                continue;
+            };
+            let domain = match self.pod_domains[at][node] {
+                Some(known) => known,
+                None => {
+                    let domain = self.domain_of_pods_on(problem, algebra, &group, node);
+                    self.pod_domains[at][node] = Some(domain);
+                    domain
+                }
+            };
+            if let Some(domain) = domain {
                 self.change(id, domain.0, -1, 0);
             }
         }
