@@ -11,6 +11,7 @@ pub(crate) mod cluster;
 pub(crate) mod disruption;
 pub(crate) mod launch;
 pub(crate) mod pods;
+pub(crate) mod random;
 pub(crate) mod requirements;
 pub(crate) mod scheduler;
 pub(crate) mod topology;
