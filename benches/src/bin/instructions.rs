@@ -123,7 +123,11 @@ fn renew() -> ExitCode {
 fn counted(name: &str) -> u64 {
     let program = std::env::current_exe().expect("this program");
     let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--toggle-collect=instructions::measured*"])
+        .args([
+            "--tool=callgrind",
+            "--callgrind-out-file=/dev/null",
+            "--toggle-collect=instructions::measured*",
+        ])
         .arg(program)
         .args(["run", name])
         // Their size would move the stack.

@@ -18,6 +18,7 @@ use karpsim::disruption::evictable::{PodBudgets, is_active, is_owned_by, is_term
 use karpsim::labels::{self, HOSTNAME, INITIALIZED, LabelRules, NODE_POOL, REGISTERED};
 use karpsim::quantity::Quantity;
 use karpsim::requirements::Algebra;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A pod of the scenario, in order of namespace and name.
@@ -173,8 +174,7 @@ impl<'a> Cluster<'a> {
             .flat_map(|node| node.pods.iter().copied())
             .filter(|&at| budgets.will_move(pods[at].pod, scenario.now))
             .collect();
-        let api_nodes =
-            objects.nodes.iter().map(|node| (node.metadata.name.clone(), &**node)).collect();
+        let api_nodes = objects.nodes.iter().map(|node| (node.metadata.name.clone(), &**node)).collect();
         Cluster { scenario, rules, pods, pending, leaving, ignored, api_nodes, nodes, pools }
     }
 
@@ -256,10 +256,8 @@ fn state_node<'a>(
         }
         amounts
     };
-    let mut capacity = amounts(
-        node.map(|node| &node.status.capacity),
-        claim.map(|claim| &claim.status.capacity),
-    );
+    let mut capacity =
+        amounts(node.map(|node| &node.status.capacity), claim.map(|claim| &claim.status.capacity));
     capacity.insert("nodes".into(), Quantity::from_units(1));
     let hostname: Str = match labels.get(HOSTNAME) {
         Some(hostname) if !hostname.is_empty() => hostname.into(),
@@ -312,8 +310,7 @@ fn fill_nodes(scenario: &Scenario, nodes: &mut [StateNode<'_>], pods: &[PodOf<'_
             subtract_daemons(node, daemons, &RawAmounts::new());
             continue;
         };
-        node.pods =
-            (0..pods.len()).filter(|&at| pods[at].pod.spec.node_name == *name).collect();
+        node.pods = (0..pods.len()).filter(|&at| pods[at].pod.spec.node_name == *name).collect();
         let mut of_daemons = RawAmounts::new();
         for it in node.pods.iter().map(|&at| &pods[at]).filter(|it| !is_terminal(it.pod)) {
             for (resource, quantity) in &it.wishes.requests {
@@ -449,9 +446,7 @@ fn stand_in(scenario: &Scenario, set: &DaemonSet) -> Pod {
                 && owners.iter().any(|owner| owner.controller && owner.uid == set.metadata.uid)
         })
         .collect();
-    own.sort_by_key(|pod| {
-        (std::cmp::Reverse(pod.metadata.creation_timestamp), pod.metadata.name.clone())
-    });
+    own.sort_by_key(|pod| (std::cmp::Reverse(pod.metadata.creation_timestamp), pod.metadata.name.clone()));
     if let Some(newest) = own.first() {
         return (*newest).clone();
     }
@@ -503,7 +498,8 @@ fn pool_of<'a>(
             it.is_option(option, &it.requirements, &RawAmounts::new(), |key| rules.is_well_known(key))
         })
         .collect();
-    let met = it.unmet_min_values(&it.requirements, &options).is_empty();
+    let met =
+        it.unmet_min_values(&it.requirements, options.iter().map(|option| &it.types[option.of])).is_empty();
     if !met && !scenario.options.relaxes_min_values() {
         return it;
     }
@@ -536,9 +532,9 @@ impl Pool<'_> {
         is_well_known: impl Fn(&str) -> bool,
     ) -> bool {
         let it = &self.types[option.of];
-        let mut all = requests.clone();
+        let mut all = Cow::Borrowed(requests);
         if let Some(overhead) = &option.overhead {
-            add(&mut all, overhead);
+            add(all.to_mut(), overhead);
         }
         // What is cheap to find out comes first; the order changes nothing.
         it.offerings.iter().any(|offering| offering.available && fits(&all, &offering.allocatable))
@@ -550,23 +546,22 @@ impl Pool<'_> {
             })
     }
 
+    /// The type of an option.
+    pub(crate) fn type_of(&self, option: usize) -> &Type {
+        &self.types[self.options[option].of]
+    }
+
     /// The labels whose `minValues` the types do not have, and how many they have.
-    pub(crate) fn unmet_min_values(
+    pub(crate) fn unmet_min_values<'t>(
         &self,
         requirements: &Requirements,
-        options: &[TypeOption],
+        types: impl Iterator<Item = &'t Type> + Clone,
     ) -> Vec<(Str, i64)> {
         let mut unmet = Vec::new();
-        if options.is_empty() {
-            return unmet;
-        }
         for (key, label) in &requirements.0 {
             let Some(least) = label.min_values else { continue };
-            let values: BTreeSet<&Str> = options
-                .iter()
-                .filter_map(|option| self.types[option.of].requirements.0.get(key))
-                .flat_map(|label| &label.values)
-                .collect();
+            let labels = types.clone().filter_map(|it| it.requirements.0.get(key));
+            let values: BTreeSet<&Str> = labels.flat_map(|label| &label.values).collect();
             let count = values.len() as i64;
             if count < least {
                 unmet.push((key.clone(), count));
@@ -579,9 +574,7 @@ impl Pool<'_> {
 /// Whether there is room: nothing is less than nothing, and what is not listed is not there.
 pub(crate) fn fits(requests: &RawAmounts, room: &RawAmounts) -> bool {
     room.values().all(|left| !left.is_negative())
-        && requests.iter().all(|(name, quantity)| {
-            *quantity <= room.get(name).copied().unwrap_or_default()
-        })
+        && requests.iter().all(|(name, quantity)| *quantity <= room.get(name).copied().unwrap_or_default())
 }
 
 /// The types on offer to a NodePool, overlays applied.

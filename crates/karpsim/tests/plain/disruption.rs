@@ -1,5 +1,6 @@
 //! Consolidation: the removal of nodes is simulated on a copy of the cluster without them, and compared by price.
 
+use super::balanced::{Totals, approved, totals};
 use super::cluster::{Cluster, Type, managed_pools, types_of};
 use super::launch::Plan;
 use super::requirements::{Label, Requirements};
@@ -22,25 +23,30 @@ const SPOT_TO_SPOT_TYPES: usize = 15;
 /// The most instance types that a NodeClaim lists.
 const MOST_TYPES: usize = 600;
 
-/// A node that can be consolidated.
-struct Candidate<'a> {
-    name: Str,
+/// A node that can be disrupted.
+#[derive(Clone)]
+pub(crate) struct Candidate<'a> {
+    pub(crate) name: Str,
     requirements: Requirements,
-    pool: &'a NodePool,
-    it: Type,
+    pub(crate) pool: &'a NodePool,
+    it: Option<Type>,
     capacity_type: Str,
     reschedulable: Vec<usize>,
-    price: f64,
-    disruption_cost: f64,
+    pub(crate) price: f64,
+    pub(crate) disruption_cost: f64,
+    /// Whether it can be consolidated, too.
+    consolidates: bool,
 }
 
-/// What `method`, one of the two that consolidate, does; NodePools with the policy `Balanced` are not for this reference.
+/// What `method`, one of the two that consolidate, does.
 pub(crate) fn consolidate(cluster: &Cluster<'_>, method: Method) -> Vec<Command> {
     let is_launched = |claim: &karpsim::api::karpenter::NodeClaim| !claim.status.provider_id.is_empty();
     if !cluster.scenario.objects.node_claims.iter().all(|claim| is_launched(claim)) {
         return Vec::new();
     }
-    let mut candidates = candidates(cluster);
+    let all = candidates(cluster);
+    let totals = totals(cluster, &all);
+    let mut candidates: Vec<Candidate<'_>> = all.into_iter().filter(|it| it.consolidates).collect();
     // The most saved for the least disruption first; the sort keeps equals in order of their names.
     candidates.sort_by(|a, b| {
         let ratio = |it: &Candidate<'_>| it.price / it.disruption_cost;
@@ -48,8 +54,8 @@ pub(crate) fn consolidate(cluster: &Cluster<'_>, method: Method) -> Vec<Command>
     });
     let allowed = allowances(cluster, method);
     let found = match method {
-        Method::MultiNodeConsolidation => several(cluster, candidates, allowed),
-        Method::SingleNodeConsolidation => one(cluster, candidates, &allowed),
+        Method::MultiNodeConsolidation => several(cluster, candidates, allowed, &totals),
+        Method::SingleNodeConsolidation => one(cluster, candidates, &allowed, &totals),
         _ => panic!("{method:?} does not consolidate"),
     };
     let Some((candidates, replacement)) = found else { return Vec::new() };
@@ -66,6 +72,7 @@ fn several<'a>(
     cluster: &Cluster<'_>,
     candidates: Vec<Candidate<'a>>,
     mut allowed: BTreeMap<Str, i64>,
+    totals: &Totals,
 ) -> Found<'a> {
     let mut within_budget: Vec<Candidate<'a>> = candidates
         .into_iter()
@@ -87,7 +94,7 @@ fn several<'a>(
             None => Some(None),
             Some(plan) => without_same_type(cluster, together, plan).map(Some),
         });
-        if let Some(answer) = answer {
+        if let Some(answer) = answer.filter(|plan| approved(cluster, together, plan.as_ref(), totals)) {
             best = Some((middle, answer));
             low = middle + 1;
         } else {
@@ -105,6 +112,7 @@ fn one<'a>(
     cluster: &Cluster<'_>,
     candidates: Vec<Candidate<'a>>,
     allowed: &BTreeMap<Str, i64>,
+    totals: &Totals,
 ) -> Found<'a> {
     let mut turns: BTreeMap<Str, usize> = BTreeMap::new();
     let mut in_turn: Vec<(usize, Str, Candidate<'a>)> = Vec::new();
@@ -118,7 +126,8 @@ fn one<'a>(
     for (_, pool, candidate) in in_turn {
         if allowed.get(&pool).is_some_and(|left| *left > 0) {
             let alone = vec![candidate];
-            if let Some(plan) = remove(cluster, &alone) {
+            let plan = remove(cluster, &alone);
+            if let Some(plan) = plan.filter(|plan| approved(cluster, &alone, plan.as_ref(), totals)) {
                 return Some((alone, plan));
             }
         }
@@ -147,7 +156,7 @@ fn allowances(cluster: &Cluster<'_>, method: Method) -> BTreeMap<Str, i64> {
     pools.map(|pool| (pool.metadata.name.clone(), of_pool(pool))).collect()
 }
 
-/// The nodes that can be consolidated, by name.
+/// The nodes that can be disrupted, by name.
 fn candidates<'a>(cluster: &Cluster<'a>) -> Vec<Candidate<'a>> {
     let scenario = cluster.scenario;
     let budgets = PodBudgets::new(&scenario.objects);
@@ -177,28 +186,32 @@ fn candidates<'a>(cluster: &Cluster<'a>) -> Vec<Candidate<'a>> {
             .entry(&pool.metadata.name)
             .or_insert_with(|| types_of(scenario, &cluster.rules, &pool.metadata.name));
         let it = types.iter().find(|it| label(INSTANCE_TYPE) == Some(&it.name));
-        let (Some(it), Some(zone), Some(capacity_type)) = (it, label(ZONE), label(CAPACITY_TYPE)) else {
+        if types.is_empty() {
             continue;
-        };
+        }
+        let (zone, capacity_type) = (label(ZONE), label(CAPACITY_TYPE));
         let disruption = &pool.spec.disruption;
         let consolidates = pool.spec.replicas.is_none()
             && disruption.consolidate_after.is_some_and(|after| after.0.is_some())
             && disruption.consolidation_policy != Some(ConsolidationPolicy::WhenEmpty)
-            && condition_is_true(&claim.status.conditions, "Consolidatable");
-        if !consolidates || disruption_cost <= 1.0 {
-            continue;
-        }
-        let offering =
-            it.offerings.iter().find(|offering| offering.zone == zone && offering.capacity_type == capacity_type);
+            && condition_is_true(&claim.status.conditions, "Consolidatable")
+            && (it.is_some() && zone.is_some() && capacity_type.is_some())
+            && disruption_cost > 1.0;
+        let (zone, capacity_type) = (zone.unwrap_or_default(), capacity_type.unwrap_or_default());
+        let offering = it.and_then(|it| {
+            let mut offerings = it.offerings.iter();
+            offerings.find(|offering| offering.zone == zone && offering.capacity_type == capacity_type)
+        });
         candidates.push(Candidate {
             name: node.name.clone(),
             requirements: node.requirements.clone(),
             pool,
-            it: it.clone(),
+            it: it.cloned(),
             capacity_type: capacity_type.into(),
             reschedulable,
             price: offering.map_or(0.0, |offering| offering.price),
             disruption_cost,
+            consolidates,
         });
     }
     candidates
@@ -309,15 +322,18 @@ fn without_same_type(cluster: &Cluster<'_>, candidates: &[Candidate<'_>], plan: 
     let mut limit = f64::MAX;
     for &of in &plan.types {
         let name = &cluster.pools[plan.pool].types[of].name;
-        let same: Vec<&Candidate<'_>> = candidates.iter().filter(|it| it.it.name == *name).collect();
-        let prices = same.iter().flat_map(|candidate| {
-            let offerings = candidate.it.offerings.iter().filter(|offering| {
+        let mut prices = Vec::new();
+        let mut is_among = false;
+        for candidate in candidates {
+            let Some(it) = candidate.it.as_ref().filter(|it| it.name == *name) else { continue };
+            is_among = true;
+            let offerings = it.offerings.iter().filter(|offering| {
                 candidate.requirements.meets(&offering.requirements, |key| cluster.is_well_known(key))
             });
-            offerings.map(|offering| offering.price)
-        });
-        if !same.is_empty() {
-            limit = limit.min(prices.reduce(f64::min).unwrap_or(0.0));
+            prices.extend(offerings.map(|offering| offering.price));
+        }
+        if is_among {
+            limit = limit.min(prices.into_iter().reduce(f64::min).unwrap_or(0.0));
         }
     }
     cheaper(cluster, plan, limit)

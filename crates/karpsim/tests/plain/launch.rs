@@ -77,8 +77,9 @@ impl Plan {
             requirements.add(cluster.rules.reservation_id(), Label::one_of(claim.reserved.iter().cloned()));
         }
         let mut requests = claim.requests.clone();
-        add(&mut requests, &least_overhead(&claim));
-        let types = claim.options.iter().map(|option| option.of).collect();
+        add(&mut requests, &least_overhead(cluster, &claim));
+        let options = &cluster.pools[claim.pool].options;
+        let types = claim.options.iter().map(|&at| options[at].of).collect();
         Plan { pool: claim.pool, requirements, types, requests, pods: claim.pods }
     }
 
@@ -142,9 +143,8 @@ impl Plan {
                     capacity_type: offering.capacity_type.clone(),
                     price: Price(offering.price),
                 };
-                let names = |it: &Launch| {
-                    (it.instance_type.clone(), it.capacity_type.clone(), it.zone.clone())
-                };
+                let names =
+                    |it: &Launch| (it.instance_type.clone(), it.capacity_type.clone(), it.zone.clone());
                 let is_better = |best: &Launch| {
                     launch.price.0 < best.price.0
                         || (launch.price.0 == best.price.0 && names(&launch) < names(best))
@@ -184,9 +184,10 @@ impl Plan {
 
 /// What daemons take at the least, group by group of types with the same daemons: of resources that all have. A first
 /// group without daemons is passed over; a later one leaves nothing.
-fn least_overhead(claim: &Claim) -> RawAmounts {
+fn least_overhead(cluster: &Cluster<'_>, claim: &Claim) -> RawAmounts {
+    let options = &cluster.pools[claim.pool].options;
     let mut least = RawAmounts::new();
-    for overhead in claim.options.iter().map(|option| option.overhead.clone().unwrap_or_default()) {
+    for overhead in claim.options.iter().map(|&at| options[at].overhead.clone().unwrap_or_default()) {
         if least.is_empty() {
             least = overhead;
         } else {

@@ -7,6 +7,7 @@
 //! finding places: the objects, quantities, what a pod reserves, which pods may move, budgets, overlays, and the permutation that
 //! `sort.Slice` makes, which has recordings of its own.
 
+pub(crate) mod balanced;
 pub(crate) mod cluster;
 pub(crate) mod disruption;
 pub(crate) mod launch;

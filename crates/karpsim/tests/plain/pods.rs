@@ -208,8 +208,12 @@ fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
     match toleration.operator {
         None | Some(TolerationOperator::Equal) => toleration.value == taint.value,
         Some(TolerationOperator::Exists) => true,
-        Some(TolerationOperator::Lt) => numbers(toleration, taint).is_some_and(|(bound, value)| value < bound),
-        Some(TolerationOperator::Gt) => numbers(toleration, taint).is_some_and(|(bound, value)| value > bound),
+        Some(TolerationOperator::Lt) => {
+            numbers(toleration, taint).is_some_and(|(bound, value)| value < bound)
+        }
+        Some(TolerationOperator::Gt) => {
+            numbers(toleration, taint).is_some_and(|(bound, value)| value > bound)
+        }
     }
 }
 

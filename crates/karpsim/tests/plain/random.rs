@@ -94,8 +94,8 @@ fn node_term() -> impl Strategy<Value = Value> {
 }
 
 fn node_affinity() -> impl Strategy<Value = Value> {
-    let preferred = (1..4i64, node_term())
-        .prop_map(|(weight, term)| json!({"weight": weight, "preference": term}));
+    let preferred =
+        (1..4i64, node_term()).prop_map(|(weight, term)| json!({"weight": weight, "preference": term}));
     (weighted(0.6, vec(node_term(), 1..4)), vec(preferred, 0..3)).prop_map(|(required, preferred)| {
         fields([
             (
@@ -182,11 +182,8 @@ fn toleration() -> impl Strategy<Value = Value> {
 /// What a pod asks for: its spec and its labels.
 fn pod_kind() -> impl Strategy<Value = (Value, Value)> {
     let labels = btree_map(Just("app"), word(&APPS), 0..2);
-    let affinity = (
-        weighted(0.15, node_affinity()),
-        weighted(0.12, pod_affinity()),
-        weighted(0.2, pod_affinity()),
-    );
+    let affinity =
+        (weighted(0.15, node_affinity()), weighted(0.12, pod_affinity()), weighted(0.2, pod_affinity()));
     let selector = prop_oneof![
         8 => Just(None),
         1 => word(&ZONES).prop_map(|zone| Some(json!({ZONE: zone}))),
@@ -255,7 +252,8 @@ fn machine() -> impl Strategy<Value = Machine> {
         let count = places.len();
         (Just(places), vec((prop::bool::weighted(0.9), 1..8u32), count))
     });
-    let amounts = (select(&[1u32, 2, 4, 8][..]), 1..5u32, 3..30u32, prop_oneof![5 => Just(0u32), 1 => Just(1u32)]);
+    let amounts =
+        (select(&[1u32, 2, 4, 8][..]), 1..5u32, 3..30u32, prop_oneof![5 => Just(0u32), 1 => Just(1u32)]);
     (amounts, word(&ARCHES), weighted(0.8, word(&SIZES)), offerings).prop_map(
         |((cores, memory, pods, gpus), arch, size, (places, offers))| Machine {
             cores,
@@ -332,12 +330,14 @@ fn node_class() -> Value {
 }
 
 fn node_pool() -> impl Strategy<Value = Value> {
-    let requirement = || (expression(), weighted(0.1, 1..4i64)).prop_map(|(expression, least)| {
-        // A list must be as long as its `minValues`.
-        let listed = expression["values"].as_array().map_or(usize::MAX, Vec::len) as i64;
-        let least = least.filter(|least| *least <= listed && expression["operator"] != "DoesNotExist");
-        merged(expression, &fields([("minValues", least.map(Value::from))]))
-    });
+    let requirement = || {
+        (expression(), weighted(0.1, 1..4i64)).prop_map(|(expression, least)| {
+            // A list must be as long as its `minValues`.
+            let listed = expression["values"].as_array().map_or(usize::MAX, Vec::len) as i64;
+            let least = least.filter(|least| *least <= listed && expression["operator"] != "DoesNotExist");
+            merged(expression, &fields([("minValues", least.map(Value::from))]))
+        })
+    };
     let limits = (
         weighted(0.2, select(&["2", "5", "12", "30"][..])),
         weighted(0.1, select(&["4Gi", "20Gi"][..])),
@@ -355,13 +355,10 @@ fn node_pool() -> impl Strategy<Value = Value> {
     let taints = prop_oneof![3 => Just(Vec::new()), 1 => vec(taint(), 1..=1)];
     let disruption = (
         prop_oneof![8 => Just("0s"), 1 => Just("3h"), 1 => Just("Never")],
-        prop_oneof![8 => Just("WhenEmptyOrUnderutilized"), 1 => Just("WhenEmpty")],
+        prop_oneof![8 => Just("WhenEmptyOrUnderutilized"), 2 => Just("Balanced"), 1 => Just("WhenEmpty")],
         prop_oneof![6 => Just("100%"), 1 => Just("40%"), 1 => Just("1"), 1 => Just("0")],
     );
-    (
-        (requirements, weighted(0.3, word(&TEAMS)), taints),
-        (weighted(0.3, 1..4i64), limits, disruption),
-    )
+    ((requirements, weighted(0.3, word(&TEAMS)), taints), (weighted(0.3, 1..4i64), limits, disruption))
         .prop_map(|((requirements, team, taints), (weight, limits, (after, policy, budget)))| {
             let labels = fields([("team", team.map(Value::from))]);
             let spec = json!({
@@ -445,8 +442,11 @@ impl Standing {
         })];
         if is_managed {
             let deleted = (self.state == "deleting").then(|| "2026-01-15T09:59:00Z".into());
-            let about = fields([("name", Some(name.clone().into())), ("labels", Some(labels)),
-                ("deletionTimestamp", deleted)]);
+            let about = fields([
+                ("name", Some(name.clone().into())),
+                ("labels", Some(labels)),
+                ("deletionTimestamp", deleted),
+            ]);
             let kinds = ["Launched", "Registered", "Initialized", "Consolidatable"];
             let kinds = if self.state == "starting" { &kinds[..2] } else { &kinds[..] };
             let status = json!({"providerID": id, "nodeName": name, "conditions": conditions(kinds)});
@@ -488,8 +488,18 @@ fn daemon_set() -> impl Strategy<Value = Value> {
     })
 }
 
+/// A scenario as text.
+pub(crate) struct Moment(pub(crate) String);
+
+/// As it stands: it can be kept in a file and given to `karpsim decide`.
+impl std::fmt::Debug for Moment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// A moment of a cluster; with pods that wait, and with nodes, as `size` says.
-pub(crate) fn moment(kind: &'static str, size: Size) -> impl Strategy<Value = String> {
+pub(crate) fn moment(kind: &'static str, size: Size) -> impl Strategy<Value = Moment> {
     let options = prop_oneof![
         6 => Just(json!({})),
         1 => Just(json!({"preferencePolicy": "Ignore"})),
@@ -531,11 +541,11 @@ pub(crate) fn moment(kind: &'static str, size: Size) -> impl Strategy<Value = St
             objects.extend(pods);
             let types: Vec<Value> =
                 machines.iter().enumerate().map(|(index, it)| it.instance_type(index)).collect();
-            json!({
+            let moment = json!({
                 "name": "random", "kind": kind, "now": "2026-01-15T10:00:00Z", "options": options,
                 "catalogue": {"provider": "fake", "wellKnownLabels": [SIZE], "instanceTypes": types},
                 "objects": objects, "cluster": {"nominated": nominated},
-            })
-            .to_string()
+            });
+            Moment(moment.to_string())
         })
 }

@@ -1,6 +1,6 @@
 //! One round: every pod is tried on every node, then on every NodeClaim of the round, then on a new one of every NodePool.
 
-use super::cluster::{Cluster, Pool, StateNode, TypeOption, fits, some_pool_prefers_no_schedule};
+use super::cluster::{Cluster, Pool, StateNode, fits, some_pool_prefers_no_schedule};
 use super::pods::{HostPort, Wishes, ports_clash, tolerates_all};
 use super::requirements::{Label, Requirements};
 use super::topology::{Counted, Topology, narrowed};
@@ -25,7 +25,8 @@ pub(crate) struct Claim {
     /// Place of its NodePool.
     pub(crate) pool: usize,
     pub(crate) requirements: Requirements,
-    pub(crate) options: Vec<TypeOption>,
+    /// Places among the pool's options.
+    pub(crate) options: Vec<usize>,
     pub(crate) requests: RawAmounts,
     pub(crate) pods: Vec<usize>,
     ports: Vec<Vec<HostPort>>,
@@ -44,6 +45,8 @@ pub(crate) struct Outcome {
 struct Attempt<'w> {
     pod: usize,
     wishes: &'w Wishes,
+    asked: Requirements,
+    strict: Requirements,
     around: Vec<Counted>,
     shuns: BTreeSet<usize>,
 }
@@ -77,12 +80,8 @@ pub(crate) fn play<'a>(
     // A pod whose volumes could not be looked up belongs to no topology until it has failed, or was relaxed.
     let is_outside = |pod: usize| cluster.pods[pod].wishes.volumes.unreachable;
     let known: Vec<usize> = pods.iter().copied().filter(|&pod| !is_outside(pod)).collect();
-    let mut nodes: Vec<StateNode<'a>> = cluster
-        .nodes
-        .iter()
-        .filter(|node| !node.marked && !removed.contains(&node.name))
-        .cloned()
-        .collect();
+    let mut nodes: Vec<StateNode<'a>> =
+        cluster.nodes.iter().filter(|node| !node.marked && !removed.contains(&node.name)).cloned().collect();
     let limits = limits(cluster, &nodes);
     nodes.sort_by_key(|node| !node.initialized);
     let mut round = Round {
@@ -130,8 +129,14 @@ fn sorted(cluster: &Cluster<'_>, pods: &[usize]) -> Vec<usize> {
 /// Limits less what the nodes of the NodePool have.
 fn limits(cluster: &Cluster<'_>, nodes: &[StateNode<'_>]) -> Vec<BTreeMap<Str, Quantity>> {
     let of_pool = |pool: &Pool<'_>| {
-        let mut limits: BTreeMap<Str, Quantity> =
-            pool.pool.spec.limits.iter().flat_map(|limits| limits.iter()).map(|(k, v)| (k.into(), v)).collect();
+        let mut limits: BTreeMap<Str, Quantity> = pool
+            .pool
+            .spec
+            .limits
+            .iter()
+            .flat_map(|limits| limits.iter())
+            .map(|(k, v)| (k.into(), v))
+            .collect();
         for node in nodes.iter().filter(|node| node.labels.get(NODE_POOL) == Some(&pool.pool.metadata.name)) {
             for (name, left) in &mut limits {
                 *left = *left - node.capacity.get(name).copied().unwrap_or_default();
@@ -169,7 +174,8 @@ impl Round<'_, '_> {
         }
         loop {
             let around = self.topology.around(&own, &wishes, &it.pod.metadata.labels);
-            match self.place(&Attempt { pod, wishes: &wishes, around, shuns }) {
+            let (asked, strict) = (wishes.asked(), wishes.strict());
+            match self.place(&Attempt { pod, wishes: &wishes, asked, strict, around, shuns }) {
                 Ok(()) => return true,
                 Err(Refusal::Never) if wishes.drop_one(some_pool_prefers_no_schedule(cluster)) => {}
                 Err(_) => {
@@ -227,14 +233,13 @@ impl Round<'_, '_> {
         {
             return None;
         }
-        let asked = wishes.asked();
-        if !node.requirements.meets(&asked, |_| false) {
+        if !node.requirements.meets(&attempt.asked, |_| false) {
             return None;
         }
-        let with_pod = node.requirements.and(&asked);
-        ways_to_volumes(wishes, &with_pod, |_| false).into_iter().find_map(|requirements| {
-            narrowed(&attempt.around, &wishes.strict(), &requirements, |_| false)
-        })
+        let with_pod = node.requirements.and(&attempt.asked);
+        ways_to_volumes(wishes, &with_pod, |_| false)
+            .into_iter()
+            .find_map(|requirements| narrowed(&attempt.around, &attempt.strict, &requirements, |_| false))
     }
 
     fn put_on_node(&mut self, attempt: &Attempt<'_>, at: usize, requirements: Requirements) {
@@ -255,7 +260,7 @@ impl Round<'_, '_> {
     /// An empty NodeClaim of a NodePool, with what its limits allow. `None`: nothing.
     fn new_claim(&self, pool: usize) -> Option<Claim> {
         let it = &self.cluster.pools[pool];
-        let mut options = it.options.clone();
+        let mut options: Vec<usize> = (0..it.options.len()).collect();
         for (name, left) in &self.limits[pool] {
             if name == "nodes" {
                 if left.units_rounded_up() <= 0 {
@@ -263,9 +268,7 @@ impl Round<'_, '_> {
                 }
                 continue;
             }
-            options.retain(|option| {
-                it.types[option.of].capacity.get(name).copied().unwrap_or_default() <= *left
-            });
+            options.retain(|&at| it.type_of(at).capacity.get(name).copied().unwrap_or_default() <= *left);
         }
         let mut requirements = it.requirements.clone();
         let hostname = format!("hostname-placeholder-{:04}", self.claims.len());
@@ -283,9 +286,9 @@ impl Round<'_, '_> {
 
     /// A new node counts as the largest of the types that it can be.
     fn charge(&mut self, claim: &Claim) {
-        let types = &self.cluster.pools[claim.pool].types;
+        let pool = &self.cluster.pools[claim.pool];
         for (name, left) in self.limits[claim.pool].iter_mut().filter(|(name, _)| *name != "nodes") {
-            let capacities = claim.options.iter().map(|it| types[it.of].capacity.get(name).copied());
+            let capacities = claim.options.iter().map(|&at| pool.type_of(at).capacity.get(name).copied());
             *left = *left - capacities.map(Option::unwrap_or_default).max().unwrap_or_default();
         }
     }
@@ -300,18 +303,17 @@ impl Round<'_, '_> {
         let wishes = attempt.wishes;
         let is_well_known = |key: &str| self.cluster.is_well_known(key);
         let pool = &self.cluster.pools[claim.pool];
-        let asked = wishes.asked();
         if !tolerates_all(&wishes.tolerations, pool.taints())
             || claim.ports.iter().any(|ports| ports_clash(ports, &wishes.ports))
-            || !claim.requirements.meets(&asked, is_well_known)
+            || !claim.requirements.meets(&attempt.asked, is_well_known)
         {
             return Err(Refusal::Never);
         }
-        let with_pod = claim.requirements.and(&asked);
+        let with_pod = claim.requirements.and(&attempt.asked);
         let mut last = Refusal::Never;
         for requirements in ways_to_volumes(wishes, &with_pod, is_well_known) {
-            let strict = wishes.strict();
-            let Some(requirements) = narrowed(&attempt.around, &strict, &requirements, is_well_known) else {
+            let narrowed = narrowed(&attempt.around, &attempt.strict, &requirements, is_well_known);
+            let Some(requirements) = narrowed else {
                 last = Refusal::Never;
                 continue;
             };
@@ -335,14 +337,15 @@ impl Round<'_, '_> {
         add(&mut requests, &wishes.requests);
         let is_well_known = |key: &str| self.cluster.is_well_known(key);
         let mut options = claim.options.clone();
-        options.retain(|option| {
+        options.retain(|&at| {
+            let option = &pool.options[at];
             pool.is_option(option, &requirements, &requests, is_well_known)
                 && !option.daemon_ports.iter().any(|ports| ports_clash(ports, &wishes.ports))
         });
         if options.is_empty() {
             return Err(Refusal::Never);
         }
-        for (key, count) in pool.unmet_min_values(&requirements, &options) {
+        for (key, count) in pool.unmet_min_values(&requirements, options.iter().map(|&at| pool.type_of(at))) {
             if !relaxes_min_values {
                 return Err(Refusal::Never);
             }
@@ -359,15 +362,15 @@ impl Round<'_, '_> {
         &self,
         claim: &Claim,
         requirements: &Requirements,
-        options: &[TypeOption],
+        options: &[usize],
     ) -> Result<BTreeSet<Str>, Refusal> {
         let mut reserved = BTreeSet::new();
         if !self.cluster.scenario.options.reserved_capacity() {
             return Ok(reserved);
         }
-        let types = &self.cluster.pools[claim.pool].types;
+        let pool = &self.cluster.pools[claim.pool];
         let mut compatible = false;
-        for offering in options.iter().flat_map(|option| &types[option.of].offerings) {
+        for offering in options.iter().flat_map(|&at| &pool.type_of(at).offerings) {
             let Some((name, _)) = &offering.reservation else { continue };
             if offering.available
                 && requirements.meets(&offering.requirements, |key| self.cluster.is_well_known(key))

@@ -127,8 +127,7 @@ fn hashed_selector(selector: &LabelSelector) -> HashedSelector {
 
 impl<'c, 'a> Topology<'c, 'a> {
     pub(crate) fn new(cluster: &'c Cluster<'a>, taken: BTreeSet<usize>, removed: BTreeSet<Str>) -> Self {
-        let mut topology =
-            Topology { cluster, taken, removed, groups: Vec::new(), placements: Vec::new() };
+        let mut topology = Topology { cluster, taken, removed, groups: Vec::new(), placements: Vec::new() };
         // Pods of the cluster that others must stay away from.
         for (at, it) in cluster.pods.iter().enumerate() {
             if topology.shunned_node(at).is_some() {
@@ -167,9 +166,7 @@ impl<'c, 'a> Topology<'c, 'a> {
 
     pub(crate) fn join_shunning(&mut self, wishes: &Wishes) -> BTreeSet<usize> {
         let terms = wishes.anti_affinity.iter();
-        terms
-            .map(|term| self.join_term(Kind::AntiAffinity, term, &wishes.tolerations, true))
-            .collect()
+        terms.map(|term| self.join_term(Kind::AntiAffinity, term, &wishes.tolerations, true)).collect()
     }
 
     fn join_spread(&mut self, spread: &Spread, wishes: &Wishes) -> usize {
@@ -292,7 +289,8 @@ impl<'c, 'a> Topology<'c, 'a> {
             }
         } else {
             for node in &self.cluster.nodes {
-                let Some(api) = node.node.filter(|_| !node.marked && !self.removed.contains(&node.name)) else {
+                let Some(api) = node.node.filter(|_| !node.marked && !self.removed.contains(&node.name))
+                else {
                     continue;
                 };
                 if let Some(domain) = node.labels.get(key).filter(|_| self.node_is_counted(group, api)) {
@@ -463,4 +461,3 @@ impl Counted {
         allowed.then(|| host.clone()).into_iter().collect()
     }
 }
-
