@@ -39,13 +39,13 @@ fn consolidated(scenario: &Scenario) -> [Vec<Command>; 2] {
     [karpsim::disrupt(scenario, &CONSOLIDATION).commands, plainly.collect()]
 }
 
-fn config(cases: u32) -> ProptestConfig {
+fn config(cases: u32, shrinks: u32) -> ProptestConfig {
     ProptestConfig {
         cases,
         rng_algorithm: RngAlgorithm::ChaCha,
         rng_seed: RngSeed::Fixed(7),
         failure_persistence: None,
-        max_shrink_iters: 20_000,
+        max_shrink_iters: shrinks,
         ..ProptestConfig::default()
     }
 }
@@ -58,7 +58,7 @@ const LARGE: Size = Size { types: 8, nodes: 6, kinds: 6, of_a_kind: 70 };
 const STANDING: Size = Size { types: 6, nodes: 12, kinds: 1, of_a_kind: 2 };
 
 proptest! {
-    #![proptest_config(config(2_000))]
+    #![proptest_config(config(2_000, 10_000))]
 
     #[test]
     fn pods_go_where_they_plainly_go(moment in moment("provisioning", SMALL)) {
@@ -68,7 +68,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config(100))]
+    #![proptest_config(config(100, 500))]
 
     #[test]
     fn many_pods_go_where_they_plainly_go(moment in moment("provisioning", LARGE)) {
@@ -78,7 +78,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config(400))]
+    #![proptest_config(config(400, 5_000))]
 
     #[test]
     fn nodes_are_consolidated_as_they_plainly_are(moment in moment("disruption", STANDING)) {
@@ -89,7 +89,7 @@ proptest! {
 
 /// Some of the first moments that the properties above see.
 fn moments(kind: &'static str, size: Size) -> Vec<Scenario> {
-    let mut runner = TestRunner::new(config(200));
+    let mut runner = TestRunner::new(config(200, 0));
     let strategy = moment(kind, size);
     (0..200)
         .map(|_| {

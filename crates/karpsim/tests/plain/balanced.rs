@@ -1,9 +1,10 @@
 //! The policy `Balanced`: what a move saves, as a share of its NodePool's cost, must be at least half of what it disrupts, as
 //! a share of the pool's disruption cost.
 
-use super::cluster::{Cluster, types_of};
+use super::cluster::Cluster;
 use super::disruption::Candidate;
 use super::launch::Plan;
+use super::offers::types_of;
 use karpsim::api::karpenter::{ConsolidationPolicy, NodeClaim, NodePool};
 use karpsim::api::meta::Str;
 use karpsim::disruption::evictable::{eviction_cost, is_owned_by, is_terminal};

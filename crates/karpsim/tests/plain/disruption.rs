@@ -1,8 +1,9 @@
 //! Consolidation: the removal of nodes is simulated on a copy of the cluster without them, and compared by price.
 
 use super::balanced::{Totals, approved, totals};
-use super::cluster::{Cluster, Type, managed_pools, types_of};
+use super::cluster::{Cluster, managed_pools};
 use super::launch::Plan;
+use super::offers::{Type, types_of};
 use super::requirements::{Label, Requirements};
 use super::scheduler::{Rules, play};
 use karpsim::api::karpenter::{ConsolidationPolicy, NodePool};

@@ -1,6 +1,7 @@
 //! From a filled NodeClaim of the round to the one that Karpenter creates.
 
-use super::cluster::{Cluster, Offering, Type};
+use super::cluster::Cluster;
+use super::offers::{Offering, Type};
 use super::requirements::{Label, Requirements};
 use super::scheduler::{Claim, Rules, play};
 use karpsim::api::meta::{Operator, Str};

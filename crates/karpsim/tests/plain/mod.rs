@@ -9,8 +9,11 @@
 
 pub(crate) mod balanced;
 pub(crate) mod cluster;
+pub(crate) mod daemons;
 pub(crate) mod disruption;
 pub(crate) mod launch;
+pub(crate) mod nodes;
+pub(crate) mod offers;
 pub(crate) mod pods;
 pub(crate) mod random;
 pub(crate) mod requirements;

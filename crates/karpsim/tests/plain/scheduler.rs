@@ -1,6 +1,8 @@
 //! One round: every pod is tried on every node, then on every NodeClaim of the round, then on a new one of every NodePool.
 
-use super::cluster::{Cluster, Pool, StateNode, fits, some_pool_prefers_no_schedule};
+use super::cluster::{Cluster, some_pool_prefers_no_schedule};
+use super::nodes::StateNode;
+use super::offers::{Pool, fits};
 use super::pods::{HostPort, Wishes, ports_clash, tolerates_all};
 use super::requirements::{Label, Requirements};
 use super::topology::{Counted, Topology, narrowed};
