@@ -92,14 +92,15 @@ fn several<'a>(
         let middle = usize::midpoint(low, high);
         let together = &within_budget[..=middle];
         let answer = remove(cluster, together).and_then(|plan| match plan {
-            None => Some(None),
+            None => Ok(None),
             Some(plan) => without_same_type(cluster, together, plan).map(Some),
         });
-        if let Some(answer) = answer.filter(|plan| approved(cluster, together, plan.as_ref(), totals)) {
-            best = Some((middle, answer));
-            low = middle + 1;
-        } else {
-            high = middle - 1;
+        match answer {
+            Ok(plan) if approved(cluster, together, plan.as_ref(), totals) => {
+                best = Some((middle, plan));
+                low = middle + 1;
+            }
+            _ => high = middle - 1,
         }
     }
     best.map(|(middle, plan)| {
@@ -127,8 +128,9 @@ fn one<'a>(
     for (_, pool, candidate) in in_turn {
         if allowed.get(&pool).is_some_and(|left| *left > 0) {
             let alone = vec![candidate];
-            let plan = remove(cluster, &alone);
-            if let Some(plan) = plan.filter(|plan| approved(cluster, &alone, plan.as_ref(), totals)) {
+            if let Ok(plan) = remove(cluster, &alone)
+                && approved(cluster, &alone, plan.as_ref(), totals)
+            {
                 return Some((alone, plan));
             }
         }
@@ -218,11 +220,14 @@ fn candidates<'a>(cluster: &Cluster<'a>) -> Vec<Candidate<'a>> {
     candidates
 }
 
-/// What removing `candidates` at once takes: nothing, or a cheaper node. `None`: it cannot be done, or does not pay.
-fn remove(cluster: &Cluster<'_>, candidates: &[Candidate<'_>]) -> Option<Option<Plan>> {
+/// Nodes that cannot be removed, or not so that it pays.
+struct Refused;
+
+/// What removing `candidates` at once takes: nothing, or a cheaper node.
+fn remove(cluster: &Cluster<'_>, candidates: &[Candidate<'_>]) -> Result<Option<Plan>, Refused> {
     let scenario = cluster.scenario;
     if cluster.pools.is_empty() {
-        return None;
+        return Err(Refused);
     }
     let budgets = PodBudgets::new(&scenario.objects);
     let moving = candidates.iter().flat_map(|candidate| candidate.reschedulable.iter().copied());
@@ -235,12 +240,12 @@ fn remove(cluster: &Cluster<'_>, candidates: &[Candidate<'_>]) -> Option<Option<
     // Pods that wait may go on waiting; all others must find a place, and not on a node that may never come up.
     let is_stranded = |at: &usize| !is_provisionable(cluster.pods[*at].pod);
     if outcome.failed.iter().any(is_stranded) {
-        return None;
+        return Err(Refused);
     }
     for node in cluster.nodes.iter().filter(|node| !node.initialized) {
         let came = outcome.filled.get(&node.name).into_iter().flatten();
         if came.filter(|at| !cluster.leaving.contains(at)).any(is_stranded) {
-            return None;
+            return Err(Refused);
         }
     }
     let mut launches = Vec::new();
@@ -251,13 +256,13 @@ fn remove(cluster: &Cluster<'_>, candidates: &[Candidate<'_>]) -> Option<Option<
         if plan.truncate(cluster) {
             launches.push(plan);
         } else if plan.pods.iter().any(is_stranded) {
-            return None;
+            return Err(Refused);
         }
     }
     if launches.len() > 1 {
-        return None;
+        return Err(Refused);
     }
-    let Some(mut plan) = launches.pop() else { return Some(None) };
+    let Some(mut plan) = launches.pop() else { return Ok(None) };
     let price = candidates.iter().fold(0.0, |sum, candidate| sum + candidate.price);
     let may_be = |plan: &Plan, capacity_type: &str| {
         plan.requirements.0.get(CAPACITY_TYPE).is_none_or(|label| label.allows(capacity_type))
@@ -265,7 +270,7 @@ fn remove(cluster: &Cluster<'_>, candidates: &[Candidate<'_>]) -> Option<Option<
     let only_spot = || Label::one_of([Str::from(SPOT)]);
     if may_be(&plan, SPOT) && candidates.iter().all(|candidate| candidate.capacity_type == SPOT) {
         if !scenario.options.spot_to_spot_consolidation() {
-            return None;
+            return Err(Refused);
         }
         plan.requirements.add(CAPACITY_TYPE, only_spot());
         let offered: Vec<usize> =
@@ -274,18 +279,18 @@ fn remove(cluster: &Cluster<'_>, candidates: &[Candidate<'_>]) -> Option<Option<
         plan = cheaper(cluster, plan, price)?;
         if candidates.len() == 1 {
             if plan.types.len() < SPOT_TO_SPOT_TYPES {
-                return None;
+                return Err(Refused);
             }
             let kept = types_for_min_values(cluster, &plan).max(SPOT_TO_SPOT_TYPES);
             plan.types.truncate(kept);
         }
-        return Some(Some(plan));
+        return Ok(Some(plan));
     }
     plan = cheaper(cluster, plan, price)?;
     if may_be(&plan, SPOT) && may_be(&plan, ON_DEMAND) {
         plan.requirements.add(CAPACITY_TYPE, only_spot());
     }
-    Some(Some(plan))
+    Ok(Some(plan))
 }
 
 /// How many of the types, in their order, it takes to meet the `minValues`.
@@ -299,11 +304,11 @@ fn types_for_min_values(cluster: &Cluster<'_>, plan: &Plan) -> usize {
 }
 
 /// The plan with the types that are cheaper than `price` even at their worst.
-fn cheaper(cluster: &Cluster<'_>, mut plan: Plan, price: f64) -> Option<Plan> {
+fn cheaper(cluster: &Cluster<'_>, mut plan: Plan, price: f64) -> Result<Plan, Refused> {
     let kept: Vec<usize> =
         plan.types.iter().copied().filter(|&of| worst_price(cluster, &plan, of) < price).collect();
     plan.types = kept;
-    (plan.meets_min_values(cluster) && !plan.types.is_empty()).then_some(plan)
+    if plan.types.is_empty() || !plan.meets_min_values(cluster) { Err(Refused) } else { Ok(plan) }
 }
 
 /// The dearest offering of the first capacity type that there is one of.
@@ -319,7 +324,11 @@ fn worst_price(cluster: &Cluster<'_>, plan: &Plan, of: usize) -> f64 {
 }
 
 /// Several nodes are not replaced by one of a type that is among them, or a dearer one.
-fn without_same_type(cluster: &Cluster<'_>, candidates: &[Candidate<'_>], plan: Plan) -> Option<Plan> {
+fn without_same_type(
+    cluster: &Cluster<'_>,
+    candidates: &[Candidate<'_>],
+    plan: Plan,
+) -> Result<Plan, Refused> {
     let mut limit = f64::MAX;
     for &of in &plan.types {
         let name = &cluster.pools[plan.pool].types[of].name;
