@@ -14,6 +14,7 @@ use nix::time::{ClockId, clock_gettime};
 use std::hint::black_box;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 /// Of the generated inputs.
 const SEED: u64 = 42;
@@ -104,8 +105,18 @@ fn processes(program: &str) {
         "200 ×",
         "500 ×",
     );
-    let seconds = measured("conformance/provisioning.jsonl.zst");
-    row("whole process on 2,392 recordings", None, &shown(seconds), "", "20 s", "5 s");
+    let recordings = "conformance/provisioning.jsonl.zst";
+    row("whole process on 2,392 recordings", None, &shown(measured(recordings)), "", "20 s", "5 s");
+    let [alone, both] = ["1", "2"].map(|threads| {
+        let passed = |_| {
+            let start = Instant::now();
+            child_seconds(program, &data, recordings, threads);
+            start.elapsed().as_secs_f64()
+        };
+        (0..RUNS).map(passed).fold(f64::INFINITY, f64::min)
+    });
+    let efficiency = format!("{:.2} of two cores used", alone / both / 2.0);
+    row("the same with two threads, time passed", None, &shown(both), &efficiency, "0.85", "0.85");
 }
 
 fn reading() {
@@ -156,10 +167,10 @@ fn thread_seconds() -> f64 {
 }
 
 /// Processor seconds of one run of the program, from its start to its end.
-fn child_seconds(program: &str, data: &Path, file: &str) -> f64 {
+fn child_seconds(program: &str, data: &Path, file: &str, threads: &str) -> f64 {
     let before = children_seconds();
     let status = Command::new(program)
-        .args(["decide", "--threads", "1", "--root"])
+        .args(["decide", "--threads", threads, "--root"])
         .arg(data.join("conformance"))
         .arg(data.join(file))
         .stdout(Stdio::null())

@@ -308,8 +308,6 @@ macro_rules! wire {
                 #[allow(non_camel_case_types, dead_code)]
                 #[derive(Clone, Copy)]
                 enum Name { $($field,)* Passed_, Unmodelled_, Unknown_ }
-                // What was seen of an object is noted in the bits of one word.
-                const { assert!((Name::Unknown_ as u32) < u64::BITS) }
                 struct Key(Name, $crate::api::meta::Str);
                 impl<'de> serde::Deserialize<'de> for Key {
                     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -343,6 +341,8 @@ macro_rules! wire {
                         f.write_str(concat!("an object (", stringify!($name), ")"))
                     }
                     fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+                        // What was seen of an object is noted in the bits of one word.
+                        const { assert!((Name::Unknown_ as u32) < u64::BITS) }
                         let object = self.0;
                         let mut seen = 0_u64;
                         while let Some(Key(which, found)) = map.next_key()? {

@@ -101,12 +101,12 @@ impl CatalogueOverlay {
         }
         for (index, sharing) in self.gpu_sharing.iter().enumerate() {
             let path = format!("gpuSharing[{index}]");
-            check_requirements(&sharing.requirements, "", &format!("{path}.requirements"))?;
+            check_requirements(&sharing.requirements, &"", &format_args!("{path}.requirements"))?;
             sharing.check(&path)?;
         }
         for (index, rule) in self.resources.iter().enumerate() {
             let path = format!("resources[{index}]");
-            check_requirements(&rule.requirements, "", &format!("{path}.requirements"))?;
+            check_requirements(&rule.requirements, &"", &format_args!("{path}.requirements"))?;
             if rule.capacity.is_empty() {
                 let kind = ProblemKind::Missing { name: "capacity".into() };
                 return Err(Problem::new(Place::at(path), kind));

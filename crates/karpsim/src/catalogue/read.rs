@@ -9,6 +9,7 @@ use crate::api::yaml;
 use crate::labels;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::fmt::Display;
 
 /// Reads a catalogue and checks it. A list instead of an object is the instance types file of Karpenter's KWOK provider.
 ///
@@ -181,24 +182,25 @@ fn object_of(instance_type: &InstanceType) -> String {
 }
 
 fn check_type(instance_type: &InstanceType) -> Result<(), Problem> {
-    let object = object_of(instance_type);
-    check_requirements(&instance_type.requirements, &object, "requirements")?;
-    check_amounts(&instance_type.capacity, &object, "capacity")?;
+    // Names and paths are put together only where something is wrong.
+    let object: &dyn Display = &format_args!("instance type `{}`", instance_type.name);
+    check_requirements(&instance_type.requirements, object, &"requirements")?;
+    check_amounts(&instance_type.capacity, object, &"capacity")?;
     for name in ["cpu", "memory", "pods"] {
         if instance_type.capacity.get(name).is_none() {
-            let place = Place::in_object(object, "capacity");
+            let place = Place::in_object(object.to_string(), "capacity");
             return Err(Problem::new(place, ProblemKind::Missing { name: name.into() }));
         }
     }
-    check_overhead(&instance_type.overhead, &object, "overhead")?;
+    check_overhead(&instance_type.overhead, object, &"overhead")?;
     for (index, offering) in instance_type.offerings.iter().enumerate() {
-        check_offering(offering, &object, &format!("offerings[{index}]"))?;
+        check_offering(offering, object, &format_args!("offerings[{index}]"))?;
     }
     Ok(())
 }
 
-fn check_offering(offering: &Offering, object: &str, path: &str) -> Result<(), Problem> {
-    check_requirements(&offering.requirements, object, &format!("{path}.requirements"))?;
+fn check_offering(offering: &Offering, object: &dyn Display, path: &dyn Display) -> Result<(), Problem> {
+    check_requirements(&offering.requirements, object, &format_args!("{path}.requirements"))?;
     for key in [labels::CAPACITY_TYPE, labels::ZONE] {
         let requirement = offering.requirements.iter().find(|requirement| requirement.key == key);
         let in_one =
@@ -206,7 +208,7 @@ fn check_offering(offering: &Offering, object: &str, path: &str) -> Result<(), P
         if !in_one {
             let found = requirement.map_or_else(|| "none".to_owned(), shown);
             let allowed = format!("a requirement of `{key}` with operator In and one value");
-            return Err(value_problem(object, format!("{path}.requirements"), found, allowed));
+            return Err(value_problem(object.to_string(), format!("{path}.requirements"), found, allowed));
         }
     }
     let capacity_type = one(&offering.requirements, labels::CAPACITY_TYPE).unwrap_or_default();
@@ -217,11 +219,11 @@ fn check_offering(offering: &Offering, object: &str, path: &str) -> Result<(), P
             allowed: "one of on-demand, reserved, spot".into(),
             near: near_miss(capacity_type, known).map(ToOwned::to_owned),
         };
-        return Err(Problem::new(Place::in_object(object, format!("{path}.requirements")), kind));
+        return Err(Problem::new(Place::in_object(object.to_string(), format!("{path}.requirements")), kind));
     }
     if !offering.price.0.is_finite() || offering.price.0 < 0.0 {
         return Err(value_problem(
-            object,
+            object.to_string(),
             format!("{path}.price"),
             offering.price.0.to_string(),
             "a number not below 0",
@@ -230,56 +232,56 @@ fn check_offering(offering: &Offering, object: &str, path: &str) -> Result<(), P
     if offering.reservation_capacity < 0 {
         let found = offering.reservation_capacity.to_string();
         return Err(value_problem(
-            object,
+            object.to_string(),
             format!("{path}.reservationCapacity"),
             found,
             "a number not below 0",
         ));
     }
-    check_amounts(&offering.capacity_override, object, &format!("{path}.capacityOverride"))?;
+    check_amounts(&offering.capacity_override, object, &format_args!("{path}.capacityOverride"))?;
     offering
         .overhead_override
         .as_ref()
-        .map_or(Ok(()), |overhead| check_overhead(overhead, object, &format!("{path}.overheadOverride")))
+        .map_or(Ok(()), |overhead| check_overhead(overhead, object, &format_args!("{path}.overheadOverride")))
 }
 
-fn check_overhead(overhead: &Overhead, object: &str, path: &str) -> Result<(), Problem> {
-    check_amounts(&overhead.kube_reserved, object, &format!("{path}.kubeReserved"))?;
-    check_amounts(&overhead.system_reserved, object, &format!("{path}.systemReserved"))?;
-    check_amounts(&overhead.eviction_threshold, object, &format!("{path}.evictionThreshold"))
+fn check_overhead(overhead: &Overhead, object: &dyn Display, path: &dyn Display) -> Result<(), Problem> {
+    check_amounts(&overhead.kube_reserved, object, &format_args!("{path}.kubeReserved"))?;
+    check_amounts(&overhead.system_reserved, object, &format_args!("{path}.systemReserved"))?;
+    check_amounts(&overhead.eviction_threshold, object, &format_args!("{path}.evictionThreshold"))
 }
 
-fn check_amounts(amounts: &ResourceList, object: &str, path: &str) -> Result<(), Problem> {
+fn check_amounts(amounts: &ResourceList, object: &dyn Display, path: &dyn Display) -> Result<(), Problem> {
     match amounts.iter().find(|(_, amount)| amount.is_negative()) {
         None => Ok(()),
-        Some((name, amount)) => {
-            Err(value_problem(object, format!("{path}.{name}"), amount.to_string(), "a quantity not below 0"))
-        }
+        Some((name, amount)) => Err(value_problem(
+            object.to_string(),
+            format!("{path}.{name}"),
+            amount.to_string(),
+            "a quantity not below 0",
+        )),
     }
 }
 
 pub(super) fn check_requirements(
     requirements: &[NodeSelectorRequirement],
-    object: &str,
-    path: &str,
+    object: &dyn Display,
+    path: &dyn Display,
 ) -> Result<(), Problem> {
     for (index, requirement) in requirements.iter().enumerate() {
-        let path = format!("{path}[{index}]");
+        let place = || Place::in_object(object.to_string(), format!("{path}[{index}]"));
         if requirement.key.is_empty() {
-            return Err(Problem::new(
-                Place::in_object(object, path),
-                ProblemKind::Missing { name: "key".into() },
-            ));
+            return Err(Problem::new(place(), ProblemKind::Missing { name: "key".into() }));
         }
         let wrong = |field: &str, allowed: &str| {
             let found =
                 format!("{} values for operator {}", requirement.values.len(), operator_of(requirement));
-            Err(value_problem(object, format!("{path}.{field}"), found, allowed))
+            Err(value_problem(object.to_string(), format!("{path}[{index}].{field}"), found, allowed))
         };
         match requirement.operator {
             None => {
                 let kind = ProblemKind::Missing { name: "operator".into() };
-                return Err(Problem::new(Place::in_object(object, path), kind));
+                return Err(Problem::new(place(), kind));
             }
             Some(Operator::Exists | Operator::DoesNotExist) if !requirement.values.is_empty() => {
                 return wrong("values", "none");
@@ -288,8 +290,13 @@ pub(super) fn check_requirements(
                 match requirement.values.as_slice() {
                     [value] if value.parse::<i64>().is_ok() => {}
                     [value] => {
-                        let path = format!("{path}.values[0]");
-                        return Err(value_problem(object, path, format!("`{value}`"), "a whole number"));
+                        let path = format!("{path}[{index}].values[0]");
+                        return Err(value_problem(
+                            object.to_string(),
+                            path,
+                            format!("`{value}`"),
+                            "a whole number",
+                        ));
                     }
                     _ => return wrong("values", "one whole number"),
                 }

@@ -51,6 +51,15 @@ struct Shunning {
     tolerations: TolerationsId,
 }
 
+/// The domain in which pods on a node count.
+#[derive(Debug, Clone, Copy)]
+enum PodDomain {
+    /// Nobody has asked yet.
+    Unknown,
+    /// This one, if they do count.
+    Known(Option<ValueId>),
+}
+
 /// The topology of a cluster, and what a round makes of it.
 pub struct Topology {
     identities: Vec<Identity>,
@@ -59,8 +68,8 @@ pub struct Topology {
     groups: Vec<Group>,
     /// By group and node of the state, the domain that the node stands for even without pods.
     node_domains: Vec<Vec<Option<ValueId>>>,
-    /// By group and node of the API server, as far as it was asked for, the domain in which pods on it count.
-    pod_domains: Vec<Vec<Option<Option<ValueId>>>>,
+    /// By group and node of the API server, the domain in which pods on it count.
+    pod_domains: Vec<Vec<PodDomain>>,
     group_index: FxHashMap<Prototype, GroupId>,
     domains: FxHashMap<KeyId, Vec<(ValueId, Vec<TaintsId>)>>,
     shunning: FxHashMap<IdentityId, Vec<Shunning>>,
@@ -294,7 +303,7 @@ impl Topology {
             }
         }
         let mut node_domains = Vec::new();
-        let mut pod_domains = vec![None; problem.api_nodes.len()];
+        let mut pod_domains = vec![PodDomain::Unknown; problem.api_nodes.len()];
         if prototype.inverse {
             for shunning in self.shunning.get(&prototype.identity).into_iter().flatten() {
                 if let Some(domain) = shunning.domain {
@@ -325,15 +334,14 @@ impl Topology {
         problem: &Problem<'_>,
         algebra: &mut Algebra,
         group: &mut Group,
-        pod_domains: &mut [Option<Option<ValueId>>],
+        pod_domains: &mut [PodDomain],
     ) {
         let mut lists: FxHashMap<ClassId, bool> = FxHashMap::default();
         for record in &problem.records {
             let listed = record.counts
                 && *lists.entry(record.class).or_insert_with(|| group.lists(problem, record.class));
             let Some(node) = record.node.filter(|_| listed) else { continue };
-            let domain = *pod_domains[node]
-                .get_or_insert_with(|| self.domain_of_pods_on(problem, algebra, group, node));
+            let domain = self.asked_once(problem, algebra, group, node, &mut pod_domains[node]);
             if let Some(domain) = domain {
                 group.add_count(domain.0, 1);
             }
@@ -356,6 +364,23 @@ impl Topology {
         }
         let value = state.labels_of(&problem.api_nodes).get(algebra.key_name(group.key))?.to_owned();
         Some(algebra.value(group.key, &value))
+    }
+
+    /// The domain in which pods on a node of the API server count, from `known` if somebody has asked before.
+    fn asked_once(
+        &mut self,
+        problem: &Problem<'_>,
+        algebra: &mut Algebra,
+        group: &Frame,
+        node: usize,
+        known: &mut PodDomain,
+    ) -> Option<ValueId> {
+        if let PodDomain::Known(domain) = *known {
+            return domain;
+        }
+        let domain = self.domain_of_pods_on(problem, algebra, group, node);
+        *known = PodDomain::Known(domain);
+        domain
     }
 
     /// The domain in which pods on a node of the API server count.
@@ -408,14 +433,9 @@ impl Topology {
             else {
                 continue;
             };
-            let domain = match self.pod_domains[at][node] {
-                Some(known) => known,
-                None => {
-                    let domain = self.domain_of_pods_on(problem, algebra, &group, node);
-                    self.pod_domains[at][node] = Some(domain);
-                    domain
-                }
-            };
+            let mut known = self.pod_domains[at][node];
+            let domain = self.asked_once(problem, algebra, &group, node, &mut known);
+            self.pod_domains[at][node] = known;
             if let Some(domain) = domain {
                 self.change(id, domain.0, -1, 0);
             }

@@ -66,7 +66,7 @@ fn rounded(price: f64) -> Price {
 
 impl PriceRule {
     pub(super) fn check(&self, path: &str) -> Result<(), Problem> {
-        check_requirements(&self.requirements, "", &format!("{path}.requirements"))?;
+        check_requirements(&self.requirements, &"", &format_args!("{path}.requirements"))?;
         let given: Vec<&'static str> = [
             ("price", self.price.is_some()),
             ("factor", self.factor.is_some()),
