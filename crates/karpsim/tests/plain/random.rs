@@ -114,12 +114,17 @@ fn label_selector() -> impl Strategy<Value = Value> {
             .prop_map(|apps| json!({"matchExpressions": [{"key": "app", "operator": "In", "values": apps}]})),
         1 => word(&APPS)
             .prop_map(|app| json!({"matchExpressions": [{"key": "app", "operator": "NotIn", "values": [app]}]})),
+        // Karpenter's idea of the same constraint passes over a second equal expression, but not over a second equal value.
+        1 => (word(&APPS), 1..3usize, 1..3usize).prop_map(|(app, times, of)| {
+            let expression = json!({"key": "app", "operator": "In", "values": std::vec![app; times]});
+            json!({"matchExpressions": std::vec![expression; of]})
+        }),
         1 => Just(json!({})),
     ]
 }
 
 fn topology_key() -> impl Strategy<Value = &'static str> {
-    prop_oneof![5 => Just(ZONE), 4 => Just(HOSTNAME), 1 => Just(CAPACITY_TYPE), 1 => Just(ARCH), 1 => Just(TEAM)]
+    prop_oneof![5 => Just(ZONE), 4 => Just(HOSTNAME), 1 => Just(CAPACITY_TYPE), 1 => Just(ARCH), 2 => Just(TEAM)]
 }
 
 fn spread() -> impl Strategy<Value = Value> {
@@ -393,12 +398,12 @@ fn standing() -> impl Strategy<Value = Standing> {
     let carefree = amounts().prop_map(|requests| {
         (json!({"containers": [{"name": "c", "resources": {"requests": requests}}]}), json!({"app": "web"}))
     });
-    let pods = prop_oneof![2 => carefree, 1 => pod_kind()];
+    let pods = prop_oneof![3 => carefree, 2 => pod_kind()];
     (
         any::<prop::sample::Index>(),
         any::<prop::sample::Index>(),
         any::<prop::sample::Index>(),
-        weighted(0.3, word(&TEAMS)),
+        weighted(0.5, word(&TEAMS)),
         (state, taints, vec((pods, owner), 0..5)),
     )
         .prop_map(|(machine, offering, pool, team, (state, taints, pods))| Standing {
