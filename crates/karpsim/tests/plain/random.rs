@@ -216,10 +216,30 @@ fn pod_kind() -> impl Strategy<Value = (Value, Value)> {
 
 fn pods_that_wait(size: Size) -> impl Strategy<Value = Vec<Value>> {
     let namespace = prop_oneof![6 => Just("default"), 1 => Just("other")];
-    let kinds = vec((pod_kind(), 1..=size.of_a_kind, namespace, 0..3u32), size.kinds.min(1)..=size.kinds);
-    kinds.prop_map(|kinds| {
+    // Some are spread as the first kind is, but for something that Karpenter may or may not see when it compares the two.
+    let like_the_first = weighted(
+        0.3,
+        select(vec![
+            json!({}),
+            json!({"minDomains": 3}),
+            json!({"nodeTaintsPolicy": "Honor"}),
+            json!({"nodeAffinityPolicy": "Ignore"}),
+        ]),
+    );
+    let kind = (pod_kind(), 1..=size.of_a_kind, namespace, 0..3u32, like_the_first);
+    vec(kind, size.kinds.min(1)..=size.kinds).prop_map(|kinds| {
         let mut pods = Vec::new();
-        for (kind, ((spec, labels), count, namespace, age)) in kinds.into_iter().enumerate() {
+        let first = kinds.first().map(|((spec, _), ..)| spec.clone()).unwrap_or_default();
+        for (kind, ((mut spec, labels), count, namespace, age, change)) in kinds.into_iter().enumerate() {
+            if let (Some(change), Some(spread)) = (change, first["topologySpreadConstraints"].as_array()) {
+                let soft = |it: &Value| it["whenUnsatisfiable"] == "ScheduleAnyway";
+                let changed = spread.iter().map(|it| {
+                    // Only hard constraints may have `minDomains`.
+                    if soft(it) && change.get("minDomains").is_some() { it.clone() } else { merged(it.clone(), &change) }
+                });
+                spec["topologySpreadConstraints"] = changed.collect();
+                spec["tolerations"] = first["tolerations"].clone();
+            }
             for index in 0..count {
                 let name = format!("kind-{kind}-{index:03}");
                 let created = format!("2026-01-15T09:0{age}:00Z");
