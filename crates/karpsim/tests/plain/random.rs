@@ -114,12 +114,17 @@ fn label_selector() -> impl Strategy<Value = Value> {
             .prop_map(|apps| json!({"matchExpressions": [{"key": "app", "operator": "In", "values": apps}]})),
         1 => word(&APPS)
             .prop_map(|app| json!({"matchExpressions": [{"key": "app", "operator": "NotIn", "values": [app]}]})),
+        // Karpenter's idea of the same constraint passes over a second equal expression, but not over a second equal value.
+        1 => (word(&APPS), 1..3usize, 1..3usize).prop_map(|(app, times, of)| {
+            let expression = json!({"key": "app", "operator": "In", "values": std::vec![app; times]});
+            json!({"matchExpressions": std::vec![expression; of]})
+        }),
         1 => Just(json!({})),
     ]
 }
 
 fn topology_key() -> impl Strategy<Value = &'static str> {
-    prop_oneof![5 => Just(ZONE), 4 => Just(HOSTNAME), 1 => Just(CAPACITY_TYPE), 1 => Just(ARCH), 1 => Just(TEAM)]
+    prop_oneof![5 => Just(ZONE), 4 => Just(HOSTNAME), 1 => Just(CAPACITY_TYPE), 1 => Just(ARCH), 2 => Just(TEAM)]
 }
 
 fn spread() -> impl Strategy<Value = Value> {
@@ -211,10 +216,30 @@ fn pod_kind() -> impl Strategy<Value = (Value, Value)> {
 
 fn pods_that_wait(size: Size) -> impl Strategy<Value = Vec<Value>> {
     let namespace = prop_oneof![6 => Just("default"), 1 => Just("other")];
-    let kinds = vec((pod_kind(), 1..=size.of_a_kind, namespace, 0..3u32), size.kinds.min(1)..=size.kinds);
-    kinds.prop_map(|kinds| {
+    // Some are spread as the first kind is, but for something that Karpenter may or may not see when it compares the two.
+    let like_the_first = weighted(
+        0.3,
+        select(vec![
+            json!({}),
+            json!({"minDomains": 3}),
+            json!({"nodeTaintsPolicy": "Honor"}),
+            json!({"nodeAffinityPolicy": "Ignore"}),
+        ]),
+    );
+    let kind = (pod_kind(), 1..=size.of_a_kind, namespace, 0..3u32, like_the_first);
+    vec(kind, size.kinds.min(1)..=size.kinds).prop_map(|kinds| {
         let mut pods = Vec::new();
-        for (kind, ((spec, labels), count, namespace, age)) in kinds.into_iter().enumerate() {
+        let first = kinds.first().map(|((spec, _), ..)| spec.clone()).unwrap_or_default();
+        for (kind, ((mut spec, labels), count, namespace, age, change)) in kinds.into_iter().enumerate() {
+            if let (Some(change), Some(spread)) = (change, first["topologySpreadConstraints"].as_array()) {
+                let soft = |it: &Value| it["whenUnsatisfiable"] == "ScheduleAnyway";
+                let changed = spread.iter().map(|it| {
+                    // Only hard constraints may have `minDomains`.
+                    if soft(it) && change.get("minDomains").is_some() { it.clone() } else { merged(it.clone(), &change) }
+                });
+                spec["topologySpreadConstraints"] = changed.collect();
+                spec["tolerations"] = first["tolerations"].clone();
+            }
             for index in 0..count {
                 let name = format!("kind-{kind}-{index:03}");
                 let created = format!("2026-01-15T09:0{age}:00Z");
@@ -393,12 +418,12 @@ fn standing() -> impl Strategy<Value = Standing> {
     let carefree = amounts().prop_map(|requests| {
         (json!({"containers": [{"name": "c", "resources": {"requests": requests}}]}), json!({"app": "web"}))
     });
-    let pods = prop_oneof![2 => carefree, 1 => pod_kind()];
+    let pods = prop_oneof![3 => carefree, 2 => pod_kind()];
     (
         any::<prop::sample::Index>(),
         any::<prop::sample::Index>(),
         any::<prop::sample::Index>(),
-        weighted(0.3, word(&TEAMS)),
+        weighted(0.5, word(&TEAMS)),
         (state, taints, vec((pods, owner), 0..5)),
     )
         .prop_map(|(machine, offering, pool, team, (state, taints, pods))| Standing {

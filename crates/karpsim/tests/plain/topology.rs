@@ -20,8 +20,8 @@ pub(crate) enum Kind {
     AntiAffinity,
 }
 
-/// A selector as its hash sees it: lists are sets by XOR, so equal members cancel in pairs.
-type HashedSelector = (Vec<(Str, Str)>, Vec<(Str, Option<SelectorOperator>, Vec<Str>)>);
+/// A selector as its hash sees it: equal expressions count once, equal values of one cancel in pairs.
+type HashedSelector = (Vec<(Str, Str)>, BTreeSet<(Str, Option<SelectorOperator>, Vec<Str>)>);
 
 /// What makes two constraints the same to Karpenter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,7 +122,7 @@ fn hashed_selector(selector: &LabelSelector) -> HashedSelector {
         .iter()
         .map(|it| (it.key.clone(), it.operator, without_pairs(it.values.clone())))
         .collect();
-    (labels, without_pairs(expressions))
+    (labels, expressions)
 }
 
 impl<'c, 'a> Topology<'c, 'a> {
