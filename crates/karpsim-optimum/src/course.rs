@@ -1,11 +1,12 @@
 //! The course of a search: a model, its bound, answers by diving and branching; and, where topologies over domains make the
 //! model too large, a bound without them and answers of a model in which every pod's domain is chosen beforehand.
 
-use crate::facts::{Facts, Relaxation, facts_of};
+use crate::facts::{Relaxation, facts_of};
 use crate::items::Sent;
 use crate::model::Model;
 use crate::rules::Rules;
 use crate::search::{Best, Field, Search};
+use crate::seating::Manners;
 use crate::sending::send;
 use crate::standing::Standing;
 use karpsim::compile::Problem;
@@ -14,6 +15,9 @@ use std::cell::Cell;
 
 /// More items than this, and topologies over zones are left out of the bound.
 const ITEMS_MAX: usize = 400;
+
+/// How near to the value of its linear program, relatively, the bound of such a model need come.
+const CLOSE: f64 = 2e-4;
 
 /// What the search came to.
 pub(crate) struct FoundBest {
@@ -59,26 +63,21 @@ impl Course<'_, '_> {
     /// Searches for an answer better than `best`.
     pub(crate) fn run(&self, algebra: &mut Algebra, mut best: Best) -> FoundBest {
         let nodes = self.problem.node_order.clone();
-        let facts = facts_of(self.rules, true);
+        let mut facts = facts_of(self.rules, true);
         let mut model =
             Model::new(self.problem, algebra, self.pods, &nodes, &facts, &Sent::default(), self.standing);
         let simplified = model.items.items.len() > ITEMS_MAX && !model.keys.is_empty();
         if simplified {
-            let simple = facts_of(self.rules, false);
-            model = Model::new(
-                self.problem,
-                algebra,
-                self.pods,
-                &nodes,
-                &simple,
-                &Sent::default(),
-                self.standing,
-            );
+            let sent = send(self.problem, algebra, self.pods, &facts, self.rules);
+            facts.forget_domains(self.problem, algebra);
+            model = Model::new(self.problem, algebra, self.pods, &nodes, &facts, &sent, self.standing);
         }
         let possible = model.possible_pods();
         let share = Cell::new(if simplified { 0.45 } else { 0.9 });
         let stop = || (self.time_is_up)(share.get());
+        let manners = Manners::new(self.rules);
         let field = Field {
+            manners: &manners,
             problem: self.problem,
             priorities: self.priorities,
             rules: self.rules,
@@ -91,6 +90,10 @@ impl Course<'_, '_> {
         let relaxed = model.relaxed.clone();
         let mut copy = algebra.clone();
         let mut search = Search::new(&field, &mut copy, &model);
+        if simplified {
+            search.close = CLOSE;
+            search.leave_domains_open();
+        }
         search.seed_singles();
         let outside = search.seed(self.nodes).is_none_or(|cost| cost > best.merit.cost);
         search.offer_seeded(&mut best, self.nodes);
@@ -103,11 +106,11 @@ impl Course<'_, '_> {
             bound = root.bound;
             (self.tell)(Some(search.cost_bound(&best, bound)), Some(best.merit.cost));
             if simplified {
-                let stop = || (self.time_is_up)(1.0);
-                let field = Field { stop: &stop, ..field };
-                self.answer_by_domains(&field, algebra, &mut best, &facts, &nodes);
+                share.set(0.95);
+                search.offer_packed(&mut best);
+                search.dive_whole(&mut best, &root);
             } else {
-                search.dive_whole(&mut best);
+                search.dive_whole(&mut best, &root);
                 search.round_exactly(&mut best, &root);
                 bound = search.branch(&mut best, root).max(bound);
             }
@@ -131,24 +134,5 @@ impl Course<'_, '_> {
     fn pods_without(&self, possible: usize) -> usize {
         let devices = self.problem.pending.len() + self.problem.leaving.len() - self.pods.len();
         devices + self.pods.len() - possible
-    }
-
-    /// Answers of a model in which every pod with a topology over domains is sent to one beforehand.
-    fn answer_by_domains(
-        &self,
-        field: &Field<'_, '_>,
-        algebra: &mut Algebra,
-        best: &mut Best,
-        facts: &Facts,
-        nodes: &[usize],
-    ) {
-        let sent = send(self.problem, self.pods, facts);
-        let mut fixed = facts.clone();
-        fixed.forget_domains();
-        let model = Model::new(self.problem, algebra, self.pods, nodes, &fixed, &sent, self.standing);
-        let mut search = Search::new(field, algebra, &model);
-        search.seed_singles();
-        search.seed(self.nodes);
-        search.dive_whole(best);
     }
 }
