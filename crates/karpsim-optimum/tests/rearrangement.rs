@@ -1,14 +1,8 @@
 //! Running clusters: what could be saved by moving pods and removing nodes.
 
 mod corpus;
-#[path = "corpus/running.rs"]
-mod running;
-#[path = "corpus/small.rs"]
-mod small;
-#[path = "corpus/types.rs"]
-mod types;
 
-use corpus::Corpus;
+use corpus::{Corpus, running, small, types};
 use karpsim_optimum::{Aim, Limits, Optimum, Problem, Status, nanos};
 
 /// Four nodes of 8 cores at 0.35; two have two pods of 2 cores each, two have one. A node of 2 cores costs 0.10.
