@@ -86,6 +86,8 @@ pub(crate) struct Task {
     pub(crate) enough: f64,
     /// How near to the value of the linear program, relatively, the bound need come.
     pub(crate) close: f64,
+    /// Whether patterns are searched for until there is a bound: not where nothing but an answer is wanted.
+    pub(crate) thorough: bool,
 }
 
 impl Task {
@@ -107,6 +109,7 @@ impl Task {
             rounds: usize::MAX,
             enough: f64::INFINITY,
             close: 0.0,
+            thorough: true,
         }
     }
 
@@ -405,7 +408,7 @@ impl<'a, 'p> Generator<'a, 'p> {
             }
         }
         // Nothing was found quickly: bounds are drawn tighter, and what is open then is searched to the end.
-        if patterns.is_empty() {
+        if patterns.is_empty() && task.thorough {
             self.tighten(&knapsacks, &mut uppers);
             order.sort_by(|&a, &b| self.gains[b].total_cmp(&self.gains[a]).then(a.cmp(&b)));
             order.retain(|&slot| uppers[slot] > floors[slot] * (1.0 + task.close));

@@ -185,6 +185,7 @@ impl Before {
             },
             tell: &|bound, best| watch.progress(Progress { bound, best }),
             nodes: &bill.nodes,
+            karpenter_cost: bill.merit.cost,
             after: after.as_ref().map(|after| after.nodes.as_slice()),
         };
         let best = Best { merit: bill.merit.clone(), answer: None };

@@ -40,6 +40,7 @@ pub(crate) fn dive(
             return taken;
         }
         task.rounds = if first { task.rounds } else { rounds };
+        task.thorough = task.thorough && (first || !generator.alike);
         first = false;
         let Some(generated) = root.take().or_else(|| generator.generate(&task)) else { return taken };
         let used = used_at_corner(generator, &task, &generated);

@@ -153,9 +153,16 @@ impl<'a, 'p> Search<'a, 'p> {
         let task = Task { enough: self.enough(best), close: self.close, ..self.whole() };
         let rounds = if self.generator.model.items.items.len() > 60 { 1 } else { 4 };
         let rounds = if self.domains_are_open { 4 } else { rounds };
-        let mut patterns = dive(&mut self.generator, &task, rounds, Some(root));
+        let patterns = dive(&mut self.generator, &task, rounds, Some(root));
+        self.complete(best, patterns, rounds);
+    }
+
+    /// Offers patterns, with more nodes for the pods that find no seat on them where they are sent.
+    fn complete(&mut self, best: &mut Best, mut patterns: Vec<Pattern>, rounds: usize) {
         self.offer(best, &patterns);
-        // Pods that found no seat where they are sent get nodes of their own.
+        if !self.domains_are_open {
+            return;
+        }
         for _ in 0..3 {
             choose_domains(self.generator.model, &mut patterns);
             let rest = self.rest(&patterns);
@@ -199,7 +206,7 @@ impl<'a, 'p> Search<'a, 'p> {
     /// Offers the cheapest set of patterns that came up while columns were generated.
     pub(crate) fn offer_packed(&mut self, best: &mut Best) {
         if let Some((_, patterns)) = self.generator.packed.take() {
-            self.offer(best, &patterns);
+            self.complete(best, patterns, 1);
         }
     }
 
