@@ -457,6 +457,7 @@ impl<'a, 'p> Search<'a, 'p> {
     /// Offers the answer that patterns make.
     pub(crate) fn offer(&mut self, best: &mut Best, patterns: &[Pattern]) -> bool {
         let mut patterns = patterns.to_vec();
+        self.keep_standing(&mut patterns);
         choose_domains(self.generator.model, &mut patterns);
         let mut answer = self.answer(&patterns);
         let field = self.field;
@@ -464,6 +465,31 @@ impl<'a, 'p> Search<'a, 'p> {
             return false;
         }
         field.standing.allows(&answer) && self.put_in_order(&mut answer) && best.improve(self.field, answer)
+    }
+
+    /// Takes nodes that stand in place of new ones that are no cheaper: pods that are on them need not move.
+    fn keep_standing(&mut self, patterns: &mut [Pattern]) {
+        let model = self.generator.model;
+        let mut free: Vec<usize> = (model.new_count..model.slots.len())
+            .filter(|&slot| model.slots[slot].may_go && patterns.iter().all(|pattern| pattern.slot != slot))
+            .collect();
+        free.sort_by_key(|&slot| (model.slots[slot].price, slot));
+        for pattern in patterns.iter_mut().filter(|pattern| pattern.slot < model.new_count) {
+            let new = &model.slots[pattern.slot];
+            let found = free.iter().position(|&slot| {
+                let standing = &model.slots[slot];
+                standing.price <= new.price
+                    && standing.domains == new.domains
+                    && model.holds(
+                        self.field.problem,
+                        self.generator.algebra,
+                        &Pattern { slot, ..pattern.clone() },
+                    )
+            });
+            if let Some(at) = found {
+                pattern.slot = free.remove(at);
+            }
+        }
     }
 
     /// Whether an answer keeps all rules, after pods that are in each other's way have been exchanged with such that are
