@@ -81,20 +81,20 @@ impl Course<'_, '_> {
             Model::new(self.problem, algebra, self.pods, &nodes, &facts, &Sent::default(), self.standing);
         let items = exact.items.items.len();
         if exact.keys.is_empty() || items <= ITEMS_CLOSED_MAX {
-            return self.search(algebra, &exact, Domains::Closed, &mut best, [0.9, 0.9]);
+            return self.search(algebra, &exact, Domains::Closed, &mut best, [0.9, 0.9], 0);
         }
         let sent = send(self.problem, algebra, self.pods, &facts, self.rules);
         facts.forget_domains(self.problem, algebra);
         let open = Model::new(self.problem, algebra, self.pods, &nodes, &facts, &sent, self.standing);
         let both = items <= ITEMS_MAX;
         let shares = if both { [0.25, 0.45] } else { [0.45, 0.95] };
-        let found = self.search(algebra, &open, Domains::Open, &mut best, shares);
+        let found = self.search(algebra, &open, Domains::Open, &mut best, shares, 0);
         let enough = found.places_most && (found.best.merit.cost - found.bound) as f64
             <= self.gap * found.best.merit.cost as f64;
         if !both || enough || (self.time_is_up)(0.9) {
             return found;
         }
-        let closed = self.search(algebra, &exact, Domains::Closed, &mut best, [0.9, 0.9]);
+        let closed = self.search(algebra, &exact, Domains::Closed, &mut best, [0.9, 0.9], found.bound);
         // Both bounds hold; what the higher one does not know is said.
         if found.bound > closed.bound && found.best.merit.unplaced == closed.best.merit.unplaced {
             FoundBest { bound: found.bound, relaxed: found.relaxed, ..closed }
@@ -104,7 +104,7 @@ impl Course<'_, '_> {
     }
 
     /// Searches for an answer better than `best` in one model. `shares`: of the time, up to when the linear program of the
-    /// whole is solved, and up to when answers are sought.
+    /// whole is solved, and up to when answers are sought. `known`: a bound that is proven already, to be told of.
     fn search(
         &self,
         algebra: &Algebra,
@@ -112,6 +112,7 @@ impl Course<'_, '_> {
         domains: Domains,
         best: &mut Best,
         shares: [f64; 2],
+        known: i64,
     ) -> FoundBest {
         let possible = model.possible_pods();
         let share = Cell::new(shares[0]);
@@ -126,7 +127,7 @@ impl Course<'_, '_> {
             gap: self.gap,
             threads: self.threads,
             stop: &stop,
-            tell: self.tell,
+            tell: &|bound, best| (self.tell)(bound.map(|bound| bound.max(known)), best),
         };
         let mut algebra = algebra.clone();
         let mut search = Search::new(&field, &mut algebra, model);
@@ -155,7 +156,7 @@ impl Course<'_, '_> {
         let mut bound = f64::NEG_INFINITY;
         if let Some(root) = search.root(best) {
             bound = root.bound;
-            (self.tell)(Some(search.cost_bound(best, bound)), Some(best.merit.cost));
+            (field.tell)(Some(search.cost_bound(best, bound)), Some(best.merit.cost));
             share.set(shares[1]);
             if domains == Domains::Open {
                 search.offer_packed(best);
