@@ -87,7 +87,7 @@ impl Course<'_, '_> {
         facts.forget_domains(self.problem, algebra);
         let open = Model::new(self.problem, algebra, self.pods, &nodes, &facts, &sent, self.standing);
         let both = items <= ITEMS_MAX;
-        let shares = if both { [0.25, 0.45] } else { [0.45, 0.95] };
+        let shares = if both { [0.35, 0.8] } else { [0.45, 0.95] };
         let found = self.search(algebra, &open, Domains::Open, &mut best, shares, 0);
         let enough = found.places_most && (found.best.merit.cost - found.bound) as f64
             <= self.gap * found.best.merit.cost as f64;

@@ -177,7 +177,8 @@ impl<'a, 'p> Generator<'a, 'p> {
         let own_rows = &task.rows[first..];
         let mut bound = f64::NEG_INFINITY;
         let mut last: Option<Generated> = None;
-        let steady = self.model.items.items.len() > STEADY_ITEMS && task.rounds == usize::MAX;
+        let is_large = self.alike || self.model.items.items.len() > STEADY_ITEMS;
+        let steady = is_large && task.rounds == usize::MAX;
         // Multipliers that no pattern beats, with what they prove.
         let mut centre: Option<(f64, Vec<f64>)> = None;
         if steady && self.priced {

@@ -152,9 +152,15 @@ impl<'a, 'p> Search<'a, 'p> {
     pub(crate) fn dive_whole(&mut self, best: &mut Best, root: &Generated) {
         let task = Task { enough: self.enough(best), close: self.close, ..self.whole() };
         let rounds = if self.generator.model.items.items.len() > 60 { 1 } else { 4 };
-        let rounds = if self.domains_are_open { 4 } else { rounds };
-        let patterns = dive(&mut self.generator, &task, rounds, Some(root));
-        self.complete(best, patterns, rounds);
+        // Where domains are open an answer is wanted soon, then a better one.
+        let turns: &[usize] = if self.domains_are_open { &[1, 4] } else { &[rounds] };
+        for &rounds in turns {
+            if best.merit.unplaced_count() == 0 && self.enough(best) <= root.bound {
+                return;
+            }
+            let patterns = dive(&mut self.generator, &task, rounds, Some(root));
+            self.complete(best, patterns, rounds);
+        }
     }
 
     /// Offers patterns, with more nodes for the pods that find no seat on them where they are sent.
