@@ -381,7 +381,10 @@ impl<'a> Placing<'a> {
             rest.retain(|&at| self.batches[at].left > 0);
             if !progress {
                 owners.extend(rest);
-                return owners.into_iter().map(|at| (self.batches[at].class, self.batches[at].node)).collect();
+                return owners
+                    .into_iter()
+                    .map(|at| (self.batches[at].class, self.batches[at].node))
+                    .collect();
             }
         }
     }

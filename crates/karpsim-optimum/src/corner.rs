@@ -118,12 +118,7 @@ mod tests {
     fn no_more_columns_than_rows_are_used() {
         // Two rows, each to be covered twice; four columns that cost by what they cover, each used half.
         let face = Face {
-            columns: vec![
-                vec![(0, 1.0), (1, 1.0)],
-                vec![(0, 2.0), (1, 2.0)],
-                vec![(0, 1.0)],
-                vec![(1, 1.0)],
-            ],
+            columns: vec![vec![(0, 1.0), (1, 1.0)], vec![(0, 2.0), (1, 2.0)], vec![(0, 1.0)], vec![(1, 1.0)]],
             used: vec![0.5; 4],
             at_least: vec![true; 2],
             bounds: &[2.0, 2.0],

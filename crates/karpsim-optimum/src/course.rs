@@ -89,8 +89,8 @@ impl Course<'_, '_> {
         let both = items <= ITEMS_MAX;
         let shares = if both { [0.35, 0.8] } else { [0.45, 0.95] };
         let found = self.search(algebra, &open, Domains::Open, &mut best, shares, 0);
-        let enough = found.places_most && (found.best.merit.cost - found.bound) as f64
-            <= self.gap * found.best.merit.cost as f64;
+        let enough = found.places_most
+            && (found.best.merit.cost - found.bound) as f64 <= self.gap * found.best.merit.cost as f64;
         if !both || enough || (self.time_is_up)(0.9) {
             return found;
         }
@@ -158,11 +158,9 @@ impl Course<'_, '_> {
             bound = root.bound;
             (field.tell)(Some(search.cost_bound(best, bound)), Some(best.merit.cost));
             share.set(shares[1]);
-            if domains == Domains::Open {
-                search.offer_packed(best);
-                search.dive_whole(best, &root);
-            } else {
-                search.dive_whole(best, &root);
+            search.offer_packed(best);
+            search.dive_whole(best, &root);
+            if domains == Domains::Closed {
                 search.round_exactly(best, &root);
                 bound = search.branch(best, root).max(bound);
             }

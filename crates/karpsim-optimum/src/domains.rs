@@ -21,12 +21,8 @@ struct Wanted<'m> {
 
 impl<'m> Wanted<'m> {
     fn new(model: &'m Model) -> Self {
-        let mut wanted = Wanted {
-            model,
-            places: Vec::new(),
-            of_item: FxHashMap::default(),
-            load: FxHashMap::default(),
-        };
+        let mut wanted =
+            Wanted { model, places: Vec::new(), of_item: FxHashMap::default(), load: FxHashMap::default() };
         for row in &model.rows {
             if let Counting::Sent { item, domains } = &row.counting {
                 wanted.of_item.entry(*item).or_default().push(wanted.places.len());

@@ -4,8 +4,8 @@
 //! what is left out; the bound is then lower than it could be, never higher.
 
 use crate::rules::{Owner, Rule, Rules};
-use karpsim::compile::pods::ClassId;
 use karpsim::compile::Problem;
+use karpsim::compile::pods::ClassId;
 use karpsim::requirements::{Algebra, ConstraintId, KeyId, ValueId};
 use karpsim::topology::Kind;
 use rustc_hash::{FxHashMap, FxHashSet};

@@ -203,7 +203,8 @@ impl<'a, 'p> Generator<'a, 'p> {
             } else {
                 columns.iter().map(|column| entries(self.model, own_rows, first, &column.pattern)).collect()
             };
-            let Some(mut solved) = solve(self.model, &task.rows, &columns, &extra, &self.penalty, self.priced)
+            let Some(mut solved) =
+                solve(self.model, &task.rows, &columns, &extra, &self.penalty, self.priced)
             else {
                 break;
             };
@@ -325,7 +326,8 @@ impl<'a, 'p> Generator<'a, 'p> {
                 }
             }
             let Some((_, pattern)) = best else { break };
-            let fits = pattern.counts.iter().map(|&(item, count)| left[item as usize] / i64::from(count.max(1)));
+            let fits =
+                pattern.counts.iter().map(|&(item, count)| left[item as usize] / i64::from(count.max(1)));
             let times = (fits.min().unwrap_or(1) / 3).max(1);
             for &(item, count) in &pattern.counts {
                 left[item as usize] -= i64::from(count) * times;

@@ -205,11 +205,8 @@ impl Model {
     /// As many seats in each place as pods are sent there, if some slot takes them.
     fn sent_rows(&mut self) {
         for item in 0..self.items.items.len() {
-            let places: Vec<(Vec<(usize, ValueId)>, usize)> = self.items.items[item]
-                .sent
-                .iter()
-                .map(|(to, pods)| (self.places(to), pods.len()))
-                .collect();
+            let places: Vec<(Vec<(usize, ValueId)>, usize)> =
+                self.items.items[item].sent.iter().map(|(to, pods)| (self.places(to), pods.len())).collect();
             for (domains, count) in places {
                 let takes = |slot: &Slot| slot.allowed.has(item) && slot.is_in(&domains);
                 if self.slots.iter().any(takes) {
@@ -331,7 +328,11 @@ impl Model {
                 }
             }
             Counting::Sent { item, domains } => {
-                if slot.is_in(domains) { pattern.of(*item) as f64 } else { 0.0 }
+                if slot.is_in(domains) {
+                    pattern.of(*item) as f64
+                } else {
+                    0.0
+                }
             }
             Counting::Having(members) => f64::from(u8::from(pattern.of_set(members) > 0)),
             Counting::Nodes { slots, least } => f64::from(u8::from(

@@ -256,17 +256,22 @@ impl<'a, 'p> Search<'a, 'p> {
         })
     }
 
+    /// Everything there is to do, as far as every answer has to: where pods are sent is our choice, which no bound may
+    /// rest on.
+    fn all(&self) -> Task {
+        let mut task = Task::whole(self.generator.model);
+        for row in &mut task.rows {
+            if matches!(row.counting, Counting::Sent { .. }) {
+                row.bound = 0.0;
+            }
+        }
+        task
+    }
+
     /// Everything there is to do, with what is known of pods without a place.
     fn whole(&self) -> Task {
         let model = self.generator.model;
-        let mut task = Task::whole(model);
-        if self.domains_are_open {
-            for row in &mut task.rows {
-                if matches!(row.counting, Counting::Sent { .. }) {
-                    row.bound = 0.0;
-                }
-            }
-        }
+        let mut task = self.all();
         if self.least_unplaced > 0 {
             task.rows.push(model.unplaced_row(self.least_unplaced as f64));
         }
@@ -316,7 +321,8 @@ impl<'a, 'p> Search<'a, 'p> {
             let items = model.items.items.iter().enumerate();
             items.filter(|(item, _)| !possible.has(*item)).map(|(_, item)| item.count).sum()
         };
-        if let Some(generated) = self.generator.generate(&Task::whole(model)) {
+        let task = self.all();
+        if let Some(generated) = self.generator.generate(&task) {
             let least = generated.bound - impossible as f64 - 1e-5;
             self.least_unplaced = least.max(0.0).ceil() as usize;
         }
@@ -333,7 +339,7 @@ impl<'a, 'p> Search<'a, 'p> {
     /// A bound on cost and penalties of answers that leave `left` of the pods that some slot takes.
     pub(crate) fn bound_leaving(&mut self, left: usize) -> Option<f64> {
         let model = self.generator.model;
-        let mut task = Task::whole(model);
+        let mut task = self.all();
         task.rows.push(model.unplaced_row(left as f64));
         Some(self.generator.generate(&task)?.bound)
     }

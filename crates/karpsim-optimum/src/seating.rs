@@ -130,7 +130,13 @@ impl<'m, 'r, 'p> Seating<'m, 'r, 'p> {
     pub(crate) fn fill(mut self, waiting: Vec<Vec<usize>>) -> (Vec<Vec<usize>>, Vec<usize>) {
         let mut demands: Vec<Demand> = Vec::with_capacity(waiting.len());
         for (item, pods) in waiting.iter().enumerate() {
-            demands.push(Demand::new(self.model, &self.model.items.items[item], pods, &self.free[item], &self.slots));
+            demands.push(Demand::new(
+                self.model,
+                &self.model.items.items[item],
+                pods,
+                &self.free[item],
+                &self.slots,
+            ));
         }
         let mut unplaced = Vec::new();
         for turn in 0..3 {

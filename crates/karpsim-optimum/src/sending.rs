@@ -79,8 +79,11 @@ impl<'a, 'p> Sending<'a, 'p> {
 
     fn members(&self, classes: &[ClassId]) -> Vec<usize> {
         let distinct: FxHashSet<ClassId> = classes.iter().copied().collect();
-        let mut pods: Vec<usize> =
-            distinct.iter().flat_map(|class| self.of_class.get(class).into_iter().flatten()).copied().collect();
+        let mut pods: Vec<usize> = distinct
+            .iter()
+            .flat_map(|class| self.of_class.get(class).into_iter().flatten())
+            .copied()
+            .collect();
         pods.sort_unstable();
         pods
     }

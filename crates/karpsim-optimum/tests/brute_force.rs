@@ -2,9 +2,9 @@
 
 mod corpus;
 
+use corpus::random::Sequence;
 use corpus::{Corpus, small, types};
 use karpsim_optimum::{Limits, Optimum, Problem, Status};
-use corpus::random::Sequence;
 use serde_json::{Value, json};
 
 /// Types: name, thousandths of a cpu, MiB, and nano-dollars in the zones `a` and `b`.

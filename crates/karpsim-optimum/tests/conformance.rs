@@ -3,12 +3,12 @@
 
 mod corpus;
 
+use corpus::steps::Steps;
 use corpus::{Corpus, data, family, read_zst};
 use karpsim_optimum::{Limits, Optimum, Problem, Status};
 use karpsim_validator::{Decided, violations};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use corpus::steps::Steps;
 
 const OF_EACH: usize = 10;
 

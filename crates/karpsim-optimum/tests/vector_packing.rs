@@ -7,9 +7,9 @@
 
 mod corpus;
 
+use corpus::random::Sequence;
 use corpus::{Corpus, small, types};
 use karpsim_optimum::{Limits, Optimum, Problem, Status, nanos};
-use corpus::random::Sequence;
 use serde_json::{Value, json};
 
 const PRICE: f64 = 0.1;
