@@ -1,5 +1,8 @@
 //! Column generation: patterns are priced in until none improves the linear program; at every step its multipliers,
 //! scaled until no pattern beats its price (Farley), prove a lower bound.
+//!
+//! Of many items the multipliers swing widely while few patterns are known. So they begin with prices by size, are kept
+//! near those that proved most (Wentges), and beside the best pattern of each slot whole sets are found that fit together.
 
 use crate::master::{Column, Solved, entries, prices_of_resources, solve};
 use crate::model::{Counting, Model, Pattern, Row};
