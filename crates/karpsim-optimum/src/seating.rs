@@ -248,11 +248,11 @@ pub(crate) fn exchange(
         let sent = model.items.items[*item].sent.iter().position(|(_, pods)| pods.contains(&pod));
         Some((*item, sent))
     };
-    let mut where_: FxHashMap<(usize, Option<usize>), Vec<(usize, usize)>> = FxHashMap::default();
+    let mut alike: FxHashMap<(usize, Option<usize>), Vec<(usize, usize)>> = FxHashMap::default();
     for (node, planned) in answer.nodes.iter().enumerate() {
         for (seat, &pod) in planned.pods.iter().enumerate() {
             if let Some(of) = destination(pod) {
-                where_.entry(of).or_default().push((node, seat));
+                alike.entry(of).or_default().push((node, seat));
             }
         }
     }
@@ -263,7 +263,7 @@ pub(crate) fn exchange(
     stuck.iter().all(|&(of, node)| {
         let found = answer.nodes[node].pods.iter().position(|&pod| class(pod) == of);
         let Some((seat, pod)) = found.map(|seat| (seat, answer.nodes[node].pods[seat])) else { return true };
-        let partners = destination(pod).and_then(|of| where_.get(&of)).map_or(&[][..], Vec::as_slice);
+        let partners = destination(pod).and_then(|of| alike.get(&of)).map_or(&[][..], Vec::as_slice);
         let partner = partners.iter().copied().find(|&(other, at)| {
             let theirs = answer.nodes[other].pods[at];
             other != node

@@ -40,7 +40,7 @@ fn five_hundred_pods_whatever_the_number_of_threads() {
 }
 
 #[test]
-#[ignore = "takes a minute"]
+#[ignore = "takes minutes, most of them for the oracle"]
 fn five_thousand_pods() {
     is_close(&solve("diverse-5000.json.zst", 2));
 }
