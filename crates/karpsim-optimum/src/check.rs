@@ -14,30 +14,31 @@ use karpsim::requirements::{Algebra, ConstraintId, KeyId, Requirement, Undefined
 use karpsim::topology::Kind;
 use rustc_hash::FxHashMap;
 
-/// Whether `answer` keeps all rules.
-pub(crate) fn keeps_rules(
+/// Whether `answer` keeps every required rule: pods that no order was found for in which topologies let them go where they
+/// are, each a class and the node of the answer. `None`: another rule is broken.
+pub(crate) fn out_of_order(
     problem: &Problem<'_>,
     algebra: &mut Algebra,
     rules: &Rules,
     answer: &Answer,
-) -> bool {
+) -> Option<Vec<(ClassId, usize)>> {
     let mut once = vec![false; problem.records.len()];
     let mut nodes_once = vec![false; problem.nodes.len()];
     for node in &answer.nodes {
         for &pod in &node.pods {
             if std::mem::replace(&mut once[pod], true) {
-                return false;
+                return None;
             }
         }
         if let Place::Existing { node } = node.place
             && std::mem::replace(&mut nodes_once[node], true)
         {
-            return false;
+            return None;
         }
     }
-    answer.nodes.iter().all(|node| node_holds(problem, algebra, rules, node))
-        && limits_hold(problem, answer)
-        && Placing::new(problem, algebra, rules, answer).succeeds()
+    let holds = answer.nodes.iter().all(|node| node_holds(problem, algebra, rules, node))
+        && limits_hold(problem, answer);
+    holds.then(|| Placing::new(problem, algebra, rules, answer).stuck())
 }
 
 fn classes_of(problem: &Problem<'_>, pods: &[usize]) -> Vec<ClassId> {
@@ -199,7 +200,7 @@ struct Batch {
 }
 
 /// The search for an order.
-struct Placing<'a, 'p> {
+struct Placing<'a> {
     rules: &'a Rules,
     answer: &'a Answer,
     /// For each rule, its domain on each node of the answer.
@@ -208,15 +209,16 @@ struct Placing<'a, 'p> {
     counts: Vec<FxHashMap<u32, i64>>,
     /// The same for pods that have the rule.
     owners: Vec<FxHashMap<u32, i64>>,
+    /// For each spread and domain, pods that have it and wait: those that it does not count, and those that it does.
+    waiting: Vec<FxHashMap<u32, [i64; 2]>>,
     batches: Vec<Batch>,
     owned: FxHashMap<ClassId, Vec<(usize, usize)>>,
     selected: FxHashMap<ClassId, Vec<usize>>,
-    problem: &'a Problem<'p>,
     repelled_domains: Vec<Vec<Option<ValueId>>>,
 }
 
-impl<'a, 'p> Placing<'a, 'p> {
-    fn new(problem: &'a Problem<'p>, algebra: &mut Algebra, rules: &'a Rules, answer: &'a Answer) -> Self {
+impl<'a> Placing<'a> {
+    fn new(problem: &Problem<'_>, algebra: &mut Algebra, rules: &'a Rules, answer: &'a Answer) -> Self {
         let mut by_key: FxHashMap<KeyId, Vec<Option<ValueId>>> = FxHashMap::default();
         let mut domains_of = |key: KeyId, algebra: &mut Algebra| -> Vec<Option<ValueId>> {
             let known = by_key.entry(key);
@@ -254,6 +256,7 @@ impl<'a, 'p> Placing<'a, 'p> {
         }
         Placing {
             owners: vec![FxHashMap::default(); rules.rules.len()],
+            waiting: vec![FxHashMap::default(); rules.rules.len()],
             rules,
             answer,
             domains,
@@ -261,7 +264,6 @@ impl<'a, 'p> Placing<'a, 'p> {
             batches,
             owned,
             selected,
-            problem,
             repelled_domains,
         }
     }
@@ -349,32 +351,45 @@ impl<'a, 'p> Placing<'a, 'p> {
         }
     }
 
-    fn succeeds(mut self) -> bool {
-        debug_assert!(
-            self.answer
-                .nodes
-                .iter()
-                .all(|node| node.pods.iter().all(|&pod| pod < self.problem.records.len()))
-        );
+    /// Places pods in an order in which none is in the way of those still to come, as far as there is one. Returns those
+    /// that are left.
+    fn stuck(mut self) -> Vec<(ClassId, usize)> {
         let mut tiers = [Vec::new(), Vec::new(), Vec::new()];
-        for (at, batch) in self.batches.iter().enumerate() {
-            tiers[self.tier(batch.class)].push(at);
+        for at in 0..self.batches.len() {
+            let Batch { class, node, left } = self.batches[at];
+            tiers[self.tier(class)].push(at);
+            self.wait(class, node, left);
         }
-        let [first, second, third] = tiers;
+        let [mut first, second, mut rest] = tiers;
+        // Those that count themselves need the lowest domain; others may be one above it.
+        first.sort_by_key(|&at| {
+            let mut owned = self.owned.get(&self.batches[at].class).into_iter().flatten();
+            !owned.any(|&(rule, owner)| {
+                !self.rules.rules[rule].host && self.rules.rules[rule].owners[owner].selected
+            })
+        });
+        let mut owners = [first, second].concat();
         loop {
-            // One of a batch at a time, so that domains fill evenly.
-            while self.pass(&first, false) {}
-            // Then one pod of the others, which may be what the first wait for. Those that change nothing for them, or
-            // that nothing waits for, go at once.
-            let waiting = first.iter().any(|&at| self.batches[at].left > 0);
-            if self.pass(&second, waiting) || self.pass(&third, waiting) {
-                continue;
+            // One of a batch at a time, so that domains fill evenly; pods without rules when nothing else is left to do.
+            let progress = self.pass(&owners, Harm::None, false)
+                || self.pass(&rest, Harm::None, false)
+                || self.pass(&owners, Harm::ForNow, true)
+                || self.pass(&rest, Harm::ForNow, true)
+                || self.pass(&owners, Harm::ForGood, true)
+                || self.pass(&rest, Harm::ForGood, true);
+            owners.retain(|&at| self.batches[at].left > 0);
+            rest.retain(|&at| self.batches[at].left > 0);
+            if !progress {
+                owners.extend(rest);
+                return owners
+                    .into_iter()
+                    .map(|at| (self.batches[at].class, self.batches[at].node))
+                    .collect();
             }
-            return self.batches.iter().all(|batch| batch.left == 0);
         }
     }
 
-    /// When pods of a class are placed: those with rules over domains first, those without rules last.
+    /// When pods of a class are tried: those with rules over domains first, those without rules last.
     fn tier(&self, class: ClassId) -> usize {
         match self.owned.get(&class) {
             None => 2,
@@ -383,25 +398,82 @@ impl<'a, 'p> Placing<'a, 'p> {
         }
     }
 
-    /// Places one pod of each batch that may be placed; with `one`, only up to the first that others could notice.
+    /// `more` pods more (or less) of a class wait for their place.
+    fn wait(&mut self, class: ClassId, node: usize, more: i64) {
+        for (at, owner) in self.owned.get(&class).cloned().unwrap_or_default() {
+            if self.rules.rules[at].kind == Kind::Spread
+                && let Some(domain) = self.domain(at, node)
+            {
+                let own = usize::from(self.rules.rules[at].owners[owner].selected);
+                self.waiting[at].entry(domain).or_default()[own] += more;
+            }
+        }
+    }
+
+    /// Whether a pod of the class would be in the way of others that wait for theirs.
+    fn harm(&self, class: ClassId, node: usize) -> Harm {
+        let own = self.owned.get(&class);
+        let mut worst = Harm::None;
+        for &at in self.selected.get(&class).into_iter().flatten() {
+            let rule = &self.rules.rules[at];
+            let Some(domain) = self.domain(at, node) else { continue };
+            let Some(&waiting) = self.waiting[at].get(&domain).filter(|_| rule.kind == Kind::Spread) else {
+                continue;
+            };
+            let itself = own.into_iter().flatten().find(|(known, _)| *known == at);
+            let others = |selected: bool| {
+                let itself = itself.is_some_and(|(_, owner)| rule.owners[*owner].selected == selected);
+                waiting[usize::from(selected)] > i64::from(itself)
+            };
+            let least = if rule.host {
+                0
+            } else {
+                let of = |(domain, _): &(ValueId, i64)| self.counts[at].get(&domain.0).copied().unwrap_or(0);
+                rule.domains.iter().map(of).min().unwrap_or(0)
+            };
+            let room = rule.max_skew + least - self.count(at, node, domain) - 1;
+            if rule.host && ((room < 0 && others(false)) || (room < 1 && others(true))) {
+                worst = Harm::ForGood;
+            } else if !rule.host && room < 0 && (others(false) || others(true)) {
+                // Up to the skew it is the turn of the other domains, no more.
+                worst = worst.max(Harm::ForNow);
+            }
+        }
+        worst
+    }
+
+    /// Places one pod of each batch that may be placed and does no more than `harm`; with `one`, only the first of them.
     /// Tells whether any was.
-    fn pass(&mut self, batches: &[usize], one: bool) -> bool {
+    fn pass(&mut self, batches: &[usize], harm: Harm, one: bool) -> bool {
         let mut progress = false;
         for &at in batches {
             let Batch { class, node, left } = self.batches[at];
-            if left == 0 || !self.may_place(class, node) {
+            if left == 0 || !self.may_place(class, node) || self.harm(class, node) > harm {
                 continue;
             }
             let noticed = self.selected.contains_key(&class) || self.owned.contains_key(&class);
+            let count = if noticed { 1 } else { left };
+            self.wait(class, node, -count);
             self.place(class, node);
-            self.batches[at].left = if noticed { left - 1 } else { 0 };
+            self.batches[at].left = left - count;
             progress = true;
-            if one && self.selected.contains_key(&class) {
+            if one {
                 return true;
             }
         }
         progress
     }
+}
+
+/// What placing a pod does to others that wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Harm {
+    /// Nothing.
+    None,
+    /// Some must wait until other domains have caught up.
+    ForNow,
+    /// Some can no longer come to the node.
+    ForGood,
 }
 
 /// The value of a label on a node of the answer.

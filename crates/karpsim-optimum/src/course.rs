@@ -1,12 +1,14 @@
 //! The course of a search: a model, its bound, answers by diving and branching; and, where topologies over domains make the
-//! model too large, a bound without them and answers of a model in which every pod's domain is chosen beforehand.
+//! model large, first a bound without them, with answers in which pods are sent to domains and nodes chosen to suit.
 
-use crate::facts::{Facts, Relaxation, facts_of};
+use crate::facts::{Relaxation, facts_of};
 use crate::items::Sent;
 use crate::model::Model;
 use crate::rules::Rules;
 use crate::search::{Best, Field, Search};
+use crate::seating::Manners;
 use crate::sending::send;
+use crate::slots::Place;
 use crate::standing::Standing;
 use karpsim::compile::Problem;
 use karpsim::requirements::Algebra;
@@ -14,6 +16,19 @@ use std::cell::Cell;
 
 /// More items than this, and topologies over zones are left out of the bound.
 const ITEMS_MAX: usize = 400;
+
+/// Up to so many items, nothing but the model that knows them is looked at.
+const ITEMS_CLOSED_MAX: usize = 60;
+
+/// How near to the value of its linear program, relatively, the bound of such a model need come.
+const CLOSE: f64 = 2e-4;
+
+/// Whether topologies over domains are in the linear programs of a model, or left open until nodes are chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Domains {
+    Closed,
+    Open,
+}
 
 /// What the search came to.
 pub(crate) struct FoundBest {
@@ -51,6 +66,8 @@ pub(crate) struct Course<'a, 'p> {
     pub(crate) tell: &'a dyn Fn(Option<i64>, Option<i64>),
     /// Nodes of Karpenter's decision.
     pub(crate) nodes: &'a [(Option<usize>, Vec<usize>)],
+    /// What these cost, in nano-dollars an hour.
+    pub(crate) karpenter_cost: i64,
     /// Nodes after Karpenter's best step.
     pub(crate) after: Option<&'a [(Option<usize>, Vec<usize>)]>,
 }
@@ -59,26 +76,50 @@ impl Course<'_, '_> {
     /// Searches for an answer better than `best`.
     pub(crate) fn run(&self, algebra: &mut Algebra, mut best: Best) -> FoundBest {
         let nodes = self.problem.node_order.clone();
-        let facts = facts_of(self.rules, true);
-        let mut model =
+        let mut facts = facts_of(self.rules, true);
+        let exact =
             Model::new(self.problem, algebra, self.pods, &nodes, &facts, &Sent::default(), self.standing);
-        let simplified = model.items.items.len() > ITEMS_MAX && !model.keys.is_empty();
-        if simplified {
-            let simple = facts_of(self.rules, false);
-            model = Model::new(
-                self.problem,
-                algebra,
-                self.pods,
-                &nodes,
-                &simple,
-                &Sent::default(),
-                self.standing,
-            );
+        let items = exact.items.items.len();
+        if exact.keys.is_empty() || items <= ITEMS_CLOSED_MAX {
+            return self.search(algebra, &exact, Domains::Closed, &mut best, [0.9, 0.9], 0);
         }
+        let sent = send(self.problem, algebra, self.pods, &facts, self.rules);
+        facts.forget_domains(self.problem, algebra);
+        let open = Model::new(self.problem, algebra, self.pods, &nodes, &facts, &sent, self.standing);
+        let both = items <= ITEMS_MAX;
+        let shares = if both { [0.35, 0.8] } else { [0.45, 0.95] };
+        let found = self.search(algebra, &open, Domains::Open, &mut best, shares, 0);
+        let enough = found.places_most
+            && (found.best.merit.cost - found.bound) as f64 <= self.gap * found.best.merit.cost as f64;
+        if !both || enough || (self.time_is_up)(0.9) {
+            return found;
+        }
+        let closed = self.search(algebra, &exact, Domains::Closed, &mut best, [0.9, 0.9], found.bound);
+        // Both bounds hold; what the higher one does not know is said.
+        if found.bound > closed.bound && found.best.merit.unplaced == closed.best.merit.unplaced {
+            FoundBest { bound: found.bound, relaxed: found.relaxed, ..closed }
+        } else {
+            closed
+        }
+    }
+
+    /// Searches for an answer better than `best` in one model. `shares`: of the time, up to when the linear program of the
+    /// whole is solved, and up to when answers are sought. `known`: a bound that is proven already, to be told of.
+    fn search(
+        &self,
+        algebra: &Algebra,
+        model: &Model,
+        domains: Domains,
+        best: &mut Best,
+        shares: [f64; 2],
+        known: i64,
+    ) -> FoundBest {
         let possible = model.possible_pods();
-        let share = Cell::new(if simplified { 0.45 } else { 0.9 });
+        let share = Cell::new(shares[0]);
         let stop = || (self.time_is_up)(share.get());
+        let manners = Manners::new(self.rules);
         let field = Field {
+            manners: &manners,
             problem: self.problem,
             priorities: self.priorities,
             rules: self.rules,
@@ -86,30 +127,42 @@ impl Course<'_, '_> {
             gap: self.gap,
             threads: self.threads,
             stop: &stop,
-            tell: self.tell,
+            tell: &|bound, best| (self.tell)(bound.map(|bound| bound.max(known)), best),
         };
-        let relaxed = model.relaxed.clone();
-        let mut copy = algebra.clone();
-        let mut search = Search::new(&field, &mut copy, &model);
+        let mut algebra = algebra.clone();
+        let mut search = Search::new(&field, &mut algebra, model);
+        if domains == Domains::Open {
+            search.close = CLOSE;
+            search.leave_domains_open();
+        }
         search.seed_singles();
-        let outside = search.seed(self.nodes).is_none_or(|cost| cost > best.merit.cost);
-        search.offer_seeded(&mut best, self.nodes);
+        let outside = search.seed(self.nodes).is_none_or(|cost| cost > self.karpenter_cost);
+        search.offer_seeded(best, self.nodes);
         if let Some(after) = self.after {
             search.seed(after);
-            search.offer_seeded(&mut best, after);
+            search.offer_seeded(best, after);
+        }
+        if let Some(answer) = &best.answer {
+            let nodes: Vec<(Option<usize>, Vec<usize>)> = answer
+                .nodes
+                .iter()
+                .map(|node| match node.place {
+                    Place::New { .. } => (None, node.pods.clone()),
+                    Place::Existing { node: at } => (Some(at), node.pods.clone()),
+                })
+                .collect();
+            search.seed(&nodes);
         }
         let mut bound = f64::NEG_INFINITY;
-        if let Some(root) = search.root(&best) {
+        if let Some(root) = search.root(best) {
             bound = root.bound;
-            (self.tell)(Some(search.cost_bound(&best, bound)), Some(best.merit.cost));
-            if simplified {
-                let stop = || (self.time_is_up)(1.0);
-                let field = Field { stop: &stop, ..field };
-                self.answer_by_domains(&field, algebra, &mut best, &facts, &nodes);
-            } else {
-                search.dive_whole(&mut best);
-                search.round_exactly(&mut best, &root);
-                bound = search.branch(&mut best, root).max(bound);
+            (field.tell)(Some(search.cost_bound(best, bound)), Some(best.merit.cost));
+            share.set(shares[1]);
+            search.offer_packed(best);
+            search.dive_whole(best, &root);
+            if domains == Domains::Closed {
+                search.round_exactly(best, &root);
+                bound = search.branch(best, root).max(bound);
             }
         }
         share.set(1.0);
@@ -119,11 +172,11 @@ impl Course<'_, '_> {
             bound = bound.max(leaving);
         }
         FoundBest {
-            bound: search.cost_bound(&best, bound),
-            relaxed,
+            bound: search.cost_bound(best, bound),
+            relaxed: model.relaxed.clone(),
             places_most,
             karpenter_is_outside: outside,
-            best,
+            best: best.clone(),
         }
     }
 
@@ -131,24 +184,5 @@ impl Course<'_, '_> {
     fn pods_without(&self, possible: usize) -> usize {
         let devices = self.problem.pending.len() + self.problem.leaving.len() - self.pods.len();
         devices + self.pods.len() - possible
-    }
-
-    /// Answers of a model in which every pod with a topology over domains is sent to one beforehand.
-    fn answer_by_domains(
-        &self,
-        field: &Field<'_, '_>,
-        algebra: &mut Algebra,
-        best: &mut Best,
-        facts: &Facts,
-        nodes: &[usize],
-    ) {
-        let sent = send(self.problem, self.pods, facts);
-        let mut fixed = facts.clone();
-        fixed.forget_domains();
-        let model = Model::new(self.problem, algebra, self.pods, nodes, &fixed, &sent, self.standing);
-        let mut search = Search::new(field, algebra, &model);
-        search.seed_singles();
-        search.seed(self.nodes);
-        search.dive_whole(best);
     }
 }

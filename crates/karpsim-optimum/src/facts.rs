@@ -4,8 +4,9 @@
 //! what is left out; the bound is then lower than it could be, never higher.
 
 use crate::rules::{Owner, Rule, Rules};
+use karpsim::compile::Problem;
 use karpsim::compile::pods::ClassId;
-use karpsim::requirements::{KeyId, ValueId};
+use karpsim::requirements::{Algebra, ConstraintId, KeyId, ValueId};
 use karpsim::topology::Kind;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Serialize;
@@ -167,6 +168,17 @@ pub(crate) struct Facts {
     pub(crate) firm: FxHashSet<ClassId>,
 }
 
+/// Whether every node there is, and every one that could be launched, is in one of these domains.
+fn is_everywhere(problem: &Problem<'_>, algebra: &Algebra, key: KeyId, domains: &[ValueId]) -> bool {
+    let within = |of: ConstraintId| {
+        algebra.of(of, key).is_some_and(|requirement| {
+            !requirement.complement && requirement.values.iter().all(|value| domains.contains(&value))
+        })
+    };
+    problem.tables.iter().all(|table| table.kinds.iter().all(|kind| within(*kind)))
+        && problem.nodes.iter().all(|node| within(node.labels))
+}
+
 /// Draws the facts from the rules. `with_domains`: also those over other labels than the hostname.
 pub(crate) fn facts_of(rules: &Rules, with_domains: bool) -> Facts {
     let mut facts = Facts { firm: rules.firm.clone(), ..Facts::default() };
@@ -201,11 +213,18 @@ pub(crate) fn facts_of(rules: &Rules, with_domains: bool) -> Facts {
 }
 
 impl Facts {
-    /// Drops the facts that couple domains; where pods may go stays.
-    pub(crate) fn forget_domains(&mut self) {
+    /// Drops the facts that couple domains; where pods may go stays, as far as it forbids anything.
+    pub(crate) fn forget_domains(&mut self, problem: &Problem<'_>, algebra: &Algebra) {
+        let before = self.facts.len();
         self.facts.retain(|fact| {
             !matches!(fact, Fact::Spread { .. } | Fact::OnePerDomain { .. } | Fact::OneDomain { .. })
         });
+        if self.facts.len() < before {
+            self.relax(Relaxation::DomainRules);
+        }
+        for reach in self.reach.values_mut() {
+            reach.domains.retain(|(key, domains)| !is_everywhere(problem, algebra, *key, domains));
+        }
     }
 
     fn relax(&mut self, relaxation: Relaxation) {

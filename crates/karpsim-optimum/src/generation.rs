@@ -1,16 +1,35 @@
 //! Column generation: patterns are priced in until none improves the linear program; at every step its multipliers,
 //! scaled until no pattern beats its price (Farley), prove a lower bound.
+//!
+//! Of many items the multipliers swing widely while few patterns are known. So they begin with prices by size, are kept
+//! near those that proved most (Wentges), and beside the best pattern of each slot whole sets are found that fit together.
 
-use crate::master::{Column, Solved, entries, solve};
-use crate::model::{Model, Pattern, Row};
+use crate::master::{Column, Solved, entries, prices_of_resources, solve};
+use crate::model::{Counting, Model, Pattern, Row};
 use crate::money::dollars;
 use crate::pricing::{Ban, Knapsack, Prices};
+use crate::slots::Slot;
 use karpsim::compile::Problem;
 use karpsim::requirements::Algebra;
 use rustc_hash::FxHashSet;
 
 /// How hard a search for a pattern tries at first, and in the end.
 const STEPS: [usize; 2] = [2_000, 200_000];
+
+/// With more items than this, multipliers are kept near those that proved most so far (Wentges' smoothing).
+const STEADY_ITEMS: usize = 60;
+
+/// How near at first.
+const CENTRE_WEIGHT: f64 = 0.8;
+
+/// So many slots are tried for a node where nodes are filled one after the other, and as many again so often if none of
+/// them is worth so much of its price.
+const SAMPLE: usize = 4;
+const LOOKS: usize = 3;
+const GOOD_SHARE: f64 = 0.97;
+
+/// How hard the search for such a node tries.
+const PACK_STEPS: usize = 500;
 
 /// So many slots are looked at together, whatever the number of threads: it decides what is found.
 const TOGETHER: usize = 32;
@@ -32,6 +51,10 @@ pub(crate) struct Generator<'a, 'p> {
     pub(crate) priced: bool,
     /// For each slot, how much its best pattern gained when it was last looked at.
     gains: Vec<f64>,
+    /// Whether of slots that differ in their domains alone one stands for all where these do not matter.
+    pub(crate) alike: bool,
+    /// The cheapest set of patterns that came up on the way and has a seat for every pod, with what it costs.
+    pub(crate) packed: Option<(i64, Vec<Pattern>)>,
     /// Threads to look at slots with.
     threads: usize,
     /// Whether time is up.
@@ -58,10 +81,16 @@ pub(crate) struct Task {
     pub(crate) bans: Vec<Ban>,
     /// For each item, how many pods a pattern may have.
     pub(crate) most: Vec<i64>,
+    /// Rows that ask for seats in certain places: the item, and the row's number. Items ascend.
+    pub(crate) sent: Vec<(usize, usize)>,
     /// How often patterns are priced in at most.
     pub(crate) rounds: usize,
     /// A bound that is enough.
     pub(crate) enough: f64,
+    /// How near to the value of the linear program, relatively, the bound need come.
+    pub(crate) close: f64,
+    /// Whether patterns are searched for until there is a bound: not where nothing but an answer is wanted.
+    pub(crate) thorough: bool,
 }
 
 impl Task {
@@ -71,9 +100,35 @@ impl Task {
             rows: model.rows.clone(),
             bans: Vec::new(),
             most: model.items.items.iter().map(|item| item.count).collect(),
+            sent: model
+                .rows
+                .iter()
+                .enumerate()
+                .filter_map(|(at, row)| match row.counting {
+                    Counting::Sent { item, .. } => Some((item, at)),
+                    _ => None,
+                })
+                .collect(),
             rounds: usize::MAX,
             enough: f64::INFINITY,
+            close: 0.0,
+            thorough: true,
         }
+    }
+
+    /// How many pods of an item a node of the slot may have: seats elsewhere for those that are sent there must remain.
+    pub(crate) fn most_on(&self, slot: &Slot, item: usize) -> i64 {
+        let first = self.sent.partition_point(|(of, _)| *of < item);
+        let own = self.sent[first..].iter().take_while(|(of, _)| *of == item);
+        let elsewhere: f64 = own
+            .map(|(_, row)| &self.rows[*row])
+            .filter(|row| match &row.counting {
+                Counting::Sent { domains, .. } => !slot.is_in(domains),
+                _ => false,
+            })
+            .map(|row| row.bound.max(0.0))
+            .sum();
+        (self.most[item] - elsewhere.round() as i64).max(0)
     }
 }
 
@@ -96,6 +151,8 @@ impl<'a, 'p> Generator<'a, 'p> {
             known: FxHashSet::default(),
             penalty,
             priced: true,
+            alike: false,
+            packed: None,
             threads,
             stop,
         }
@@ -123,6 +180,22 @@ impl<'a, 'p> Generator<'a, 'p> {
         let own_rows = &task.rows[first..];
         let mut bound = f64::NEG_INFINITY;
         let mut last: Option<Generated> = None;
+        let is_large = self.alike || self.model.items.items.len() > STEADY_ITEMS;
+        let steady = is_large && task.rounds == usize::MAX;
+        // Multipliers that no pattern beats, with what they prove.
+        let mut centre: Option<(f64, Vec<f64>)> = None;
+        if steady && self.priced {
+            centre = self.resource_prices(task).map(|duals| (f64::NEG_INFINITY, duals));
+            if let Some((_, duals)) = &centre {
+                let priced = self.price(task, duals);
+                bound = priced.bound;
+                tell(bound);
+                centre = priced.feasible.filter(|_| bound.is_finite()).map(|duals| (bound, duals));
+                for pattern in priced.patterns {
+                    self.add(pattern);
+                }
+            }
+        }
         for round in 0.. {
             let over: Vec<usize> = (0..self.columns.len())
                 .filter(|&column| self.is_proper(&self.columns[column].pattern, task))
@@ -133,30 +206,145 @@ impl<'a, 'p> Generator<'a, 'p> {
             } else {
                 columns.iter().map(|column| entries(self.model, own_rows, first, &column.pattern)).collect()
             };
-            let Some(solved) = solve(self.model, &task.rows, &columns, &extra, &self.penalty, self.priced)
+            let Some(mut solved) =
+                solve(self.model, &task.rows, &columns, &extra, &self.penalty, self.priced)
             else {
                 break;
             };
+            // Rows that ask for nothing have no price, whatever is left of one by rounding.
+            for &(_, row) in task.sent.iter().filter(|(_, row)| task.rows[*row].bound <= 0.0) {
+                solved.duals[row] = 0.0;
+            }
             if round >= task.rounds {
                 last = Some(Generated { solved, over, bound });
                 break;
             }
-            let priced = self.price(task, &solved);
-            bound = bound.max(priced.bound);
-            tell(bound);
-            let done = bound >= task.enough
-                || solved.value - bound <= 1e-9 * (1.0 + solved.value.abs())
-                || (self.stop)();
-            last = Some(Generated { solved, over, bound });
+            // Near the centre multipliers are not thrown about by what the few patterns known so far happen to be; a
+            // pattern that is worth more than its price there is so under those of the linear program too.
+            let mut weight = if centre.is_some() { CENTRE_WEIGHT } else { 0.0 };
             let mut added = false;
-            for pattern in priced.patterns {
-                added |= self.add(pattern);
+            let mut done;
+            loop {
+                let duals: Vec<f64> = match &centre {
+                    Some((_, centre)) if weight > 0.0 => {
+                        let pairs = centre.iter().zip(&solved.duals);
+                        pairs.map(|(centre, dual)| weight * centre + (1.0 - weight) * dual).collect()
+                    }
+                    _ => solved.duals.clone(),
+                };
+                let priced = self.price(task, &duals);
+                if steady
+                    && let Some(feasible) = priced.feasible
+                    && centre.as_ref().is_none_or(|(known, _)| priced.bound > *known)
+                {
+                    centre = Some((priced.bound, feasible));
+                }
+                bound = bound.max(priced.bound);
+                tell(bound);
+                done = bound >= task.enough
+                    || solved.value - bound <= task.close.max(1e-9) * (1.0 + solved.value.abs())
+                    || (self.stop)();
+                for pattern in priced.patterns {
+                    added |= self.add(pattern);
+                }
+                if done || added || weight == 0.0 {
+                    if steady && self.priced && !done {
+                        let solved = (&solved, over.as_slice());
+                        added |= self.pack(task, &duals, solved, round);
+                    }
+                    break;
+                }
+                weight = if weight > 0.2 { weight / 2.0 } else { 0.0 };
             }
+            last = Some(Generated { solved, over, bound });
             if done || !added {
                 break;
             }
         }
         last.map(|last| Generated { bound, ..last })
+    }
+
+    /// Fills nodes one after the other until all pods have a seat, each with what is worth most for its price of what is
+    /// left: patterns that go together, where those that are found slot by slot all want the same pods. Tells whether any
+    /// is new.
+    fn pack(
+        &mut self,
+        task: &Task,
+        duals: &[f64],
+        (solved, over): (&Solved, &[usize]),
+        round: usize,
+    ) -> bool {
+        let model = self.model;
+        let prices = Prices::new(model, &task.rows, duals, &task.bans);
+        // Slots as often as the linear program uses them; now and then any.
+        let mut chances: Vec<(usize, f64)> = Vec::new();
+        for (&column, &used) in over.iter().zip(&solved.used) {
+            let slot = self.columns[column].pattern.slot;
+            if used > 1e-6 && slot < model.new_count && model.slots[slot].settled {
+                chances.push((slot, used));
+            }
+        }
+        let any: Vec<usize> = (0..model.new_count)
+            .filter(|&slot| model.slots[slot].settled && (!self.alike || model.twins[slot] == slot))
+            .collect();
+        let all: f64 = chances.iter().map(|(_, used)| used).sum();
+        if any.is_empty() || all <= 0.0 {
+            return false;
+        }
+        let mut chance = Chance(round as u64 + 1);
+        let mut draw = |index: usize| -> usize {
+            if index % 4 == 3 {
+                return any[chance.below(any.len())];
+            }
+            let mut left = chance.share() * all;
+            for &(slot, used) in &chances {
+                left -= used;
+                if left <= 0.0 {
+                    return slot;
+                }
+            }
+            any[chance.below(any.len())]
+        };
+        let mut left = task.most.clone();
+        let mut nodes: Vec<Pattern> = Vec::new();
+        let mut added = false;
+        while left.iter().any(|left| *left > 0) && !(self.stop)() {
+            let mut best: Option<(f64, Pattern)> = None;
+            for _ in 0..LOOKS {
+                let mut slots: Vec<usize> = (0..SAMPLE).map(&mut draw).collect();
+                slots.sort_unstable();
+                slots.dedup();
+                let found = in_parallel(self.threads, &slots, &|slot| {
+                    let knapsack = Knapsack::new(model, prices.on(slot), &|item| left[item]);
+                    knapsack.search(0.0, PACK_STEPS, &mut |_| true).best
+                });
+                for (worth, pattern) in found.into_iter().flatten() {
+                    let share = worth / self.cost(pattern.slot).max(1e-9);
+                    if best.as_ref().is_none_or(|(known, _)| share > *known) {
+                        best = Some((share, pattern));
+                    }
+                }
+                if best.as_ref().is_some_and(|(share, _)| *share > GOOD_SHARE) {
+                    break;
+                }
+            }
+            let Some((_, pattern)) = best else { break };
+            let fits =
+                pattern.counts.iter().map(|&(item, count)| left[item as usize] / i64::from(count.max(1)));
+            let times = (fits.min().unwrap_or(1) / 3).max(1);
+            for &(item, count) in &pattern.counts {
+                left[item as usize] -= i64::from(count) * times;
+            }
+            nodes.extend((0..times).map(|_| pattern.clone()));
+            added |= self.add(pattern);
+        }
+        if left.iter().all(|left| *left == 0) {
+            let cost = nodes.iter().map(|pattern| model.slots[pattern.slot].price).sum();
+            if self.packed.as_ref().is_none_or(|(known, _)| cost < *known) {
+                self.packed = Some((cost, nodes));
+            }
+        }
+        added
     }
 
     /// Forgets which slots gained: what is asked for has changed.
@@ -168,26 +356,31 @@ impl<'a, 'p> Generator<'a, 'p> {
     fn is_proper(&self, pattern: &Pattern, task: &Task) -> bool {
         let slot = &self.model.slots[pattern.slot];
         pattern.counts.iter().all(|&(item, count)| {
-            i64::from(count) <= task.most[item as usize]
+            i64::from(count) <= task.most_on(slot, item as usize)
                 && !task.bans.iter().any(|ban| ban.keeps_off(item as usize, slot))
         })
     }
 
     /// Finds patterns that improve on `solved`, and the bound that its multipliers prove.
-    fn price(&mut self, task: &Task, solved: &Solved) -> Priced {
+    fn price(&mut self, task: &Task, duals: &[f64]) -> Priced {
         let model = self.model;
-        let prices = Prices::new(model, &task.rows, &solved.duals, &task.bans);
+        let prices = Prices::new(model, &task.rows, duals, &task.bans);
         let wanted = 16 + model.items.items.len() / 2;
         let mut patterns = Vec::new();
+        // Of slots that are worth the same one is enough.
+        let is_sent = |&(_, row): &(usize, usize)| task.rows[row].bound > 0.0;
+        let alike = self.alike && prices.are_blind_to_domains() && !task.sent.iter().any(is_sent);
+        let slots: Vec<usize> =
+            (0..model.slots.len()).filter(|&slot| !alike || model.twins[slot] == slot).collect();
         // First the slots that gained most when they were last looked at; if they still give enough, the others wait.
-        let mut order: Vec<usize> = (0..model.slots.len()).filter(|&slot| self.gains[slot] > 0.0).collect();
+        let mut order: Vec<usize> = slots.iter().copied().filter(|&slot| self.gains[slot] > 0.0).collect();
         order.sort_by(|&a, &b| self.gains[b].total_cmp(&self.gains[a]).then(a.cmp(&b)));
         let hopeful = order.len();
         let mut is_hopeful = vec![false; model.slots.len()];
         for &slot in &order {
             is_hopeful[slot] = true;
         }
-        order.extend((0..model.slots.len()).filter(|&slot| !is_hopeful[slot]));
+        order.extend(slots.iter().copied().filter(|&slot| !is_hopeful[slot]));
         let mut knapsacks: Vec<Option<Knapsack<'_>>> = (0..model.slots.len()).map(|_| None).collect();
         let mut uppers = vec![f64::INFINITY; model.slots.len()];
         let floors: Vec<f64> =
@@ -195,10 +388,11 @@ impl<'a, 'p> Generator<'a, 'p> {
         for (part, slots) in order.chunks(TOGETHER).enumerate() {
             let enough = patterns.len() >= wanted && part * TOGETHER >= hopeful.min(wanted);
             if enough || (self.stop)() {
-                return Priced { bound: f64::NEG_INFINITY, patterns };
+                return Priced { bound: f64::NEG_INFINITY, feasible: None, patterns };
             }
             let looked = in_parallel(self.threads, slots, &|slot| {
-                let knapsack = Knapsack::new(model, prices.on(slot), &task.most);
+                let most = |item: usize| task.most_on(&model.slots[slot], item);
+                let knapsack = Knapsack::new(model, prices.on(slot), &most);
                 let found = (model.slots[slot].settled && knapsack.upper > floors[slot])
                     .then(|| knapsack.search(floors[slot], STEPS[0], &mut |_| true));
                 (knapsack, found)
@@ -220,10 +414,10 @@ impl<'a, 'p> Generator<'a, 'p> {
             }
         }
         // Nothing was found quickly: bounds are drawn tighter, and what is open then is searched to the end.
-        if patterns.is_empty() {
+        if patterns.is_empty() && task.thorough {
             self.tighten(&knapsacks, &mut uppers);
             order.sort_by(|&a, &b| self.gains[b].total_cmp(&self.gains[a]).then(a.cmp(&b)));
-            order.retain(|&slot| uppers[slot] > floors[slot]);
+            order.retain(|&slot| uppers[slot] > floors[slot] * (1.0 + task.close));
             for slots in order.chunks(TOGETHER) {
                 if patterns.len() >= wanted || (self.stop)() {
                     break;
@@ -240,7 +434,13 @@ impl<'a, 'p> Generator<'a, 'p> {
                 }
             }
         }
-        Priced { bound: self.bound(&task.rows, solved, &uppers), patterns }
+        if alike {
+            for slot in 0..model.slots.len() {
+                uppers[slot] = uppers[model.twins[slot]];
+            }
+        }
+        let (bound, scale) = self.bound(&task.rows, duals, &uppers);
+        Priced { bound, feasible: Some(duals.iter().map(|dual| scale * dual).collect()), patterns }
     }
 
     /// Bounds open slots by tables over one resource, each made for the slot with the widest gap of those like it.
@@ -274,10 +474,12 @@ impl<'a, 'p> Generator<'a, 'p> {
                     let rooms = open.iter().filter_map(|&slot| knapsacks[slot].as_ref());
                     rooms.map(|knapsack| knapsack.room_of(resource)).max().unwrap_or(0)
                 };
-                let Some(list) = reference.price_list(&values, most, self.stop) else { break };
-                for &slot in &open {
-                    if let Some(knapsack) = &knapsacks[slot] {
-                        uppers[slot] = uppers[slot].min(knapsack.bound_by(&list));
+                for resource in reference.dear_resources() {
+                    let Some(list) = reference.price_list(resource, &values, most, self.stop) else { break };
+                    for &slot in &open {
+                        if let Some(knapsack) = &knapsacks[slot] {
+                            uppers[slot] = uppers[slot].min(knapsack.bound_by(&list));
+                        }
                     }
                 }
             }
@@ -299,7 +501,8 @@ impl<'a, 'p> Generator<'a, 'p> {
     }
 
     /// The bound that multipliers prove if no pattern of a slot is worth more than `uppers` says.
-    fn bound(&self, rows: &[Row], solved: &Solved, uppers: &[f64]) -> f64 {
+    /// Also tells by what they must be scaled for that.
+    fn bound(&self, rows: &[Row], duals: &[f64], uppers: &[f64]) -> (f64, f64) {
         let model = self.model;
         let mut scale: f64 = 1.0;
         let mut free = 0.0f64;
@@ -317,15 +520,15 @@ impl<'a, 'p> Generator<'a, 'p> {
         let mut of_items = vec![0.0; model.items.items.len()];
         let mut of_auxiliaries = vec![0.0; model.auxiliaries.len()];
         let mut of_nodes = vec![0.0; model.slots.len()];
-        for (row, dual) in rows.iter().zip(&solved.duals) {
+        for (row, dual) in rows.iter().zip(duals) {
             match row.counting {
-                crate::model::Counting::Node(slot) => {
+                Counting::Node(slot) => {
                     // Chosen anew below: at most one node of the slot.
                     of_nodes[slot] += dual;
                     continue;
                 }
-                crate::model::Counting::Item(item) => of_items[item] += dual,
-                crate::model::Counting::Unplaced(ref members) => {
+                Counting::Item(item) => of_items[item] += dual,
+                Counting::Unplaced(ref members) => {
                     members.iter().for_each(|item| of_items[item] += dual);
                 }
                 _ => {}
@@ -345,7 +548,51 @@ impl<'a, 'p> Generator<'a, 'p> {
             bound += most * (-scale * dual).min(0.0);
         }
         let pods: i64 = model.items.items.iter().map(|item| item.count).sum();
-        bound - free * scale * pods as f64
+        (bound - free * scale * pods as f64, scale)
+    }
+
+    /// Multipliers under which a pod is worth what it takes of each resource and of limits a node, at the prices that make
+    /// all pods dearest while no slot is worth more than it costs. Nearly right where prices go by size.
+    fn resource_prices(&self, task: &Task) -> Option<Vec<f64>> {
+        let model = self.model;
+        let items = &model.items;
+        let resources = items.resources.len();
+        let mut wanted = vec![0.0; resources + items.limits.len()];
+        for (at, item) in items.items.iter().enumerate() {
+            let count = task.most[at] as f64;
+            for (wanted, need) in wanted.iter_mut().zip(&item.requests) {
+                *wanted += count * *need as f64;
+            }
+            for (wanted, limit) in wanted[resources..].iter_mut().zip(&items.limits) {
+                *wanted += if limit.members.has(at) { count } else { 0.0 };
+            }
+        }
+        // In units of all that is wanted, so that the program is well scaled.
+        let unit: Vec<f64> = wanted.iter().map(|wanted| wanted.max(1.0)).collect();
+        let offers: Vec<(Vec<f64>, f64)> = model
+            .slots
+            .iter()
+            .enumerate()
+            .take(model.new_count)
+            .map(|(at, slot)| {
+                let limits = items.limits.iter().map(|limit| limit.on_new as f64);
+                let amounts = slot.capacity.iter().map(|have| (*have).max(0) as f64).chain(limits);
+                (amounts.zip(&unit).map(|(have, unit)| have / unit).collect(), self.cost(at))
+            })
+            .collect();
+        let prices = prices_of_resources(&offers)?;
+        let worth = |at: usize| -> f64 {
+            let item = &items.items[at];
+            let limits = items.limits.iter().map(|limit| f64::from(u8::from(limit.members.has(at))));
+            let amounts = item.requests.iter().map(|need| *need as f64).chain(limits);
+            amounts.zip(&unit).zip(&prices).map(|((amount, unit), price)| amount / unit * price).sum()
+        };
+        let dual = |row: &Row| match row.counting {
+            // A little less, so that no slot is worth more by a rounding error.
+            Counting::Item(item) => (worth(item) * (1.0 - 1e-6)).min(self.penalty[item]),
+            _ => 0.0,
+        };
+        Some(task.rows.iter().map(dual).collect())
     }
 }
 
@@ -364,8 +611,26 @@ fn in_parallel<T: Send>(threads: usize, slots: &[usize], each: &(dyn Fn(usize) -
     })
 }
 
+/// Numbers that look random and are always the same.
+struct Chance(u64);
+
+impl Chance {
+    /// The next number below `limit`.
+    fn below(&mut self, limit: usize) -> usize {
+        (self.share() * limit as f64) as usize % limit.max(1)
+    }
+
+    /// The next number from 0 to below 1 (a linear congruential generator; D. Knuth's multiplier for 64 bits).
+    fn share(&mut self) -> f64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 40) as f64 / (1_u64 << 24) as f64
+    }
+}
+
 struct Priced {
     bound: f64,
+    /// The multipliers, scaled such that no pattern beats its price.
+    feasible: Option<Vec<f64>>,
     patterns: Vec<Pattern>,
 }
 

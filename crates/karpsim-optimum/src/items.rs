@@ -39,6 +39,8 @@ pub(crate) struct Item {
     pub(crate) reach: Reach,
     /// The node that they are on, where it matters whether they stay.
     pub(crate) home: Option<usize>,
+    /// Where some of them are sent, in the order in which these places were first chosen.
+    pub(crate) sent: Vec<(Destination, Vec<usize>)>,
 }
 
 /// At most so many pods of some items on a node.
@@ -70,7 +72,7 @@ pub(crate) struct Items {
     pub(crate) items: Vec<Item>,
     /// Resources that any of them asks for, as ids of the problem's.
     pub(crate) resources: Vec<usize>,
-    /// The items of each class: several, if its pods differ in priority or were sent to different domains.
+    /// The items of each class: several, if its pods differ in priority or in the node they are on.
     pub(crate) of_class: FxHashMap<ClassId, Vec<usize>>,
     /// The item of each pod.
     pub(crate) of_pod: FxHashMap<usize, usize>,
@@ -104,10 +106,13 @@ struct Likeness {
     facts: Vec<(usize, u8)>,
 }
 
-/// Domains that single pods are sent to.
-pub(crate) type Sent = FxHashMap<usize, Vec<(KeyId, ValueId)>>;
+/// Domains that a pod is sent to, at most one a label; labels ascend.
+pub(crate) type Destination = Vec<(KeyId, ValueId)>;
 
-/// The items of `pods`. `sent`: pods that are to go to certain domains.
+/// Where single pods are sent.
+pub(crate) type Sent = FxHashMap<usize, Destination>;
+
+/// The items of `pods`. `sent`: pods that are to go to certain domains; they stay one item with those that are not.
 pub(crate) fn items_of(
     problem: &Problem<'_>,
     algebra: &mut Algebra,
@@ -125,22 +130,17 @@ pub(crate) fn items_of(
     }
     let roles = roles(facts);
     let mut index: FxHashMap<Likeness, usize> = FxHashMap::default();
-    let mut known: FxHashMap<(ClassId, i64, Option<usize>, &[(KeyId, ValueId)]), usize> =
-        FxHashMap::default();
+    let mut known: FxHashMap<(ClassId, i64, Option<usize>), usize> = FxHashMap::default();
     // Pods that stay are counted only if evictions are.
     let counts_homes = standing.evictions_max.is_some();
     for &pod in pods {
         let id = problem.records[pod].class;
         let class = class_of(id);
         let priority = problem.pod(pod).spec.priority.unwrap_or(0);
-        let sent_to = sent.get(&pod).map_or(&[][..], Vec::as_slice);
         let home = standing.homes.get(&pod).copied().filter(|_| counts_homes);
-        let at = *known.entry((id, priority, home, sent_to)).or_insert_with(|| {
+        let at = *known.entry((id, priority, home)).or_insert_with(|| {
             let tolerations = tolerations_of(problem, &facts.firm, id);
             let mut reach = facts.reach.get(&id).cloned().unwrap_or_default();
-            for &(key, domain) in sent_to {
-                reach.within(key, &[domain]);
-            }
             reach.domains.sort_by_key(|(key, _)| *key);
             let likeness = Likeness {
                 priority,
@@ -166,6 +166,7 @@ pub(crate) fn items_of(
                 unresolved: likeness.unresolved,
                 reach: likeness.reach.clone(),
                 home,
+                sent: Vec::new(),
             };
             *index.entry(likeness).or_insert_with(|| {
                 items.items.push(item);
@@ -178,6 +179,13 @@ pub(crate) fn items_of(
         }
         items.items[at].pods.push(pod);
         items.of_pod.insert(pod, at);
+        if let Some(to) = sent.get(&pod) {
+            let sent = &mut items.items[at].sent;
+            match sent.iter_mut().find(|(known, _)| known == to) {
+                Some((_, pods)) => pods.push(pod),
+                None => sent.push((to.clone(), vec![pod])),
+            }
+        }
         items.items[at].count += 1;
     }
     node_facts(problem, facts, &mut items);

@@ -7,7 +7,9 @@
 //! and from Karpenter itself, so that the result never costs more than Karpenter's decision.
 //!
 //! The aims, in this order: most pods placed, those of higher priority first; least cost an hour. Preferences are left
-//! aside. What the bound does not know is named in [`Optimum::relaxed`]; the answer keeps it all the same.
+//! aside ([`Preferences::LeaveAside`]) or, on the command line with `--preferences respect`, those that Karpenter's decision
+//! meets are met too ([`Preferences::Respect`]); either way it is counted how many are not. What the bound does not know is
+//! named in [`Optimum::relaxed`]; the answer keeps it all the same.
 //!
 //! Nothing here reads a clock, a file or the environment: time comes from the caller ([`Watch`]).
 
@@ -15,7 +17,9 @@ mod answer;
 mod bill;
 mod bits;
 mod check;
+mod corner;
 mod course;
+mod domains;
 mod facts;
 mod generation;
 mod items;
@@ -34,6 +38,7 @@ mod render;
 mod rounding;
 mod rules;
 mod search;
+mod seating;
 mod sending;
 mod slots;
 mod standing;

@@ -146,6 +146,35 @@ pub(crate) fn solve(
     value.is_finite().then_some(Solved { value, used, unplaced, duals })
 }
 
+/// Prices, none negative, that are worth most together while none of `offers` (amounts, and dollars for all of them) is
+/// worth more than it costs. `None`: the solver gave up.
+pub(crate) fn prices_of_resources(offers: &[(Vec<f64>, f64)]) -> Option<Vec<f64>> {
+    let mut variables = ProblemVariables::new();
+    let count = offers.first()?.0.len();
+    let prices: Vec<Variable> = (0..count)
+        .map(|at| {
+            let offered = offers.iter().any(|(amounts, _)| amounts[at] > 0.0);
+            let price = variable().min(0.0);
+            variables.add(if offered { price } else { price.max(0.0) })
+        })
+        .collect();
+    let objective: Expression = prices.iter().sum();
+    let unsolved = variables.maximise(objective);
+    #[cfg(feature = "highs")]
+    let mut program = unsolved.using(good_lp::solvers::highs::highs);
+    #[cfg(not(feature = "highs"))]
+    let mut program = unsolved.using(good_lp::solvers::clarabel::clarabel);
+    for (amounts, cost) in offers {
+        let mut sum = Expression::with_capacity(count);
+        for (amount, &price) in amounts.iter().zip(&prices) {
+            sum.add_mul(*amount, price);
+        }
+        program.add_constraint(sum.leq(*cost));
+    }
+    let solution = program.solve().ok()?;
+    Some(prices.iter().map(|&price| solution.value(price).max(0.0)).collect())
+}
+
 /// The best whole numbers of `columns`, by branch and bound: for a handful of columns only, no limit of time is kept.
 /// `None`: there are none, or the solver gave up.
 pub(crate) fn solve_whole(

@@ -13,6 +13,7 @@ use karpsim::compile::Problem;
 use karpsim::compile::asked::Host;
 use karpsim::provisioning::min_values;
 use karpsim::requirements::{Algebra, ConstraintId, KeyId, Undefined, ValueId};
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 /// One node: how many pods of each item are on a slot. Items ascend.
@@ -62,6 +63,13 @@ pub(crate) enum Counting {
         domain: ValueId,
         /// Items.
         members: Bits,
+    },
+    /// Pods of the item on nodes in these domains: index of the key and domain.
+    Sent {
+        /// The item.
+        item: usize,
+        /// The domains, one a key.
+        domains: Vec<(usize, ValueId)>,
     },
     /// Nodes with any pod of some items.
     Having(Bits),
@@ -114,6 +122,8 @@ pub(crate) struct Model {
     pub(crate) one_domain: Vec<(Bits, usize, Vec<ValueId>)>,
     /// What is left out.
     pub(crate) relaxed: Vec<Relaxation>,
+    /// For each slot the first that is the same but for its domains.
+    pub(crate) twins: Vec<usize>,
 }
 
 impl Model {
@@ -132,7 +142,9 @@ impl Model {
         let Slots { mut slots, limits, node_count_limits } = new_slots(problem, algebra, &items, &keys);
         let new_count = slots.len();
         slots.extend(existing_slots(problem, algebra, &items, &keys, nodes, standing));
+        let twins = twins(&slots);
         let mut model = Model {
+            twins,
             items,
             slots,
             new_count,
@@ -156,6 +168,7 @@ impl Model {
             let bound = model.items.items[item].count as f64;
             model.row(Counting::Item(item), None, true, bound);
         }
+        model.sent_rows();
         for (at, limit) in limits.iter().enumerate() {
             if model.slots.iter().any(|slot| slot.takes.iter().any(|(of, amount)| *of == at && *amount > 0)) {
                 let scale = 1.0 / limit.left.max(1) as f64;
@@ -187,6 +200,25 @@ impl Model {
 
     fn row(&mut self, counting: Counting, auxiliary: Option<(usize, f64)>, at_least: bool, bound: f64) {
         self.rows.push(Row { counting, auxiliary, at_least, bound });
+    }
+
+    /// As many seats in each place as pods are sent there, if some slot takes them.
+    fn sent_rows(&mut self) {
+        for item in 0..self.items.items.len() {
+            let places: Vec<(Vec<(usize, ValueId)>, usize)> =
+                self.items.items[item].sent.iter().map(|(to, pods)| (self.places(to), pods.len())).collect();
+            for (domains, count) in places {
+                let takes = |slot: &Slot| slot.allowed.has(item) && slot.is_in(&domains);
+                if self.slots.iter().any(takes) {
+                    self.row(Counting::Sent { item, domains }, None, true, count as f64);
+                }
+            }
+        }
+    }
+
+    /// A destination by the indexes of its keys.
+    pub(crate) fn places(&self, to: &[(KeyId, ValueId)]) -> Vec<(usize, ValueId)> {
+        to.iter().filter_map(|(key, domain)| Some((self.key(*key)?, *domain))).collect()
     }
 
     fn rows_of(&mut self, fact: &Fact) {
@@ -291,6 +323,13 @@ impl Model {
             Counting::InDomain { key, domain, members } => {
                 if slot.domains[*key] == Some(*domain) {
                     pattern.of_set(members) as f64
+                } else {
+                    0.0
+                }
+            }
+            Counting::Sent { item, domains } => {
+                if slot.is_in(domains) {
+                    pattern.of(*item) as f64
                 } else {
                     0.0
                 }
@@ -476,6 +515,27 @@ impl Model {
     }
 }
 
+/// For each slot the first that is the same but for its domains.
+fn twins(slots: &[Slot]) -> Vec<usize> {
+    let mut known: FxHashMap<(usize, usize, i64), Vec<usize>> = FxHashMap::default();
+    slots
+        .iter()
+        .enumerate()
+        .map(|(at, slot)| {
+            let Place::New { template, shape, .. } = slot.place else { return at };
+            if !slot.settled || slot.reservation.is_some() {
+                return at;
+            }
+            let alike = known.entry((template, shape, slot.price)).or_default();
+            let twin = alike.iter().copied().find(|&other: &usize| slots[other].allowed == slot.allowed);
+            twin.unwrap_or_else(|| {
+                alike.push(at);
+                at
+            })
+        })
+        .collect()
+}
+
 /// The labels, other than the hostname, that facts are about, with all domains that they know.
 fn keys_of(facts: &Facts, items: &Items) -> Vec<(KeyId, Vec<ValueId>)> {
     let mut keys: Vec<(KeyId, Vec<ValueId>)> = Vec::new();
@@ -493,6 +553,11 @@ fn keys_of(facts: &Facts, items: &Items) -> Vec<(KeyId, Vec<ValueId>)> {
     for item in &items.items {
         for (key, domains) in &item.reach.domains {
             add(*key, &mut domains.iter().copied());
+        }
+    }
+    for (destination, _) in items.items.iter().flat_map(|item| &item.sent) {
+        for &(key, domain) in destination {
+            add(key, &mut std::iter::once(domain));
         }
     }
     for fact in &facts.facts {

@@ -19,6 +19,7 @@ use karpsim::decision::{Command, ProvisioningDecision};
 use karpsim::provisioning::provision_compiled;
 use karpsim::requirements::Algebra;
 use rustc_hash::FxHashSet;
+use std::cell::Cell;
 
 /// What the linear programs are exact to: a relative gap of this is none.
 const TOLERANCE: f64 = 1e-6;
@@ -172,6 +173,8 @@ impl Before {
             .step
             .as_ref()
             .map(|step| Bill::of(compiled, &self.standing, &step.after, &pods, &priorities));
+        // Whoever waits hears again and again how far the search is, also while nothing changes.
+        let told = Cell::new(Progress { bound: None, best: Some(bill.merit.cost) });
         let course = Course {
             problem: compiled,
             pods: &candidates,
@@ -181,10 +184,15 @@ impl Before {
             gap: limits.gap,
             threads: limits.threads,
             time_is_up: &|share: f64| {
+                watch.progress(told.get());
                 watch.is_cancelled() || limits.time.is_some_and(|time| watch.elapsed() >= time.mul_f64(share))
             },
-            tell: &|bound, best| watch.progress(Progress { bound, best }),
+            tell: &|bound, best| {
+                told.set(Progress { bound, best });
+                watch.progress(told.get());
+            },
             nodes: &bill.nodes,
+            karpenter_cost: bill.merit.cost,
             after: after.as_ref().map(|after| after.nodes.as_slice()),
         };
         let best = Best { merit: bill.merit.clone(), answer: None };

@@ -76,6 +76,22 @@ impl<'m> Prices<'m> {
         Prices { model, rows, duals, banned, of_items, others }
     }
 
+    /// Whether slots that differ in nothing but their domains are worth the same.
+    pub(crate) fn are_blind_to_domains(&self) -> bool {
+        self.banned.is_empty()
+            && self.others.iter().all(|&at| {
+                matches!(
+                    self.rows[at].counting,
+                    Counting::Limit { .. }
+                        | Counting::Having(_)
+                        | Counting::Unplaced(_)
+                        | Counting::Node(_)
+                        | Counting::Staying
+                        | Counting::Kept
+                )
+            })
+    }
+
     /// What the items are worth on `slot`.
     pub(crate) fn on(&self, slot: usize) -> Worth {
         let of = &self.model.slots[slot];
@@ -83,6 +99,7 @@ impl<'m> Prices<'m> {
         let mut extras = Vec::new();
         let mut staying = 0.0;
         let mut shifts: Vec<(&Bits, f64)> = Vec::new();
+        let mut of_sent: Vec<(usize, f64)> = Vec::new();
         for &at in &self.others {
             let dual = self.duals[at];
             match &self.rows[at].counting {
@@ -99,6 +116,11 @@ impl<'m> Prices<'m> {
                 Counting::InDomain { key, domain, members } => {
                     if of.domains[*key] == Some(*domain) {
                         shifts.push((members, dual));
+                    }
+                }
+                Counting::Sent { item, domains } => {
+                    if of.is_in(domains) {
+                        of_sent.push((*item, dual));
                     }
                 }
                 Counting::Having(members) => {
@@ -145,7 +167,10 @@ impl<'m> Prices<'m> {
                     shifts.iter().filter(|(members, _)| members.has(item)).map(|(_, dual)| *dual).sum();
                 let home = self.model.items.items[item].home;
                 let is_home = home.is_some_and(|node| of.place == Place::Existing { node });
-                (item, self.of_items[item] + shift + if is_home { staying } else { 0.0 })
+                let first = of_sent.partition_point(|(known, _)| *known < item);
+                let own = of_sent[first..].iter().take_while(|(known, _)| *known == item);
+                let sent: f64 = own.map(|(_, dual)| *dual).sum();
+                (item, self.of_items[item] + shift + sent + if is_home { staying } else { 0.0 })
             })
             .filter(|(item, value)| *value > 1e-12 || wanted(*item) || needed(*item))
             .collect();
@@ -199,7 +224,7 @@ pub(crate) struct Found {
 
 impl<'m> Knapsack<'m> {
     /// The knapsack of a slot.
-    pub(crate) fn new(model: &'m Model, worth: Worth, most_of: &[i64]) -> Self {
+    pub(crate) fn new(model: &'m Model, worth: Worth, most_of: &dyn Fn(usize) -> i64) -> Self {
         let slot = &model.slots[worth.slot];
         let node = match slot.place {
             Place::New { .. } => None,
@@ -239,7 +264,7 @@ impl<'m> Knapsack<'m> {
             let of = &model.items.items[item];
             let own: SmallVec<[usize; 2]> =
                 (0..limits.len()).filter(|&limit| limits[limit].0.members.has(item)).collect();
-            let mut at_most = most_of[item];
+            let mut at_most = most_of(item);
             for (need, have) in of.requests.iter().zip(&room) {
                 if *need > 0 {
                     at_most = at_most.min(have / need);
@@ -322,23 +347,22 @@ impl<'m> Knapsack<'m> {
         }
     }
 
-    /// The resource that costs most here.
-    fn dearest_resource(&self) -> Option<usize> {
+    /// The resources that cost anything to speak of here.
+    pub(crate) fn dear_resources(&self) -> Vec<usize> {
         let cost = |resource: usize| self.multipliers[resource] * self.room[resource] as f64;
-        (0..self.room.len())
-            .filter(|&resource| cost(resource) > 0.0)
-            .max_by(|&a, &b| cost(a).total_cmp(&cost(b)))
+        let all: f64 = (0..self.room.len()).map(cost).sum();
+        (0..self.room.len()).filter(|&resource| cost(resource) > 1e-3 * all).collect()
     }
 
-    /// A price list by which knapsacks are bounded over one resource: this one's multipliers for all the others. `items`
+    /// A price list by which knapsacks are bounded over one `resource`: this one's multipliers for all the others. `items`
     /// and their values are those of all knapsacks that it is for, `capacity` the most room among them.
     pub(crate) fn price_list(
         &self,
+        resource: usize,
         values: &[(usize, f64)],
         capacity: impl Fn(usize) -> i64,
         stop: &dyn Fn() -> bool,
     ) -> Option<PriceList> {
-        let resource = self.dearest_resource()?;
         let resources = self.room.len();
         // Of a limit of one the table takes care itself.
         let cost_of_limit = |item: usize| -> f64 {

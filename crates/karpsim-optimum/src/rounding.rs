@@ -1,7 +1,8 @@
 //! From fractions to nodes: diving. Patterns that the linear program uses most are taken, the rest is solved again for
 //! the pods that are left, until none is.
 
-use crate::generation::{Generator, Task};
+use crate::corner::Face;
+use crate::generation::{Generated, Generator, Task};
 use crate::model::{Counting, Model, Pattern, Row};
 
 /// What share of the remaining nodes is taken at once where nothing is used a whole time.
@@ -22,23 +23,31 @@ fn take(model: &Model, rows: &mut [Row], most: &mut [i64], pattern: &Pattern, co
 }
 
 /// Nodes for the pods of `task`, found by diving. Pods may be left without a place. `rounds`: how often patterns are
-/// priced in for what is left after each step.
-pub(crate) fn dive(generator: &mut Generator<'_, '_>, task: &Task, rounds: usize) -> Vec<Pattern> {
+/// priced in for what is left after each step. `first`: the linear program of `task`, if it is solved already.
+pub(crate) fn dive(
+    generator: &mut Generator<'_, '_>,
+    task: &Task,
+    rounds: usize,
+    first: Option<&Generated>,
+) -> Vec<Pattern> {
     let model = generator.model;
     let mut task = task.clone();
     let mut taken: Vec<Pattern> = Vec::new();
+    let mut root = first.cloned();
     let mut first = true;
     loop {
         if task.most.iter().all(|left| *left == 0) || (generator.stop)() {
             return taken;
         }
         task.rounds = if first { task.rounds } else { rounds };
+        task.thorough = task.thorough && (first || !generator.alike);
         first = false;
-        let Some(generated) = generator.generate(&task) else { return taken };
+        let Some(generated) = root.take().or_else(|| generator.generate(&task)) else { return taken };
+        let used = used_at_corner(generator, &task, &generated);
         let mut candidates: Vec<(f64, usize)> = generated
             .over
             .iter()
-            .zip(&generated.solved.used)
+            .zip(&used)
             .filter(|(_, used)| **used > 1e-6)
             .map(|(&column, &used)| (used, column))
             .collect();
@@ -47,7 +56,7 @@ pub(crate) fn dive(generator: &mut Generator<'_, '_>, task: &Task, rounds: usize
         for &(used, column) in &candidates {
             let whole = (used + 1e-6).floor() as i64;
             let pattern = generator.columns[column].pattern.clone();
-            let times = whole.min(fits_times(&task, &pattern));
+            let times = whole.min(fits_times(model, &task, &pattern));
             if times >= 1 {
                 take(model, &mut task.rows, &mut task.most, &pattern, times);
                 taken.extend((0..times).map(|_| pattern.clone()));
@@ -62,7 +71,7 @@ pub(crate) fn dive(generator: &mut Generator<'_, '_>, task: &Task, rounds: usize
         let mut added = 0;
         for &(_, column) in &candidates {
             let pattern = generator.columns[column].pattern.clone();
-            if fits_times(&task, &pattern) < 1 || !rows_allow(model, &task.rows, &pattern) {
+            if fits_times(model, &task, &pattern) < 1 || !rows_allow(model, &task.rows, &pattern) {
                 continue;
             }
             take(model, &mut task.rows, &mut task.most, &pattern, 1);
@@ -78,12 +87,46 @@ pub(crate) fn dive(generator: &mut Generator<'_, '_>, task: &Task, rounds: usize
     }
 }
 
+/// How often the columns are used at a corner of the best face, where that can be said: no auxiliary variables move.
+fn used_at_corner(generator: &Generator<'_, '_>, task: &Task, generated: &Generated) -> Vec<f64> {
+    let solved = &generated.solved;
+    if !generator.model.auxiliaries.is_empty() || generator.model.rows.len() < task.rows.len() {
+        return solved.used.clone();
+    }
+    let used: Vec<usize> = (0..solved.used.len()).filter(|&at| solved.used[at] > 1e-7).collect();
+    let mut columns: Vec<Vec<(usize, f64)>> =
+        used.iter().map(|&at| generator.columns[generated.over[at]].entries.clone()).collect();
+    let mut times: Vec<f64> = used.iter().map(|&at| solved.used[at]).collect();
+    for (row, of) in task.rows.iter().enumerate() {
+        if let Counting::Item(item) = of.counting
+            && solved.unplaced[item] > 1e-7
+        {
+            columns.push(vec![(row, 1.0)]);
+            times.push(solved.unplaced[item]);
+        }
+    }
+    let face = Face {
+        columns,
+        used: times,
+        at_least: task.rows.iter().map(|row| row.at_least).collect(),
+        bounds: &task.rows.iter().map(|row| row.bound).collect::<Vec<f64>>(),
+        tight: solved.duals.iter().map(|dual| dual.abs() > 1e-6).collect(),
+    };
+    let corner = face.corner();
+    let mut all = vec![0.0; solved.used.len()];
+    for (&at, times) in used.iter().zip(corner) {
+        all[at] = times;
+    }
+    all
+}
+
 /// How often a pattern can be taken without more pods than are left.
-fn fits_times(task: &Task, pattern: &Pattern) -> i64 {
+fn fits_times(model: &Model, task: &Task, pattern: &Pattern) -> i64 {
+    let slot = &model.slots[pattern.slot];
     pattern
         .counts
         .iter()
-        .map(|&(item, of)| task.most[item as usize] / i64::from(of.max(1)))
+        .map(|&(item, of)| task.most_on(slot, item as usize) / i64::from(of.max(1)))
         .min()
         .unwrap_or(1)
 }

@@ -2,13 +2,15 @@
 //! until both meet or time is up.
 
 use crate::answer::{Answer, Merit, PlannedNode};
-use crate::check::keeps_rules;
+use crate::check::out_of_order;
+use crate::domains::choose_domains;
 use crate::generation::{Generated, Generator, Task, penalties};
 use crate::master::{Column, solve_whole};
-use crate::model::{Model, Pattern};
+use crate::model::{Counting, Model, Pattern};
 use crate::money::{common_unit, dollars, round_up_to_unit};
 use crate::rounding::dive;
 use crate::rules::Rules;
+use crate::seating::{Manners, Seating, exchange};
 use crate::slots::{Place, Slot};
 use crate::standing::Standing;
 use crate::tree::{is_whole, split};
@@ -22,6 +24,9 @@ use std::collections::BinaryHeap;
 const WHOLE_COLUMNS_MAX: usize = 16;
 const WHOLE_ROWS_MAX: usize = 24;
 
+/// How often pods are exchanged until none is in another's way.
+const EXCHANGES: usize = 8;
+
 /// What a search knows of the problem, whatever the model.
 pub(crate) struct Field<'a, 'p> {
     /// The problem.
@@ -30,6 +35,8 @@ pub(crate) struct Field<'a, 'p> {
     pub(crate) priorities: &'a [i64],
     /// Their topology rules.
     pub(crate) rules: &'a Rules,
+    /// What these ask of the order of pods on a node.
+    pub(crate) manners: &'a Manners<'a>,
     /// What stands already.
     pub(crate) standing: &'a Standing,
     /// The relative gap that is good enough.
@@ -73,6 +80,10 @@ pub(crate) struct Search<'a, 'p> {
     unit: i64,
     /// At least so many pods have no place, beside those that no slot takes.
     least_unplaced: usize,
+    /// How near to the value of the linear program, relatively, the bound need come.
+    pub(crate) close: f64,
+    /// Whether the linear programs of the whole leave open where pods are sent.
+    domains_are_open: bool,
 }
 
 impl<'a, 'p> Search<'a, 'p> {
@@ -82,7 +93,7 @@ impl<'a, 'p> Search<'a, 'p> {
         let penalty = penalties(model, field.priorities, unit);
         let in_dollars = penalty.iter().map(|penalty| dollars(*penalty)).collect();
         let generator = Generator::new(field.problem, algebra, model, in_dollars, field.threads, field.stop);
-        Search { field, generator, penalty, unit, least_unplaced: 0 }
+        Search { field, generator, penalty, unit, least_unplaced: 0, close: 0.0, domains_are_open: false }
     }
 
     /// Begins with patterns of single items: as many as fit on the cheapest slot, and one; and with nodes that are kept
@@ -137,11 +148,79 @@ impl<'a, 'p> Search<'a, 'p> {
         self.offer(best, &patterns);
     }
 
-    /// Dives from the whole model.
-    pub(crate) fn dive_whole(&mut self, best: &mut Best) {
-        let task = Task { enough: self.enough(best), ..self.whole() };
+    /// Dives from the whole model, whose linear program is `root`.
+    pub(crate) fn dive_whole(&mut self, best: &mut Best, root: &Generated) {
+        let task = Task { enough: self.enough(best), close: self.close, ..self.whole() };
         let rounds = if self.generator.model.items.items.len() > 60 { 1 } else { 4 };
-        self.dive(best, &task, rounds);
+        // Where domains are open an answer is wanted soon, then a better one.
+        let turns: &[usize] = if self.domains_are_open { &[1, 4] } else { &[rounds] };
+        for &rounds in turns {
+            if best.merit.unplaced_count() == 0 && self.enough(best) <= root.bound {
+                return;
+            }
+            let patterns = dive(&mut self.generator, &task, rounds, Some(root));
+            self.complete(best, patterns, rounds);
+        }
+    }
+
+    /// Offers patterns, with more nodes for the pods that find no seat on them where they are sent.
+    fn complete(&mut self, best: &mut Best, mut patterns: Vec<Pattern>, rounds: usize) {
+        self.offer(best, &patterns);
+        if !self.domains_are_open {
+            return;
+        }
+        for _ in 0..3 {
+            choose_domains(self.generator.model, &mut patterns);
+            let rest = self.rest(&patterns);
+            if rest.most.iter().all(|left| *left == 0) || (self.field.stop)() {
+                return;
+            }
+            patterns.extend(dive(&mut self.generator, &rest, rounds, None));
+            self.offer(best, &patterns);
+        }
+    }
+
+    /// What there is still to do once the pods that find a seat on `patterns` have it.
+    fn rest(&mut self, patterns: &[Pattern]) -> Task {
+        let model = self.generator.model;
+        let (_, unplaced) = self.seated(patterns);
+        let mut task = Task::whole(model);
+        for row in &mut task.rows {
+            let taken: f64 = patterns.iter().map(|pattern| model.count(&row.counting, pattern)).sum();
+            let waiting = |item: usize, pods: &[usize]| {
+                let of_item = |pod: &&usize| model.items.of_pod.get(pod) == Some(&item);
+                pods.iter().filter(of_item).filter(|pod| unplaced.binary_search(pod).is_ok()).count() as f64
+            };
+            row.bound = match &row.counting {
+                Counting::Item(item) => waiting(*item, &unplaced),
+                Counting::Sent { item, domains } => {
+                    let sent = model.items.items[*item].sent.iter();
+                    let there = sent.filter(|(to, _)| model.places(to) == *domains);
+                    there.map(|(_, pods)| waiting(*item, pods)).sum()
+                }
+                _ => row.bound - taken,
+            };
+        }
+        for row in &task.rows {
+            if let Counting::Item(item) = row.counting {
+                task.most[item] = row.bound as i64;
+            }
+        }
+        task
+    }
+
+    /// Offers the cheapest set of patterns that came up while columns were generated.
+    pub(crate) fn offer_packed(&mut self, best: &mut Best) {
+        if let Some((_, patterns)) = self.generator.packed.take() {
+            self.complete(best, patterns, 1);
+        }
+    }
+
+    /// Leaves open in the linear programs of the whole where pods are sent; and takes one slot for all that differ only
+    /// in domains.
+    pub(crate) fn leave_domains_open(&mut self) {
+        self.domains_are_open = true;
+        self.generator.alike = true;
     }
 
     fn counts(&self, pods: &[usize]) -> SmallVec<[(u32, u32); 6]> {
@@ -177,10 +256,22 @@ impl<'a, 'p> Search<'a, 'p> {
         })
     }
 
+    /// Everything there is to do, as far as every answer has to: where pods are sent is our choice, which no bound may
+    /// rest on.
+    fn all(&self) -> Task {
+        let mut task = Task::whole(self.generator.model);
+        for row in &mut task.rows {
+            if matches!(row.counting, Counting::Sent { .. }) {
+                row.bound = 0.0;
+            }
+        }
+        task
+    }
+
     /// Everything there is to do, with what is known of pods without a place.
     fn whole(&self) -> Task {
         let model = self.generator.model;
-        let mut task = Task::whole(model);
+        let mut task = self.all();
         if self.least_unplaced > 0 {
             task.rows.push(model.unplaced_row(self.least_unplaced as f64));
         }
@@ -211,7 +302,7 @@ impl<'a, 'p> Search<'a, 'p> {
     }
 
     fn generate_whole(&mut self, best: &Best) -> Option<Generated> {
-        let task = Task { enough: self.enough(best), ..self.whole() };
+        let task = Task { enough: self.enough(best), close: self.close, ..self.whole() };
         let (tell, cost, unit) = (self.field.tell, best.merit.cost, self.unit);
         let penalties = self.scalar(best) - dollars(cost);
         self.generator.generate_telling(&task, &|bound| {
@@ -230,7 +321,8 @@ impl<'a, 'p> Search<'a, 'p> {
             let items = model.items.items.iter().enumerate();
             items.filter(|(item, _)| !possible.has(*item)).map(|(_, item)| item.count).sum()
         };
-        if let Some(generated) = self.generator.generate(&Task::whole(model)) {
+        let task = self.all();
+        if let Some(generated) = self.generator.generate(&task) {
             let least = generated.bound - impossible as f64 - 1e-5;
             self.least_unplaced = least.max(0.0).ceil() as usize;
         }
@@ -247,7 +339,7 @@ impl<'a, 'p> Search<'a, 'p> {
     /// A bound on cost and penalties of answers that leave `left` of the pods that some slot takes.
     pub(crate) fn bound_leaving(&mut self, left: usize) -> Option<f64> {
         let model = self.generator.model;
-        let mut task = Task::whole(model);
+        let mut task = self.all();
         task.rows.push(model.unplaced_row(left as f64));
         Some(self.generator.generate(&task)?.bound)
     }
@@ -289,19 +381,10 @@ impl<'a, 'p> Search<'a, 'p> {
     /// Nodes with pods, out of patterns that may hold more pods than there are.
     fn answer(&mut self, patterns: &[Pattern]) -> Answer {
         let model = self.generator.model;
-        let mut waiting: Vec<Vec<usize>> =
-            model.items.items.iter().map(|item| item.pods.iter().rev().copied().collect()).collect();
         let mut answer = Answer::default();
         let standing = self.field.standing;
-        let staying = self.staying(patterns, &mut waiting);
-        for (pattern, staying) in patterns.iter().zip(staying) {
-            let mut pods = staying;
-            for &(item, count) in &pattern.counts {
-                let of_item = |pod: &&usize| model.items.of_pod.get(pod) == Some(&(item as usize));
-                for _ in pods.iter().filter(of_item).count()..count as usize {
-                    pods.extend(waiting[item as usize].pop());
-                }
-            }
+        let (seated, unplaced) = self.seated(patterns);
+        for (pattern, pods) in patterns.iter().zip(seated) {
             if !pods.is_empty() {
                 let filled = Pattern { slot: pattern.slot, counts: self.counts(&pods) };
                 let slot = &model.slots[self.right_sized(filled).slot];
@@ -319,10 +402,16 @@ impl<'a, 'p> Search<'a, 'p> {
                 pods: Vec::new(),
             }));
         }
-        let mut unplaced: Vec<usize> = waiting.into_iter().flatten().collect();
-        unplaced.sort_unstable();
         answer.unplaced = unplaced;
         answer
+    }
+
+    /// The pods on each pattern, and those without a seat, sorted.
+    fn seated(&self, patterns: &[Pattern]) -> (Vec<Vec<usize>>, Vec<usize>) {
+        let model = self.generator.model;
+        let mut waiting: Vec<Vec<usize>> = model.items.items.iter().map(|item| item.pods.clone()).collect();
+        let staying = self.staying(patterns, &mut waiting);
+        Seating::new(self.field.problem, model, self.field.manners, patterns, staying).fill(waiting)
     }
 
     /// For each pattern the pods that stay on its node, taken from those that wait for a place: none is evicted where
@@ -379,19 +468,65 @@ impl<'a, 'p> Search<'a, 'p> {
 
     /// Offers the answer that patterns make.
     pub(crate) fn offer(&mut self, best: &mut Best, patterns: &[Pattern]) -> bool {
-        let answer = self.answer(patterns);
+        let mut patterns = patterns.to_vec();
+        self.keep_standing(&mut patterns);
+        choose_domains(self.generator.model, &mut patterns);
+        let mut answer = self.answer(&patterns);
         let field = self.field;
         if answer.merit(field.problem, field.standing, field.priorities) >= best.merit {
             return false;
         }
-        field.standing.allows(&answer)
-            && keeps_rules(field.problem, self.generator.algebra, field.rules, &answer)
-            && best.improve(self.field, answer)
+        field.standing.allows(&answer) && self.put_in_order(&mut answer) && best.improve(self.field, answer)
+    }
+
+    /// Takes nodes that stand in place of new ones that are no cheaper: pods that are on them need not move.
+    fn keep_standing(&mut self, patterns: &mut [Pattern]) {
+        let model = self.generator.model;
+        let mut free: Vec<usize> = (model.new_count..model.slots.len())
+            .filter(|&slot| model.slots[slot].may_go && patterns.iter().all(|pattern| pattern.slot != slot))
+            .collect();
+        free.sort_by_key(|&slot| (model.slots[slot].price, slot));
+        for pattern in patterns.iter_mut().filter(|pattern| pattern.slot < model.new_count) {
+            let new = &model.slots[pattern.slot];
+            let found = free.iter().position(|&slot| {
+                let standing = &model.slots[slot];
+                standing.price <= new.price
+                    && standing.domains == new.domains
+                    && model.holds(
+                        self.field.problem,
+                        self.generator.algebra,
+                        &Pattern { slot, ..pattern.clone() },
+                    )
+            });
+            if let Some(at) = found {
+                pattern.slot = free.remove(at);
+            }
+        }
+    }
+
+    /// Whether an answer keeps all rules, after pods that are in each other's way have been exchanged with such that are
+    /// like them.
+    fn put_in_order(&mut self, answer: &mut Answer) -> bool {
+        let field = self.field;
+        for _ in 0..EXCHANGES {
+            match out_of_order(field.problem, self.generator.algebra, field.rules, answer) {
+                None => return false,
+                Some(stuck) if stuck.is_empty() => return true,
+                Some(stuck) => {
+                    if (field.stop)()
+                        || !exchange(field.problem, self.generator.model, field.manners, answer, &stuck)
+                    {
+                        return false;
+                    }
+                }
+            }
+        }
+        false
     }
 
     /// Dives for an answer.
     pub(crate) fn dive(&mut self, best: &mut Best, task: &Task, rounds: usize) -> bool {
-        let patterns = dive(&mut self.generator, task, rounds);
+        let patterns = dive(&mut self.generator, task, rounds, None);
         self.offer(best, &patterns)
     }
 

@@ -1,88 +1,186 @@
 //! Sending pods to domains beforehand, such that topologies over zones are kept whatever nodes they then get.
+//!
+//! Only how many pods are sent where reaches the linear programs; which of them take which seat is chosen afterwards. So
+//! it costs little that the choice is made without looking at prices: seats of pods that are alike are exchanged.
 
 use crate::facts::{Fact, Facts};
 use crate::items::Sent;
+use crate::rules::{Rules, alternatives};
 use karpsim::compile::Problem;
 use karpsim::compile::pods::ClassId;
-use karpsim::requirements::{KeyId, ValueId};
-use rustc_hash::FxHashMap;
+use karpsim::requirements::{Algebra, KeyId, ValueId};
+use karpsim::topology::Kind;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Chooses a domain for each pod that a topology over domains is about.
-pub(crate) fn send(problem: &Problem<'_>, pods: &[usize], facts: &Facts) -> Sent {
-    let mut sent = Sent::default();
-    let mut load: FxHashMap<(KeyId, ValueId), usize> = FxHashMap::default();
-    let mut of_class: FxHashMap<ClassId, Vec<usize>> = FxHashMap::default();
-    for &pod in pods {
-        of_class.entry(problem.records[pod].class).or_default().push(pod);
-    }
-    let members = |classes: &[ClassId]| -> Vec<usize> {
-        let mut pods: Vec<usize> =
-            classes.iter().flat_map(|class| of_class.get(class).into_iter().flatten()).copied().collect();
-        pods.sort_unstable();
-        pods
-    };
-    let reach = |class: ClassId, key: KeyId, domains: &[ValueId]| -> Vec<ValueId> {
-        let within =
-            facts.reach.get(&class).and_then(|reach| reach.domains.iter().find(|(known, _)| *known == key));
-        domains
-            .iter()
-            .copied()
-            .filter(|domain| within.is_none_or(|(_, list)| list.contains(domain)))
-            .collect()
-    };
+pub(crate) fn send(
+    problem: &Problem<'_>,
+    algebra: &mut Algebra,
+    pods: &[usize],
+    facts: &Facts,
+    rules: &Rules,
+) -> Sent {
+    let mut sending = Sending::new(problem, algebra, pods, facts);
+    // What must be in one domain first: the others are evened out around it.
     for fact in &facts.facts {
         match fact {
-            Fact::OneDomain { key, classes, domains } => {
-                let pods = members(classes);
-                let all: Vec<ValueId> = domains
-                    .iter()
-                    .copied()
-                    .filter(|domain| classes.iter().all(|class| !reach(*class, *key, &[*domain]).is_empty()))
-                    .collect();
-                let Some(&domain) =
-                    all.iter().min_by_key(|domain| load.get(&(*key, **domain)).copied().unwrap_or(0))
-                else {
-                    continue;
-                };
-                *load.entry((*key, domain)).or_default() += pods.len();
-                for pod in pods {
-                    sent.entry(pod).or_default().push((*key, domain));
-                }
-            }
-            Fact::Spread { key, classes, there, .. } => {
-                let mut counts: Vec<(ValueId, i64)> = there.clone();
-                for pod in members(classes) {
-                    let domains: Vec<ValueId> = there.iter().map(|(domain, _)| *domain).collect();
-                    let open = reach(problem.records[pod].class, *key, &domains);
-                    let lowest = counts.iter_mut().filter(|(domain, _)| open.contains(domain)).min_by_key(
-                        |(domain, count)| (*count, load.get(&(*key, *domain)).copied().unwrap_or(0)),
-                    );
-                    if let Some((domain, count)) = lowest {
-                        *count += 1;
-                        *load.entry((*key, *domain)).or_default() += 1;
-                        sent.entry(pod).or_default().push((*key, *domain));
-                    }
-                }
-            }
-            Fact::OnePerDomain { key, classes } => {
-                let mut used: Vec<ValueId> = Vec::new();
-                for pod in members(classes) {
-                    let class = problem.records[pod].class;
-                    let free = facts.reach.get(&class).and_then(|reach| {
-                        let (_, list) = reach.domains.iter().find(|(known, _)| known == key)?;
-                        list.iter().copied().find(|domain| !used.contains(domain))
-                    });
-                    if let Some(domain) = free {
-                        used.push(domain);
-                        sent.entry(pod).or_default().push((*key, domain));
-                    }
-                }
-            }
-            Fact::NodeLimit { .. }
-            | Fact::Conflict { .. }
-            | Fact::Companion { .. }
-            | Fact::OneNode { .. } => {}
+            Fact::OneDomain { key, classes, domains } => sending.together(*key, classes, domains),
+            Fact::OnePerDomain { key, classes } => sending.apart(*key, classes),
+            _ => {}
         }
     }
-    sent
+    for fact in &facts.facts {
+        if let Fact::Spread { key, classes, selected, there, .. } = fact {
+            // Pods that the constraint counts and that wait themselves for other counts to be even come in the same turn.
+            let spread = |class: &ClassId| {
+                rules.rules.iter().any(|rule| {
+                    rule.kind == Kind::Spread
+                        && rule.key == *key
+                        && rule.owners.iter().any(|owner| owner.class == *class)
+                })
+            };
+            let others = selected.iter().filter(|class| !classes.contains(class) && spread(class));
+            sending.evenly(*key, classes, &others.copied().collect::<Vec<_>>(), there);
+        }
+    }
+    for to in sending.sent.values_mut() {
+        to.sort_unstable();
+    }
+    sending.sent
+}
+
+struct Sending<'a, 'p> {
+    problem: &'a Problem<'p>,
+    algebra: &'a mut Algebra,
+    facts: &'a Facts,
+    of_class: FxHashMap<ClassId, Vec<usize>>,
+    /// Pods sent to each domain so far.
+    load: FxHashMap<(KeyId, ValueId), usize>,
+    sent: Sent,
+    may_go: FxHashMap<(ClassId, KeyId, ValueId), bool>,
+}
+
+impl<'a, 'p> Sending<'a, 'p> {
+    fn new(problem: &'a Problem<'p>, algebra: &'a mut Algebra, pods: &[usize], facts: &'a Facts) -> Self {
+        let mut of_class: FxHashMap<ClassId, Vec<usize>> = FxHashMap::default();
+        for &pod in pods {
+            of_class.entry(problem.records[pod].class).or_default().push(pod);
+        }
+        Sending {
+            problem,
+            algebra,
+            facts,
+            of_class,
+            load: FxHashMap::default(),
+            sent: Sent::default(),
+            may_go: FxHashMap::default(),
+        }
+    }
+
+    fn members(&self, classes: &[ClassId]) -> Vec<usize> {
+        let distinct: FxHashSet<ClassId> = classes.iter().copied().collect();
+        let mut pods: Vec<usize> = distinct
+            .iter()
+            .flat_map(|class| self.of_class.get(class).into_iter().flatten())
+            .copied()
+            .collect();
+        pods.sort_unstable();
+        pods
+    }
+
+    /// Whether topologies and its own node selector let a class go to a domain.
+    fn may_go(&mut self, class: ClassId, key: KeyId, domain: ValueId) -> bool {
+        if let Some(&known) = self.may_go.get(&(class, key, domain)) {
+            return known;
+        }
+        let reach = self.facts.reach.get(&class);
+        let within = reach.and_then(|reach| reach.domains.iter().find(|(known, _)| *known == key));
+        let of = &self.problem.pods.classes[class.0 as usize];
+        let may = within.is_none_or(|(_, list)| list.contains(&domain))
+            && alternatives(of, self.algebra).iter().any(|asked| {
+                let wanted = self.algebra.of(asked.constraint, key);
+                wanted.is_none_or(|wanted| wanted.has(domain, self.algebra.integers(key)))
+            });
+        self.may_go.insert((class, key, domain), may);
+        may
+    }
+
+    fn sent_to(&self, pod: usize, key: KeyId) -> Option<ValueId> {
+        self.sent.get(&pod)?.iter().find(|(known, _)| *known == key).map(|(_, domain)| *domain)
+    }
+
+    fn loaded(&self, key: KeyId, domain: ValueId) -> usize {
+        self.load.get(&(key, domain)).copied().unwrap_or(0)
+    }
+
+    fn send(&mut self, pod: usize, key: KeyId, domain: ValueId) {
+        *self.load.entry((key, domain)).or_default() += 1;
+        self.sent.entry(pod).or_default().push((key, domain));
+    }
+
+    /// All to the domain to which fewest have been sent.
+    fn together(&mut self, key: KeyId, classes: &[ClassId], domains: &[ValueId]) {
+        let pods = self.members(classes);
+        // A pod that is elsewhere already decides for all.
+        let decided = pods.iter().find_map(|&pod| self.sent_to(pod, key));
+        let mut open: Vec<ValueId> = domains
+            .iter()
+            .copied()
+            .filter(|&domain| decided.is_none_or(|decided| decided == domain))
+            .collect();
+        open.retain(|&domain| classes.iter().all(|&class| self.may_go(class, key, domain)));
+        let Some(&domain) = open.iter().min_by_key(|domain| self.loaded(key, **domain)) else { return };
+        for pod in pods {
+            if self.sent_to(pod, key).is_none() {
+                self.send(pod, key, domain);
+            }
+        }
+    }
+
+    /// Each to a domain of its own.
+    fn apart(&mut self, key: KeyId, classes: &[ClassId]) {
+        let mut used: Vec<ValueId> = Vec::new();
+        for pod in self.members(classes) {
+            let class = self.problem.records[pod].class;
+            let reach = self.facts.reach.get(&class);
+            let within = reach.and_then(|reach| reach.domains.iter().find(|(known, _)| *known == key));
+            let Some((_, list)) = within else { continue };
+            let free: Vec<ValueId> = list.iter().copied().filter(|domain| !used.contains(domain)).collect();
+            let free = free.into_iter().find(|&domain| self.may_go(class, key, domain));
+            if let (Some(domain), None) = (free, self.sent_to(pod, key)) {
+                used.push(domain);
+                self.send(pod, key, domain);
+            }
+        }
+    }
+
+    /// Each to the domain with the lowest count: first the `classes` that must keep the constraint, then `others` that it
+    /// counts.
+    fn evenly(&mut self, key: KeyId, classes: &[ClassId], others: &[ClassId], there: &[(ValueId, i64)]) {
+        let mut counts: Vec<(ValueId, i64)> = there.to_vec();
+        let turns = [self.members(classes), self.members(others)];
+        for &pod in turns.iter().flatten() {
+            let to = self.sent_to(pod, key);
+            if let Some((_, count)) = counts.iter_mut().find(|(domain, _)| Some(*domain) == to) {
+                *count += 1;
+            }
+        }
+        for pod in turns.into_iter().flatten() {
+            if self.sent_to(pod, key).is_some() {
+                continue;
+            }
+            let class = self.problem.records[pod].class;
+            let mut lowest: Option<(i64, usize, usize)> = None;
+            for (at, &(domain, count)) in counts.iter().enumerate() {
+                let rank = (count, self.loaded(key, domain), at);
+                if self.may_go(class, key, domain) && lowest.is_none_or(|known| rank < known) {
+                    lowest = Some(rank);
+                }
+            }
+            if let Some((.., at)) = lowest {
+                counts[at].1 += 1;
+                self.send(pod, key, counts[at].0);
+            }
+        }
+    }
 }

@@ -66,6 +66,13 @@ pub(crate) struct Slot {
     pub(crate) keeps_idle: bool,
 }
 
+impl Slot {
+    /// Whether it is in all of these domains: index of the key and domain.
+    pub(crate) fn is_in(&self, domains: &[(usize, ValueId)]) -> bool {
+        domains.iter().all(|&(key, domain)| self.domains[key] == Some(domain))
+    }
+}
+
 /// What is left of a limit of a NodePool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PoolLimit {

@@ -1,16 +1,10 @@
 //! Small scenarios whose optimum is found by trying everything.
 
 mod corpus;
-#[path = "corpus/random.rs"]
-mod random;
-#[path = "corpus/small.rs"]
-mod small;
-#[path = "corpus/types.rs"]
-mod types;
 
-use corpus::Corpus;
+use corpus::random::Sequence;
+use corpus::{Corpus, small, types};
 use karpsim_optimum::{Limits, Optimum, Problem, Status};
-use random::Sequence;
 use serde_json::{Value, json};
 
 /// Types: name, thousandths of a cpu, MiB, and nano-dollars in the zones `a` and `b`.

@@ -2,15 +2,13 @@
 //! the bound.
 
 mod corpus;
-#[path = "corpus/steps.rs"]
-mod steps;
 
+use corpus::steps::Steps;
 use corpus::{Corpus, data, family, read_zst};
 use karpsim_optimum::{Limits, Optimum, Problem, Status};
 use karpsim_validator::{Decided, violations};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use steps::Steps;
 
 const OF_EACH: usize = 10;
 

@@ -1,10 +1,8 @@
 //! Cases that users reported: GPUs, where one large node is dearer than some small ones.
 
 mod corpus;
-#[path = "corpus/small.rs"]
-mod small;
 
-use corpus::Corpus;
+use corpus::{Corpus, small};
 use karpsim_optimum::{Limits, Optimum, Problem, Status, nanos};
 use serde_json::json;
 

@@ -1,12 +1,8 @@
 //! Preferences: left aside they are counted, respected they hold as far as Karpenter's decision meets them.
 
 mod corpus;
-#[path = "corpus/small.rs"]
-mod small;
-#[path = "corpus/types.rs"]
-mod types;
 
-use corpus::Corpus;
+use corpus::{Corpus, small, types};
 use karpsim_optimum::{Limits, Optimum, Preferences, Problem, Status, nanos};
 use serde_json::{Value, json};
 

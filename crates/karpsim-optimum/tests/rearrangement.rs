@@ -1,18 +1,20 @@
 //! Running clusters: what could be saved by moving pods and removing nodes.
 
 mod corpus;
-#[path = "corpus/running.rs"]
-mod running;
-#[path = "corpus/small.rs"]
-mod small;
-#[path = "corpus/types.rs"]
-mod types;
 
-use corpus::Corpus;
-use karpsim_optimum::{Aim, Limits, Optimum, Problem, Status, nanos};
+use corpus::steps::Steps;
+use corpus::{Corpus, data, family, read_zst, running, small, types};
+use karpsim::api::Scenario;
+use karpsim::api::core::Pod;
+use karpsim::api::meta::Condition;
+use karpsim_optimum::{Aim, Limits, Optimum, Problem, Rearrangement, Status, nanos};
+use karpsim_validator::{Decided, violations};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Four nodes of 8 cores at 0.35; two have two pods of 2 cores each, two have one. A node of 2 cores costs 0.10.
-fn cluster() -> karpsim::api::Scenario {
+fn cluster() -> Scenario {
     let catalogue = types::catalogue(&[
         types::instance_type("t.small", "2000m", "4Gi", &[("a", 0.1)]),
         types::instance_type("t.large", "8000m", "16Gi", &[("a", 0.35)]),
@@ -69,4 +71,76 @@ fn removed_nodes_are_limited() {
 fn what_a_scenario_asks_for_follows_from_its_kind() {
     let scenario = cluster();
     assert_eq!(Problem::new(&scenario).aim, Aim::Rearrangement { evictions_max: None, removals_max: None });
+}
+
+/// The first two disruption recordings of each family.
+fn recordings() -> Vec<String> {
+    let text = read_zst(&data().join("conformance/disruption.jsonl.zst"));
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    text.lines()
+        .filter(|line| {
+            let count = seen.entry(family(line).to_owned()).or_default();
+            *count += 1;
+            *count <= 2
+        })
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The cluster once nodes are gone and their pods wait.
+fn once_done(scenario: &Scenario, rearranged: &Rearrangement) -> Scenario {
+    let mut after = scenario.clone();
+    let removed = |name: &str| rearranged.removed.iter().any(|removed| *removed == name);
+    after.objects.nodes.retain(|node| !removed(&node.metadata.name));
+    after.objects.node_claims.retain(|claim| !removed(&claim.status.node_name));
+    for pod in &mut after.objects.pods {
+        let name = format!("{}/{}", pod.metadata.namespace, pod.metadata.name);
+        if rearranged.evicted.iter().any(|evicted| *evicted == name) {
+            let mut waiting = Pod::clone(pod);
+            waiting.spec.node_name = "".into();
+            waiting.status.phase = "Pending".into();
+            waiting.status.nominated_node_name = "".into();
+            waiting.status.conditions = vec![Condition {
+                kind: "PodScheduled".into(),
+                status: "False".into(),
+                reason: "Unschedulable".into(),
+                ..Condition::default()
+            }];
+            *pod = Arc::new(waiting);
+        }
+    }
+    // What is bound to a node goes with it: pods of DaemonSets.
+    after.objects.pods.retain(|pod| !removed(&pod.spec.node_name));
+    after
+}
+
+#[test]
+fn recorded_clusters_are_rearranged_by_the_rules_and_never_cost_more() {
+    let mut corpus = Corpus::default();
+    let (mut count, mut cheaper, mut optimal) = (0, 0, 0);
+    for line in recordings() {
+        let scenario = corpus.recorded(&line);
+        let name = &scenario.name;
+        let watch = Steps::default();
+        let limits = Limits { time: Some(Duration::from_millis(400)), watch: &watch, ..Limits::default() };
+        for evictions_max in [None, Some(2)] {
+            let aim = Aim::Rearrangement { evictions_max, removals_max: None };
+            let optimum = Optimum::solve(&Problem { aim, ..Problem::new(&scenario) }, &limits);
+            let of = optimum.rearrangement.clone().expect("a rearrangement was asked for");
+            assert!(optimum.bound <= optimum.cost, "{name}");
+            assert!(optimum.cost <= of.cost_now, "{name}: {} of {}", optimum.cost, of.cost_now);
+            assert!(evictions_max.is_none_or(|most| of.evicted.len() <= most), "{name}: {:?}", of.evicted);
+            let text = serde_json::to_string(&optimum.decision).expect("a decision is JSON");
+            let decided: Decided = serde_json::from_str(&text).expect("the form of the recordings");
+            let found = violations(&once_done(&scenario, &of), &decided);
+            assert!(found.is_empty(), "{name}: {found:#?}");
+            count += 1;
+            cheaper += usize::from(optimum.cost < of.cost_now);
+            optimal += usize::from(optimum.status == Status::Optimal);
+        }
+    }
+    println!("{optimal} of {count} proven optimal, {cheaper} cheaper than now");
+    assert!(count >= 2 * 70, "{count}");
+    assert!(cheaper * 3 > count, "{cheaper} of {count}");
+    assert!(optimal * 2 > count, "{optimal} of {count}");
 }

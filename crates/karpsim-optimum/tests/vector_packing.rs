@@ -6,16 +6,10 @@
 //! two resources each is drawn so.
 
 mod corpus;
-#[path = "corpus/random.rs"]
-mod random;
-#[path = "corpus/small.rs"]
-mod small;
-#[path = "corpus/types.rs"]
-mod types;
 
-use corpus::Corpus;
+use corpus::random::Sequence;
+use corpus::{Corpus, small, types};
 use karpsim_optimum::{Limits, Optimum, Problem, Status, nanos};
-use random::Sequence;
 use serde_json::{Value, json};
 
 const PRICE: f64 = 0.1;

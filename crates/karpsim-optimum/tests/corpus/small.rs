@@ -1,7 +1,5 @@
 //! Small scenarios, written in the test.
 
-#![allow(dead_code, reason = "every test file uses some of it")]
-
 use serde_json::{Value, json};
 
 /// A scenario of `objects` with a catalogue.
