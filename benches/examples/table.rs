@@ -93,8 +93,9 @@ fn fruitless() {
 
 fn processes(program: &str) {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data");
-    let measured =
-        |file: &str| (0..RUNS).map(|_| child_seconds(program, &data, file)).fold(f64::INFINITY, f64::min);
+    let measured = |file: &str| {
+        (0..RUNS).map(|_| child_seconds(program, &data, file, "1")).fold(f64::INFINITY, f64::min)
+    };
     let seconds = measured("bench/diverse-5000.json.zst");
     let karpenter = KARPENTER[0].1;
     row(
@@ -174,6 +175,7 @@ fn child_seconds(program: &str, data: &Path, file: &str, threads: &str) -> f64 {
         .arg(data.join("conformance"))
         .arg(data.join(file))
         .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .status()
         .unwrap_or_else(|error| panic!("{program}: {error}"));
     assert!(status.success(), "{program} {file}: {status}");

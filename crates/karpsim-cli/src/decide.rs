@@ -25,8 +25,9 @@ use std::sync::Arc;
 
 /// Scenarios are decided in batches, of which one is read while another is decided: enough to keep every thread busy,
 /// and no more text than this in memory.
-const BATCH_BYTES: usize = 8 << 20;
-const BATCH_RECORDS: usize = 512;
+const BATCH_BYTES: usize = 24 << 20;
+const BATCH_RECORDS: usize = 1024;
+const FIRST_BATCH_RECORDS: usize = 8;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -141,10 +142,17 @@ impl Decide {
             strict: self.strict,
             timed: self.timings.is_some(),
         };
-        let mut batch = read_batch(&mut records);
+        // The first batch is small: while it has its catalogue read, the next is.
+        let mut batch = read_batch(&mut records, FIRST_BATCH_RECORDS);
         while !batch.records.is_empty() {
             let (next, decided) = rayon::join(
-                || if batch.end.is_none() { read_batch(&mut records) } else { Batch::default() },
+                || {
+                    if batch.end.is_none() {
+                        read_batch(&mut records, BATCH_RECORDS)
+                    } else {
+                        Batch::default()
+                    }
+                },
                 || -> Vec<Result<Decided, Box<Refused>>> {
                     batch.records.into_par_iter().map(|record| one.decide(record)).collect()
                 },
@@ -167,10 +175,10 @@ struct Batch {
     end: Option<Failure>,
 }
 
-fn read_batch(records: &mut Records) -> Batch {
+fn read_batch(records: &mut Records, most: usize) -> Batch {
     let mut batch = Batch::default();
     let mut bytes = 0;
-    while bytes < BATCH_BYTES && batch.records.len() < BATCH_RECORDS {
+    while bytes < BATCH_BYTES && batch.records.len() < most {
         match records.next() {
             Ok(Some(record)) => {
                 bytes += record.bytes();
