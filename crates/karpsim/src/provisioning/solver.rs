@@ -165,10 +165,10 @@ pub struct Solver<'p> {
     rules: RoundRules,
     /// By node: whether the round is without it.
     removed: Vec<bool>,
-    /// Nodes on which it has placed pods, as they were before.
+    /// Nodes on which it has placed pods: their places in the order of trial, and what they were before.
     touched: Vec<(usize, Open)>,
-    /// Their places in the order of trial, ascending.
-    touched_places: Vec<u32>,
+    /// The places of those whose labels have come to more by that, ascending.
+    relabelled: Vec<usize>,
     claims: Vec<Claim>,
     order: OpenOrder,
     limits: Vec<Vec<Limit>>,
@@ -245,7 +245,7 @@ impl<'p> Solver<'p> {
             rules: RoundRules::default(),
             removed: vec![false; problem.nodes.len()],
             touched: Vec::new(),
-            touched_places: Vec::new(),
+            relabelled: Vec::new(),
             claims: Vec::new(),
             order: OpenOrder::default(),
             limits: Vec::new(),
@@ -339,10 +339,10 @@ impl<'p> Solver<'p> {
     }
 
     fn end(&mut self) {
-        for (node, open) in self.touched.drain(..).rev() {
-            self.opens[node] = open;
+        for (place, open) in self.touched.drain(..) {
+            self.opens[self.problem.node_order[place]] = open;
         }
-        self.touched_places.clear();
+        self.relabelled.clear();
         self.removed.fill(false);
         self.topology.end();
         self.owned.clear();

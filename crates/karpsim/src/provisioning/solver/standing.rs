@@ -6,91 +6,135 @@
 
 use super::{Applicant, Refusal, Solver};
 use crate::compile::pods::PortsId;
+use crate::provisioning::verdicts::{Refusals, Willing};
+use crate::requirements::ConstraintId;
 
 /// The version of a node on which the round has placed nothing.
 const UNTOUCHED: u32 = 0;
 
 impl Solver<'_> {
-    /// The places, in the order of trial, of the nodes that might take a pod: those that have not turned it down for good
-    /// as they were before the round, and those that the round has changed. `at` is how far the trial is.
-    fn next_place(&mut self, applicant: &Applicant<'_>, at: &mut Trial) -> Option<usize> {
-        let total = self.problem.node_order.len();
-        let willing = self.verdicts.willing(applicant.variant);
-        let known = willing.places.get(at.willing).map(|&place| place as usize);
-        let touched = self.touched_places.get(at.touched).map(|&place| place as usize);
-        let frontier = (willing.examined < total).then_some(willing.examined);
-        let next = [known.or(frontier), touched].into_iter().flatten().min()?;
-        at.is_new = known.is_none() && Some(next) == frontier;
-        if at.is_new {
-            willing.examined += 1;
-            willing.places.push(next as u32);
-        }
-        if at.is_new || known == Some(next) {
-            at.willing += 1;
-        }
-        if touched == Some(next) {
-            at.touched += 1;
-        }
-        Some(next)
-    }
-
     pub(super) fn place_on_existing(&mut self, applicant: &Applicant<'_>) -> bool {
         let problem = self.problem;
-        let &Applicant { pod, class, variant, stamp, .. } = applicant;
-        let exempt = problem.records[pod].exempt;
-        let mut trial = Trial::default();
-        while let Some(place) = self.next_place(applicant, &mut trial) {
-            let index = problem.node_order[place];
-            let node = &problem.nodes[index];
-            if self.removed[index] || (self.rules.spares_young_nodes && node.young && !exempt) {
-                continue;
-            }
-            let version = self.opens[index].version;
-            if self.verdicts.nodes(variant).fails(index, version, stamp) {
-                continue;
-            }
-            let constraint = match self.fits_existing(index, applicant) {
-                Ok(constraint) => constraint,
-                Err(Refusal::Lasting) if version == UNTOUCHED && trial.is_new => {
-                    self.verdicts.willing(variant).places.pop();
-                    trial.willing -= 1;
-                    continue;
-                }
-                Err(refusal) => {
-                    self.verdicts.nodes(variant).note(index, version, stamp, refusal == Refusal::Lasting);
-                    continue;
-                }
-            };
-            self.touch(index, place);
-            let open = &mut self.opens[index];
-            open.constraint = constraint;
-            open.version = self.next_version;
-            self.next_version += 1;
-            open.pods.push(pod);
-            for (left, request) in open.remaining.iter_mut().zip(&class.requests) {
-                *left -= request;
-            }
-            if class.ports != PortsId::NONE {
-                open.ports.push(class.ports);
-            }
-            if !class.volumes.attached.is_empty() {
-                open.attached.extend(class.volumes.attached.iter().cloned());
-                open.attached.sort();
-                open.attached.dedup();
-            }
-            self.record(applicant, node.taints, constraint, (node.host.0, node.host_label));
-            return true;
+        let &Applicant { pod, class, variant, .. } = applicant;
+        let mut willing = std::mem::take(self.verdicts.willing(variant));
+        let mut refusals = std::mem::take(self.verdicts.nodes(variant));
+        let found = self.first_that_fits(applicant, &mut willing, &mut refusals);
+        *self.verdicts.willing(variant) = willing;
+        *self.verdicts.nodes(variant) = refusals;
+        let Some((place, constraint)) = found else { return false };
+
+        let index = problem.node_order[place];
+        let node = &problem.nodes[index];
+        if self.opens[index].pods.is_empty() {
+            self.touched.push((place, self.opens[index].clone()));
         }
-        false
+        if self.opens[index].constraint != constraint
+            && let Err(at) = self.relabelled.binary_search(&place)
+        {
+            self.relabelled.insert(at, place);
+        }
+        let open = &mut self.opens[index];
+        open.constraint = constraint;
+        open.version = self.next_version;
+        self.next_version += 1;
+        open.pods.push(pod);
+        for (left, request) in open.remaining.iter_mut().zip(&class.requests) {
+            *left -= request;
+        }
+        if class.ports != PortsId::NONE {
+            open.ports.push(class.ports);
+        }
+        if !class.volumes.attached.is_empty() {
+            open.attached.extend(class.volumes.attached.iter().cloned());
+            open.attached.sort();
+            open.attached.dedup();
+        }
+        self.record(applicant, node.taints, constraint, (node.host.0, node.host_label));
+        true
     }
 
-    /// Notes what the node is, before the first pod is placed on it.
-    fn touch(&mut self, node: usize, place: usize) {
-        if self.opens[node].pods.is_empty() {
-            self.touched.push((node, self.opens[node].clone()));
-            let at = self.touched_places.partition_point(|&before| (before as usize) < place);
-            self.touched_places.insert(at, place as u32);
+    /// The place of the first node that takes the pod, and what it is then. Looked at are the nodes that have not turned
+    /// the like of it down for good as they were before the round, and those of which the round has made something else:
+    /// a node whose room only shrinks does not change its mind.
+    fn first_that_fits(
+        &mut self,
+        applicant: &Applicant<'_>,
+        willing: &mut Willing,
+        refusals: &mut Refusals,
+    ) -> Option<(usize, ConstraintId)> {
+        let (mut at, mut others) = (0, 0);
+        loop {
+            let other = self.relabelled.get(others).copied().unwrap_or(usize::MAX);
+            // Most of them the round is without, or they are known to refuse.
+            while let Some(&place) = willing.places.get(at)
+                && (place as usize) < other
+                && self.is_passed_over(place as usize, applicant, refusals)
+            {
+                at += 1;
+            }
+            let known = willing.places.get(at).map(|&place| place as usize);
+            let next = known.unwrap_or(willing.examined);
+            if other < next {
+                others += 1;
+                if let Ok(constraint) = self.try_place(other, applicant, refusals) {
+                    return Some((other, constraint));
+                }
+                continue;
+            }
+            if next == self.problem.node_order.len() {
+                return None;
+            }
+            others += usize::from(other == next);
+            let tried = self.try_place(next, applicant, refusals);
+            let stays = !matches!(tried, Err(Some(Refusal::Lasting)));
+            match known {
+                None => {
+                    willing.examined += 1;
+                    willing.places.extend(stays.then_some(next as u32));
+                }
+                Some(_) if !stays => {
+                    willing.places.remove(at);
+                }
+                Some(_) => {}
+            }
+            at += usize::from(stays);
+            if let Ok(constraint) = tried {
+                return Some((next, constraint));
+            }
         }
+    }
+
+    /// Whether the node at `place` is none of the round, not for this pod, or known to refuse it.
+    #[inline]
+    fn is_passed_over(&self, place: usize, applicant: &Applicant<'_>, refusals: &Refusals) -> bool {
+        let index = self.problem.node_order[place];
+        self.removed[index]
+            || refusals.fails(index, self.opens[index].version, applicant.stamp)
+            || (self.rules.spares_young_nodes
+                && self.problem.nodes[index].young
+                && !self.problem.records[applicant.pod].exempt)
+    }
+
+    /// What the node at `place` would be with the pod. A refusal tells whether it is one of the node as it was before the
+    /// round; `None`: it was not asked, or it says nothing about that.
+    fn try_place(
+        &mut self,
+        place: usize,
+        applicant: &Applicant<'_>,
+        refusals: &mut Refusals,
+    ) -> Result<ConstraintId, Option<Refusal>> {
+        if self.is_passed_over(place, applicant, refusals) {
+            return Err(None);
+        }
+        let index = self.problem.node_order[place];
+        let version = self.opens[index].version;
+        self.fits_existing(index, applicant).map_err(|refusal| {
+            if version == UNTOUCHED && refusal == Refusal::Lasting {
+                return Some(refusal);
+            }
+            refusals.note(index, version, applicant.stamp, refusal == Refusal::Lasting);
+            None
+        })
     }
 
     /// The nodes on which the round may place pods, in the order of trial.
@@ -100,18 +144,9 @@ impl Solver<'_> {
 
     /// The nodes on which it did, in the order of trial.
     pub(super) fn filled(&self) -> Vec<(usize, Vec<usize>)> {
-        let filled = self.touched_places.iter().map(|&place| self.problem.node_order[place as usize]);
+        let mut places: Vec<usize> = self.touched.iter().map(|(place, _)| *place).collect();
+        places.sort_unstable();
+        let filled = places.into_iter().map(|place| self.problem.node_order[place]);
         filled.map(|node| (node, self.opens[node].pods.clone())).collect()
     }
-}
-
-/// How far a trial of nodes is.
-#[derive(Debug, Default)]
-struct Trial {
-    /// In the variant's list.
-    willing: usize,
-    /// In the list of changed nodes.
-    touched: usize,
-    /// The node that is being tried was never tried with the variant before.
-    is_new: bool,
 }
