@@ -165,6 +165,8 @@ impl Course<'_, '_> {
                 bound = search.branch(best, root).max(bound);
             }
         }
+        let mut relaxed = model.relaxed.clone();
+        relaxed.extend(search.rests_on_check.then_some(Relaxation::CheckedOnly));
         share.set(1.0);
         let left = best.merit.unplaced_count().saturating_sub(self.pods_without(possible));
         let places_most = search.places_most(left);
@@ -173,7 +175,7 @@ impl Course<'_, '_> {
         }
         FoundBest {
             bound: search.cost_bound(best, bound),
-            relaxed: model.relaxed.clone(),
+            relaxed,
             places_most,
             karpenter_is_outside: outside,
             best: best.clone(),

@@ -31,6 +31,8 @@ pub enum Relaxation {
     UnreachableVolumes,
     /// Only a part of the search for patterns was done in the given time.
     PatternSearch,
+    /// The linear program has a whole solution that the check of answers refuses.
+    CheckedOnly,
 }
 
 impl Relaxation {
@@ -55,6 +57,9 @@ impl Relaxation {
                 "topology of pods with volumes that are bound (Karpenter leaves it out too)"
             }
             Relaxation::PatternSearch => "some patterns (the search for them was cut short)",
+            Relaxation::CheckedOnly => {
+                "rules of which only the check of an answer knows, such as that pods come one after the other"
+            }
         }
     }
 }

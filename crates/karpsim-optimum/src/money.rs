@@ -11,6 +11,9 @@ pub fn dollars(nanos: i64) -> f64 {
     nanos as f64 * 1e-9
 }
 
+/// Differences up to this are none: a millionth of a dollar an hour.
+pub(crate) const NEGLIGIBLE_NANO_DOLLARS: i64 = 1000;
+
 /// The largest amount of which all `prices` are multiples; 0 if there is none but 0.
 pub(crate) fn common_unit(prices: impl Iterator<Item = i64>) -> i64 {
     prices.fold(0, |mut a, b| {

@@ -5,6 +5,7 @@ use crate::bill::Bill;
 use crate::course::Course;
 use crate::facts::Relaxation;
 use crate::limits::{Limits, Progress};
+use crate::money::NEGLIGIBLE_NANO_DOLLARS;
 use crate::preferences::{require, review};
 use crate::problem::{Aim, Preferences, Problem};
 use crate::rearrangement::{Lifted, marked};
@@ -28,7 +29,8 @@ const TOLERANCE: f64 = 1e-6;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Status {
-    /// No answer is better, by more than one part in a million.
+    /// No answer is better by more than one part in a million, or a millionth of a dollar an hour: of reserved capacity the
+    /// price is often next to nothing.
     Optimal,
     /// There may be better ones, down to the bound.
     Feasible,
@@ -211,7 +213,8 @@ impl Before {
         let mut relaxed = found.relaxed;
         relaxed.sort_unstable();
         relaxed.dedup();
-        let close = (cost - bound) as f64 <= TOLERANCE * cost as f64;
+        let close =
+            cost - bound <= NEGLIGIBLE_NANO_DOLLARS || (cost - bound) as f64 <= TOLERANCE * cost as f64;
         let unmet = answer
             .map_or(karpenter_review.unmet, |answer| review(compiled, &mut algebra, &pods, answer).unmet);
         let karpenter_cost = bill.merit.cost - self.step.as_ref().map_or(0, |step| step.saving);

@@ -7,7 +7,7 @@ use crate::domains::choose_domains;
 use crate::generation::{Generated, Generator, Task, penalties};
 use crate::master::{Column, solve_whole};
 use crate::model::{Counting, Model, Pattern};
-use crate::money::{common_unit, dollars, round_up_to_unit};
+use crate::money::{NEGLIGIBLE_NANO_DOLLARS, common_unit, dollars, round_up_to_unit};
 use crate::rounding::dive;
 use crate::rules::Rules;
 use crate::seating::{Manners, Seating, exchange};
@@ -82,6 +82,8 @@ pub(crate) struct Search<'a, 'p> {
     least_unplaced: usize,
     /// How near to the value of the linear program, relatively, the bound need come.
     pub(crate) close: f64,
+    /// Whether the bound would be higher if the model knew all that the check of answers does.
+    pub(crate) rests_on_check: bool,
     /// Whether the linear programs of the whole leave open where pods are sent.
     domains_are_open: bool,
 }
@@ -93,7 +95,16 @@ impl<'a, 'p> Search<'a, 'p> {
         let penalty = penalties(model, field.priorities, unit);
         let in_dollars = penalty.iter().map(|penalty| dollars(*penalty)).collect();
         let generator = Generator::new(field.problem, algebra, model, in_dollars, field.threads, field.stop);
-        Search { field, generator, penalty, unit, least_unplaced: 0, close: 0.0, domains_are_open: false }
+        Search {
+            field,
+            generator,
+            penalty,
+            unit,
+            least_unplaced: 0,
+            close: 0.0,
+            domains_are_open: false,
+            rests_on_check: false,
+        }
     }
 
     /// Begins with patterns of single items: as many as fit on the cheapest slot, and one; and with nodes that are kept
@@ -367,7 +378,9 @@ impl<'a, 'p> Search<'a, 'p> {
 
     /// A bound from which on nothing better can be hoped for.
     fn enough(&self, best: &Best) -> f64 {
-        let step = (dollars(self.unit) * 0.999).max(self.field.gap * dollars(best.merit.cost));
+        let step = (dollars(self.unit) * 0.999)
+            .max(self.field.gap * dollars(best.merit.cost))
+            .max(dollars(NEGLIGIBLE_NANO_DOLLARS / 2));
         let value = self.scalar(best);
         (value - step).min(value * (1.0 - 1e-7)).max(value - 1e9)
     }
@@ -555,6 +568,7 @@ impl<'a, 'p> Search<'a, 'p> {
             }
             let lowest = open.peek().map_or(f64::INFINITY, |open| open.bound).min(unresolved);
             let enough = self.enough(best);
+            self.rests_on_check = unresolved < enough;
             (self.field.tell)(Some(self.cost_bound(best, lowest)), Some(best.merit.cost));
             if lowest >= enough {
                 // What is left open cannot be better by a whole unit.
