@@ -1,8 +1,10 @@
 //! The search: a bound from column generation, answers from diving and from Karpenter's own decision, and branch and price
 //! until both meet or time is up.
 
-use crate::answer::{Answer, Merit, PlannedNode};
-use crate::check::out_of_order;
+mod branching;
+mod offering;
+
+use crate::answer::{Answer, Merit};
 use crate::domains::choose_domains;
 use crate::generation::{Generated, Generator, Task, penalties};
 use crate::master::{Column, solve_whole};
@@ -10,15 +12,12 @@ use crate::model::{Counting, Model, Pattern};
 use crate::money::{NEGLIGIBLE_NANO_DOLLARS, common_unit, dollars, round_up_to_unit};
 use crate::rounding::dive;
 use crate::rules::Rules;
-use crate::seating::{Manners, Seating, exchange};
-use crate::slots::{Place, Slot};
+use crate::seating::Manners;
+use crate::slots::Place;
 use crate::standing::Standing;
-use crate::tree::{is_whole, split};
 use karpsim::compile::Problem;
 use karpsim::requirements::Algebra;
 use smallvec::SmallVec;
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
 
 /// Integer masters are solved exactly up to this size; branch and bound without a limit of time is lost on larger ones.
 const WHOLE_COLUMNS_MAX: usize = 16;
@@ -391,212 +390,10 @@ impl<'a, 'p> Search<'a, 'p> {
         cost_bound(bound - penalties, self.unit, best.merit.cost)
     }
 
-    /// Nodes with pods, out of patterns that may hold more pods than there are.
-    fn answer(&mut self, patterns: &[Pattern]) -> Answer {
-        let model = self.generator.model;
-        let mut answer = Answer::default();
-        let standing = self.field.standing;
-        let (seated, unplaced) = self.seated(patterns);
-        for (pattern, pods) in patterns.iter().zip(seated) {
-            if !pods.is_empty() {
-                let filled = Pattern { slot: pattern.slot, counts: self.counts(&pods) };
-                let slot = &model.slots[self.right_sized(filled).slot];
-                answer.nodes.push(PlannedNode { place: slot.place, chosen: slot.chosen.clone(), pods });
-            }
-        }
-        if let Some(most) = standing.removals_max {
-            // No more nodes go than may: the cheapest are kept without pods.
-            let mut idle = standing.removed(&answer);
-            idle.sort_by_key(|&node| (standing.price(node), node));
-            let kept = idle.len().saturating_sub(most);
-            answer.nodes.extend(idle.into_iter().take(kept).map(|node| PlannedNode {
-                place: Place::Existing { node },
-                chosen: Vec::new(),
-                pods: Vec::new(),
-            }));
-        }
-        answer.unplaced = unplaced;
-        answer
-    }
-
-    /// The pods on each pattern, and those without a seat, sorted.
-    fn seated(&self, patterns: &[Pattern]) -> (Vec<Vec<usize>>, Vec<usize>) {
-        let model = self.generator.model;
-        let mut waiting: Vec<Vec<usize>> = model.items.items.iter().map(|item| item.pods.clone()).collect();
-        let staying = self.staying(patterns, &mut waiting);
-        Seating::new(self.field.problem, model, self.field.manners, patterns, staying).fill(waiting)
-    }
-
-    /// For each pattern the pods that stay on its node, taken from those that wait for a place: none is evicted where
-    /// another of its kind would come.
-    fn staying(&self, patterns: &[Pattern], waiting: &mut [Vec<usize>]) -> Vec<Vec<usize>> {
-        let mut staying: Vec<Vec<usize>> = vec![Vec::new(); patterns.len()];
-        let homes = &self.field.standing.homes;
-        if homes.is_empty() {
-            return staying;
-        }
-        for (pattern, staying) in patterns.iter().zip(&mut staying) {
-            let Place::Existing { node } = self.generator.model.slots[pattern.slot].place else { continue };
-            for &(item, count) in &pattern.counts {
-                let mut left = count;
-                waiting[item as usize].retain(|pod| {
-                    let stays = left > 0 && homes.get(pod) == Some(&node);
-                    if stays {
-                        left -= 1;
-                        staying.push(*pod);
-                    }
-                    !stays
-                });
-            }
-        }
-        staying
-    }
-
-    /// The pattern on the cheapest slot in the same domains that takes no more from limits.
-    fn right_sized(&mut self, pattern: Pattern) -> Pattern {
-        let model = self.generator.model;
-        let own = &model.slots[pattern.slot];
-        if matches!(own.place, Place::Existing { .. }) {
-            return pattern;
-        }
-        let taken = |slot: &Slot, limit: usize| {
-            slot.takes.iter().find(|(known, _)| *known == limit).map_or(0, |(_, amount)| *amount)
-        };
-        let mut slots: Vec<usize> = (0..model.new_count)
-            .filter(|&slot| {
-                let slot = &model.slots[slot];
-                slot.price < own.price
-                    && slot.domains == own.domains
-                    && slot.reservation.is_none()
-                    && slot.takes.iter().all(|(limit, amount)| *amount <= taken(own, *limit))
-            })
-            .collect();
-        slots.sort_by_key(|&slot| model.slots[slot].price);
-        slots
-            .into_iter()
-            .map(|slot| Pattern { slot, ..pattern.clone() })
-            .find(|smaller| model.holds(self.field.problem, self.generator.algebra, smaller))
-            .unwrap_or(pattern)
-    }
-
-    /// Offers the answer that patterns make.
-    pub(crate) fn offer(&mut self, best: &mut Best, patterns: &[Pattern]) -> bool {
-        let mut patterns = patterns.to_vec();
-        self.keep_standing(&mut patterns);
-        choose_domains(self.generator.model, &mut patterns);
-        let mut answer = self.answer(&patterns);
-        let field = self.field;
-        if answer.merit(field.problem, field.standing, field.priorities) >= best.merit {
-            return false;
-        }
-        field.standing.allows(&answer) && self.put_in_order(&mut answer) && best.improve(self.field, answer)
-    }
-
-    /// Takes nodes that stand in place of new ones that are no cheaper: pods that are on them need not move.
-    fn keep_standing(&mut self, patterns: &mut [Pattern]) {
-        let model = self.generator.model;
-        let mut free: Vec<usize> = (model.new_count..model.slots.len())
-            .filter(|&slot| model.slots[slot].may_go && patterns.iter().all(|pattern| pattern.slot != slot))
-            .collect();
-        free.sort_by_key(|&slot| (model.slots[slot].price, slot));
-        for pattern in patterns.iter_mut().filter(|pattern| pattern.slot < model.new_count) {
-            let new = &model.slots[pattern.slot];
-            let found = free.iter().position(|&slot| {
-                let standing = &model.slots[slot];
-                standing.price <= new.price
-                    && standing.domains == new.domains
-                    && model.holds(
-                        self.field.problem,
-                        self.generator.algebra,
-                        &Pattern { slot, ..pattern.clone() },
-                    )
-            });
-            if let Some(at) = found {
-                pattern.slot = free.remove(at);
-            }
-        }
-    }
-
-    /// Whether an answer keeps all rules, after pods that are in each other's way have been exchanged with such that are
-    /// like them.
-    fn put_in_order(&mut self, answer: &mut Answer) -> bool {
-        let field = self.field;
-        for _ in 0..EXCHANGES {
-            match out_of_order(field.problem, self.generator.algebra, field.rules, answer) {
-                None => return false,
-                Some(stuck) if stuck.is_empty() => return true,
-                Some(stuck) => {
-                    if (field.stop)()
-                        || !exchange(field.problem, self.generator.model, field.manners, answer, &stuck)
-                    {
-                        return false;
-                    }
-                }
-            }
-        }
-        false
-    }
-
     /// Dives for an answer.
     pub(crate) fn dive(&mut self, best: &mut Best, task: &Task, rounds: usize) -> bool {
         let patterns = dive(&mut self.generator, task, rounds, None);
         self.offer(best, &patterns)
-    }
-
-    /// Branch and price. Returns what is proven: a bound on cost and penalties.
-    pub(crate) fn branch(&mut self, best: &mut Best, root: Generated) -> f64 {
-        let mut open: BinaryHeap<Open> = BinaryHeap::new();
-        // Of parts that are whole but break a rule that the model does not know.
-        let mut unresolved = f64::INFINITY;
-        let mut count = 0usize;
-        let mut current = Some((self.whole(), root));
-        loop {
-            if let Some((task, generated)) = current.take() {
-                self.offer_whole(best, &generated);
-                let enough = self.enough(best);
-                if generated.bound < enough {
-                    match split(&self.generator, &generated) {
-                        Some(split) => {
-                            for task in split.tasks(&task) {
-                                count += 1;
-                                open.push(Open { bound: generated.bound, order: count, task });
-                            }
-                        }
-                        None => unresolved = unresolved.min(generated.bound),
-                    }
-                }
-            }
-            let lowest = open.peek().map_or(f64::INFINITY, |open| open.bound).min(unresolved);
-            let enough = self.enough(best);
-            self.rests_on_check = unresolved < enough;
-            (self.field.tell)(Some(self.cost_bound(best, lowest)), Some(best.merit.cost));
-            if lowest >= enough {
-                // What is left open cannot be better by a whole unit.
-                return lowest.min(self.scalar(best));
-            }
-            if (self.field.stop)() {
-                return lowest;
-            }
-            let Some(mut next) = open.pop() else { return lowest };
-            if next.bound >= enough {
-                continue;
-            }
-            next.task.enough = enough;
-            match self.generator.generate(&next.task) {
-                Some(mut generated) => {
-                    generated.bound = generated.bound.max(next.bound);
-                    if generated.bound < enough && next.order % 8 == 1 {
-                        self.dive(best, &next.task, 2);
-                    }
-                    if (self.field.stop)() {
-                        open.push(Open { bound: generated.bound, ..next });
-                    } else {
-                        current = Some((next.task, generated));
-                    }
-                }
-                None => unresolved = unresolved.min(next.bound),
-            }
-        }
     }
 
     /// Offers the best whole numbers of the columns that a relaxation uses, if these are few.
@@ -617,48 +414,9 @@ impl<'a, 'p> Search<'a, 'p> {
             .collect();
         self.offer(best, &patterns);
     }
-
-    fn offer_whole(&mut self, best: &mut Best, generated: &Generated) {
-        if is_whole(generated) {
-            let patterns: Vec<Pattern> = generated
-                .over
-                .iter()
-                .zip(&generated.solved.used)
-                .flat_map(|(&column, used)| {
-                    std::iter::repeat_n(self.generator.columns[column].pattern.clone(), used.round() as usize)
-                })
-                .collect();
-            self.offer(best, &patterns);
-        }
-    }
 }
 
 /// A bound in dollars as an amount that answers can cost, at most `cost`.
 fn cost_bound(bound: f64, unit: i64, cost: i64) -> i64 {
     round_up_to_unit(bound.max(0.0), unit).clamp(0, cost.max(0))
-}
-
-/// A part of the tree that is still to be looked at.
-struct Open {
-    bound: f64,
-    order: usize,
-    task: Task,
-}
-
-impl PartialEq for Open {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-impl Eq for Open {}
-impl PartialOrd for Open {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Open {
-    /// The lowest bound first, the latest among equals.
-    fn cmp(&self, other: &Self) -> Ordering {
-        other.bound.total_cmp(&self.bound).then(self.order.cmp(&other.order))
-    }
 }
