@@ -3,6 +3,7 @@
 use super::{Best, EXCHANGES, Search};
 use crate::answer::{Answer, PlannedNode};
 use crate::check::out_of_order;
+use crate::domains::choose_domains;
 use crate::model::Pattern;
 use crate::seating::{Seating, exchange};
 use crate::slots::{Place, Slot};
