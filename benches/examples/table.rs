@@ -7,7 +7,7 @@ use karpsim::compile::compile;
 use karpsim::decision::Method;
 use karpsim::disruption::disrupt_compiled;
 use karpsim::provisioning::Round;
-use karpsim_benches::{clusters, files, pods};
+use karpsim_benches::{SEED, clusters, files, pods};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::{TimeVal, TimeValLike};
 use nix::time::{ClockId, clock_gettime};
@@ -16,8 +16,6 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-/// Of the generated inputs.
-const SEED: u64 = 42;
 /// How often each row is measured.
 const RUNS: usize = 5;
 

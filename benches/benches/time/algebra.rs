@@ -2,7 +2,8 @@
 
 use criterion::{BatchSize, Criterion};
 use karpsim::api::meta::{Operator, Str};
-use karpsim::requirements::{Algebra, Undefined};
+use karpsim::requirements::Algebra;
+use karpsim_benches::constraints::{ask_all_pairs, constraints};
 
 pub(crate) fn rows(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("algebra");
@@ -21,33 +22,18 @@ pub(crate) fn rows(criterion: &mut Criterion) {
     });
 
     let zone = algebra.key("topology.kubernetes.io/zone", |_| true);
-    let sets: Vec<_> = (0..64)
-        .map(|index| {
-            let name = Str::from(format!("zone-{}", index % 8));
-            let in_zone = algebra.requirement(zone, Operator::In, &[name], None);
-            let not_one = algebra.requirement(key, Operator::NotIn, &names[index..=index], None);
-            algebra.constraint([(zone, in_zone), (key, not_one)])
-        })
-        .collect();
-    let ask = |algebra: &mut Algebra| {
-        let mut compatible = 0;
-        for &node in &sets {
-            for &incoming in &sets {
-                if algebra.compatible(node, incoming, Undefined::WellKnownAllowed) {
-                    compatible += 1;
-                    algebra.sum(node, incoming);
-                }
-            }
-        }
-        compatible
-    };
+    let sets = constraints(&mut algebra, zone, key, &names, 1);
     group.bench_function("4096 pairs asked the first time", |bencher| {
-        bencher.iter_batched_ref(|| algebra.clone(), ask, BatchSize::SmallInput);
+        bencher.iter_batched_ref(
+            || algebra.clone(),
+            |algebra| ask_all_pairs(algebra, &sets),
+            BatchSize::SmallInput,
+        );
     });
     group.bench_function("4096 pairs asked again", |bencher| {
         let mut known = algebra.clone();
-        ask(&mut known);
-        bencher.iter(|| ask(&mut known));
+        ask_all_pairs(&mut known, &sets);
+        bencher.iter(|| ask_all_pairs(&mut known, &sets));
     });
     group.finish();
 }

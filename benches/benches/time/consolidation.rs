@@ -1,6 +1,6 @@
 //! Passes of consolidation, and one simulation of a removal.
 
-use crate::{SEED, slow_group};
+use crate::slow_group;
 use criterion::{BatchSize, Criterion};
 use karpsim::compile::compile;
 use karpsim::decision::Method;
@@ -8,7 +8,7 @@ use karpsim::disruption::candidates::{Candidate, candidates};
 use karpsim::disruption::disrupt_compiled;
 use karpsim::disruption::evictable::PodBudgets;
 use karpsim::provisioning::solver::Solver;
-use karpsim_benches::{clusters, files};
+use karpsim_benches::{SEED, clusters, files};
 
 pub(crate) fn rows(criterion: &mut Criterion) {
     passes(criterion);

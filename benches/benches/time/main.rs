@@ -9,9 +9,6 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion};
 use std::time::Duration;
 
-/// Of the generated inputs.
-const SEED: u64 = 42;
-
 /// A group whose rows take so long that few samples must do.
 fn slow_group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
     let mut group = criterion.benchmark_group(name);

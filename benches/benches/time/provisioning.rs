@@ -1,10 +1,10 @@
 //! Rounds of provisioning: the decision alone, on a scenario that is read and compiled beforehand.
 
-use crate::{SEED, slow_group};
+use crate::slow_group;
 use criterion::{BatchSize, Criterion};
 use karpsim::compile::compile;
 use karpsim::provisioning::Round;
-use karpsim_benches::{files, pods};
+use karpsim_benches::{SEED, files, pods};
 
 pub(crate) fn rows(criterion: &mut Criterion) {
     let mut group = slow_group(criterion, "provisioning");

@@ -1,9 +1,9 @@
 //! What comes before a decision and after it, and all of it together.
 
-use crate::{SEED, slow_group};
+use crate::slow_group;
 use criterion::{Criterion, Throughput};
 use karpsim::compile::compile;
-use karpsim_benches::{clusters, files};
+use karpsim_benches::{SEED, clusters, files};
 use std::hint::black_box;
 
 pub(crate) fn rows(criterion: &mut Criterion) {

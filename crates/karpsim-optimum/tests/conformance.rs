@@ -4,33 +4,18 @@
 mod corpus;
 
 use corpus::steps::Steps;
-use corpus::{Corpus, data, family, read_zst};
+use corpus::{Corpus, first_of_each};
 use karpsim_optimum::{Limits, Optimum, Problem, Status};
 use karpsim_validator::{Decided, violations};
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 const OF_EACH: usize = 10;
-
-/// The first recordings of each family.
-fn some(file: &str) -> Vec<String> {
-    let text = read_zst(&data().join("conformance").join(file));
-    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    text.lines()
-        .filter(|line| {
-            let count = seen.entry(family(line).to_owned()).or_default();
-            *count += 1;
-            *count <= OF_EACH
-        })
-        .map(str::to_owned)
-        .collect()
-}
 
 #[test]
 fn answers_keep_the_rules_and_cost_no_more_than_karpenter() {
     let mut corpus = Corpus::default();
     let (mut count, mut optimal, mut cheaper) = (0, 0, 0);
-    for line in some("provisioning.jsonl.zst") {
+    for line in first_of_each("provisioning.jsonl.zst", OF_EACH) {
         let scenario = corpus.recorded(&line);
         let watch = Steps::default();
         let limits = Limits { time: Some(Duration::from_secs(1)), watch: &watch, ..Limits::default() };

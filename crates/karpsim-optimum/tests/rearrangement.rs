@@ -3,13 +3,12 @@
 mod corpus;
 
 use corpus::steps::Steps;
-use corpus::{Corpus, data, family, read_zst, running, small, types};
+use corpus::{Corpus, first_of_each, running, small, types};
 use karpsim::api::Scenario;
 use karpsim::api::core::Pod;
 use karpsim::api::meta::Condition;
 use karpsim_optimum::{Aim, Limits, Optimum, Problem, Rearrangement, Status, nanos};
 use karpsim_validator::{Decided, violations};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,20 +72,6 @@ fn what_a_scenario_asks_for_follows_from_its_kind() {
     assert_eq!(Problem::new(&scenario).aim, Aim::Rearrangement { evictions_max: None, removals_max: None });
 }
 
-/// The first two disruption recordings of each family.
-fn recordings() -> Vec<String> {
-    let text = read_zst(&data().join("conformance/disruption.jsonl.zst"));
-    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    text.lines()
-        .filter(|line| {
-            let count = seen.entry(family(line).to_owned()).or_default();
-            *count += 1;
-            *count <= 2
-        })
-        .map(str::to_owned)
-        .collect()
-}
-
 /// The cluster once nodes are gone and their pods wait.
 fn once_done(scenario: &Scenario, rearranged: &Rearrangement) -> Scenario {
     let mut after = scenario.clone();
@@ -118,7 +103,7 @@ fn once_done(scenario: &Scenario, rearranged: &Rearrangement) -> Scenario {
 fn recorded_clusters_are_rearranged_by_the_rules_and_never_cost_more() {
     let mut corpus = Corpus::default();
     let (mut count, mut cheaper, mut optimal) = (0, 0, 0);
-    for line in recordings() {
+    for line in first_of_each("disruption.jsonl.zst", 2) {
         let scenario = corpus.recorded(&line);
         let name = &scenario.name;
         let watch = Steps::default();

@@ -78,3 +78,17 @@ pub(crate) fn family(line: &str) -> &str {
     let start = line.find("\"name\":\"").map_or(0, |at| at + 8);
     line.get(start..).and_then(|rest| rest.split('/').next()).unwrap_or("")
 }
+
+/// The first `count` recordings of each family in a file of `data/conformance`.
+pub(crate) fn first_of_each(file: &str, count: usize) -> Vec<String> {
+    let text = read_zst(&data().join("conformance").join(file));
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    text.lines()
+        .filter(|line| {
+            let so_far = seen.entry(family(line).to_owned()).or_default();
+            *so_far += 1;
+            *so_far <= count
+        })
+        .map(str::to_owned)
+        .collect()
+}

@@ -15,7 +15,7 @@ use super::plan::KnownOptions;
 use super::stances::{Barred, GroundId, Say, Stance, StanceId, Stances};
 use super::variants::{VariantId, Variants};
 use super::verdicts::Verdicts;
-use crate::compile::asked::{Asked, Host};
+use crate::compile::asked::Host;
 use crate::compile::pods::{Class, ClassId, PortsId};
 use crate::compile::resources::Amounts;
 use crate::compile::shapes::ShapeSet;
@@ -111,7 +111,6 @@ struct Applicant<'a> {
     class: &'a Class,
     variant: VariantId,
     groups: &'a Groups,
-    asked: Asked,
     stance: StanceId,
     /// What answers on its stance rest on: it never takes the same value in two states of the groups over shared domains.
     counts: u64,
@@ -508,7 +507,6 @@ impl<'p> Solver<'p> {
         groups: &'a Groups,
     ) -> Applicant<'a> {
         let stance = self.stance_of(variant, groups);
-        let asked = self.variants.get(variant).asked;
         let (mut counts, mut lenient) = (0, 0);
         for &(group, _) in &self.stances.get(stance).shared {
             let group = self.topology.group(group);
@@ -519,7 +517,7 @@ impl<'p> Solver<'p> {
             + ((groups.own.len() as u64) << 36)
             + u64::from(self.reservation_changes)
             + lenient;
-        Applicant { pod, class, variant, groups, asked, stance, counts, stamp }
+        Applicant { pod, class, variant, groups, stance, counts, stamp }
     }
 
     /// The stance of a variant with these groups, and those of pods that must not be near it.

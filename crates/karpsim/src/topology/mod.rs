@@ -51,15 +51,6 @@ struct Shunning {
     tolerations: TolerationsId,
 }
 
-/// The domain in which pods on a node count.
-#[derive(Debug, Clone, Copy)]
-enum PodDomain {
-    /// Nobody has asked yet.
-    Unknown,
-    /// This one, if they do count.
-    Known(Option<ValueId>),
-}
-
 /// The topology of a cluster, and what a round makes of it.
 pub struct Topology {
     identities: Vec<Identity>,
@@ -68,8 +59,8 @@ pub struct Topology {
     groups: Vec<Group>,
     /// By group and node of the state, the domain that the node stands for even without pods.
     node_domains: Vec<Vec<Option<ValueId>>>,
-    /// By group and node of the API server, the domain in which pods on it count.
-    pod_domains: Vec<Vec<PodDomain>>,
+    /// By group, the nodes of the API server with pods that it has counted, and the domain in which they count.
+    pod_domains: Vec<FxHashMap<usize, Option<ValueId>>>,
     group_index: FxHashMap<Prototype, GroupId>,
     domains: FxHashMap<KeyId, Vec<(ValueId, Vec<TaintsId>)>>,
     shunning: FxHashMap<IdentityId, Vec<Shunning>>,
@@ -277,7 +268,7 @@ impl Topology {
             self.active[at] = Some(group);
             self.in_order.push(group);
         }
-        self.correct(problem, algebra, group);
+        self.correct(problem, group);
         group
     }
 
@@ -303,7 +294,7 @@ impl Topology {
             }
         }
         let mut node_domains = Vec::new();
-        let mut pod_domains = vec![PodDomain::Unknown; problem.api_nodes.len()];
+        let mut pod_domains = FxHashMap::default();
         if prototype.inverse {
             for shunning in self.shunning.get(&prototype.identity).into_iter().flatten() {
                 if let Some(domain) = shunning.domain {
@@ -317,7 +308,7 @@ impl Topology {
             for domain in node_domains.iter().flatten() {
                 group.add_reference(domain.0);
             }
-            self.count_pods(problem, algebra, &mut group, &mut pod_domains);
+            pod_domains = self.count_pods(problem, algebra, &mut group);
         }
         group.order_domains(algebra);
         let id = GroupId(self.groups.len() as u32);
@@ -328,24 +319,26 @@ impl Topology {
         id
     }
 
-    /// Counts the pods of the cluster.
+    /// Counts the pods of the cluster; tells in which domain those on each node do.
     fn count_pods(
         &mut self,
         problem: &Problem<'_>,
         algebra: &mut Algebra,
         group: &mut Group,
-        pod_domains: &mut [PodDomain],
-    ) {
+    ) -> FxHashMap<usize, Option<ValueId>> {
+        let mut domains = FxHashMap::default();
         let mut lists: FxHashMap<ClassId, bool> = FxHashMap::default();
         for record in &problem.records {
             let listed = record.counts
                 && *lists.entry(record.class).or_insert_with(|| group.lists(problem, record.class));
             let Some(node) = record.node.filter(|_| listed) else { continue };
-            let domain = self.asked_once(problem, algebra, group, node, &mut pod_domains[node]);
+            let domain =
+                *domains.entry(node).or_insert_with(|| self.domain_of_pods_on(problem, algebra, group, node));
             if let Some(domain) = domain {
                 group.add_count(domain.0, 1);
             }
         }
+        domains
     }
 
     /// The domain that a node of the state stands for even without pods.
@@ -364,23 +357,6 @@ impl Topology {
         }
         let value = state.labels_of(&problem.api_nodes).get(algebra.key_name(group.key))?.to_owned();
         Some(algebra.value(group.key, &value))
-    }
-
-    /// The domain in which pods on a node of the API server count, from `known` if somebody has asked before.
-    fn asked_once(
-        &mut self,
-        problem: &Problem<'_>,
-        algebra: &mut Algebra,
-        group: &Frame,
-        node: usize,
-        known: &mut PodDomain,
-    ) -> Option<ValueId> {
-        if let PodDomain::Known(domain) = *known {
-            return domain;
-        }
-        let domain = self.domain_of_pods_on(problem, algebra, group, node);
-        *known = PodDomain::Known(domain);
-        domain
     }
 
     /// The domain in which pods on a node of the API server count.
@@ -403,7 +379,7 @@ impl Topology {
     }
 
     /// Takes the round's pods and nodes out of a group.
-    fn correct(&mut self, problem: &Problem<'_>, algebra: &mut Algebra, id: GroupId) {
+    fn correct(&mut self, problem: &Problem<'_>, id: GroupId) {
         let group = self.groups[id.0 as usize].clone_frame();
         if group.inverse {
             let identity = self.identity_index[&group.identity];
@@ -429,14 +405,12 @@ impl Topology {
         }
         for pod in 0..self.taken_pods.len() {
             let record = &problem.records[self.taken_pods[pod]];
-            let Some(node) = record.node.filter(|_| record.counts && group.lists(problem, record.class))
-            else {
-                continue;
-            };
-            let mut known = self.pod_domains[at][node];
-            let domain = self.asked_once(problem, algebra, &group, node, &mut known);
-            self.pod_domains[at][node] = known;
-            if let Some(domain) = domain {
+            if record.counts
+                && group.lists(problem, record.class)
+                && let Some(node) = record.node
+                // They were counted, so it is known where.
+                && let Some(&Some(domain)) = self.pod_domains[at].get(&node)
+            {
                 self.change(id, domain.0, -1, 0);
             }
         }

@@ -79,7 +79,7 @@ impl Solver<'_> {
         host: (HostId, Host),
         mut then: impl FnMut(&mut Self, ConstraintId, ConstraintId) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
-        if !applicant.asked.hostname_met_by(host.1, &self.algebra) {
+        if !self.stances.get(applicant.stance).asked.hostname_met_by(host.1, &self.algebra) {
             return Err(Refusal::Lasting);
         }
         let alternatives = &applicant.class.volumes.alternatives;

@@ -12,6 +12,15 @@ use crate::requirements::ConstraintId;
 /// The version of a node on which the round has placed nothing.
 const UNTOUCHED: u32 = 0;
 
+/// What a node that does not take a pod says of other rounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refused {
+    /// Nothing; perhaps it was not even asked.
+    Now,
+    /// It refuses as it was before the round, and so in all.
+    ForGood,
+}
+
 impl Solver<'_> {
     pub(super) fn place_on_existing(&mut self, applicant: &Applicant<'_>) -> bool {
         let problem = self.problem;
@@ -86,7 +95,7 @@ impl Solver<'_> {
             }
             others += usize::from(other == next);
             let tried = self.try_place(next, applicant, refusals);
-            let stays = !matches!(tried, Err(Some(Refusal::Lasting)));
+            let stays = tried != Err(Refused::ForGood);
             match known {
                 None => {
                     willing.examined += 1;
@@ -115,25 +124,24 @@ impl Solver<'_> {
                 && !self.problem.records[applicant.pod].exempt)
     }
 
-    /// What the node at `place` would be with the pod. A refusal tells whether it is one of the node as it was before the
-    /// round; `None`: it was not asked, or it says nothing about that.
+    /// What the node at `place` would be with the pod.
     fn try_place(
         &mut self,
         place: usize,
         applicant: &Applicant<'_>,
         refusals: &mut Refusals,
-    ) -> Result<ConstraintId, Option<Refusal>> {
+    ) -> Result<ConstraintId, Refused> {
         if self.is_passed_over(place, applicant, refusals) {
-            return Err(None);
+            return Err(Refused::Now);
         }
         let index = self.problem.node_order[place];
         let version = self.opens[index].version;
         self.fits_existing(index, applicant).map_err(|refusal| {
             if version == UNTOUCHED && refusal == Refusal::Lasting {
-                return Some(refusal);
+                return Refused::ForGood;
             }
             refusals.note(index, version, applicant.stamp, refusal == Refusal::Lasting);
-            None
+            Refused::Now
         })
     }
 
