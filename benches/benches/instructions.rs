@@ -13,7 +13,7 @@ use gungraun::{library_benchmark, library_benchmark_group, main};
 use karpsim::api::Scenario;
 use karpsim::api::meta::Str;
 use karpsim::compile::{Problem, compile};
-use karpsim::decision::{DisruptionDecision, Method};
+use karpsim::decision::{Decision, DisruptionDecision, Method};
 use karpsim::disruption::disrupt_compiled;
 use karpsim::provisioning::Round;
 use karpsim::requirements::Algebra;
@@ -106,14 +106,16 @@ fn round(text: &str) -> Round<'static> {
     Round::play(problem, algebra)
 }
 
-fn is_long(decision: String) {
+fn is_long(decision: Vec<u8>) {
     assert!(decision.len() > 1000);
 }
 
 #[library_benchmark(setup = round, teardown = is_long)]
 #[bench::diverse_1000(args = (&bench_file("diverse-1000")), config = figure(32_001_000))]
-fn rendered(round: Round<'static>) -> String {
-    serde_json::to_string(&round.decision()).expect("a decision is JSON")
+fn rendered(round: Round<'static>) -> Vec<u8> {
+    let mut text = Vec::new();
+    Decision::Provisioning(round.decision()).write_json(&mut text).expect("a decision is JSON");
+    text
 }
 
 fn has_commands(decision: DisruptionDecision) {

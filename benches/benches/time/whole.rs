@@ -2,6 +2,7 @@
 
 use crate::slow_group;
 use criterion::{Criterion, Throughput};
+use karpsim::Decision;
 use karpsim::compile::compile;
 use karpsim_benches::{SEED, clusters, files};
 use std::hint::black_box;
@@ -12,9 +13,15 @@ pub(crate) fn rows(criterion: &mut Criterion) {
     corpus(criterion);
 }
 
+fn rendered(decision: &Decision) -> Vec<u8> {
+    let mut text = Vec::new();
+    decision.write_json(&mut text).expect("a decision is JSON");
+    text
+}
+
 /// Text in, text out.
 fn whole(text: &str) -> Vec<u8> {
-    serde_json::to_vec(&karpsim::decide(&files::scenario(text))).expect("a decision is JSON")
+    rendered(&karpsim::decide(&files::scenario(text)))
 }
 
 fn steps(criterion: &mut Criterion) {
@@ -26,7 +33,7 @@ fn steps(criterion: &mut Criterion) {
     });
     group.bench_function("render", |bencher| {
         let decision = karpsim::decide(&scenario);
-        bencher.iter(|| serde_json::to_vec(&decision));
+        bencher.iter(|| rendered(&decision));
     });
     group.bench_function("read, compile, decide, render", |bencher| bencher.iter(|| whole(&text)));
     group.finish();

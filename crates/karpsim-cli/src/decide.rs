@@ -5,12 +5,12 @@ use crate::output::OutputFile;
 use crate::overlay::CatalogueOverlays;
 use crate::processor;
 use crate::records::{Body, Record, Records};
+use crate::scenario_file::scenario_failure;
 use crate::settings::{Settings, SettingsFlags};
 use crate::sources::Sources;
 use clap::Args;
 use karpsim::Decision;
 use karpsim::api::door::{self, Findings};
-use karpsim::api::problem::ProblemKind;
 use karpsim::api::scenario::{Scenario, ScenarioKind, ScenarioText};
 use karpsim::compile::compile;
 use karpsim::decision::{DisruptionDecision, Method};
@@ -287,18 +287,7 @@ impl One<'_> {
             self.settings.apply(&mut text.options);
             door::admit(text, self.sources, findings)
         })
-        .map_err(|problem| {
-            let failure = Failure::problem(&self.shown, line, &problem);
-            match problem.kind {
-                ProblemKind::NoCatalogue => {
-                    failure.hint("--catalogue aws/us-west-2, or another name or file")
-                }
-                ProblemKind::Value { found, .. } if found == "\"Trace\"" => {
-                    failure.hint("`karpsim replay` plays traces")
-                }
-                _ => failure,
-            }
-        })
+        .map_err(|problem| scenario_failure(&self.shown, line, &problem))
     }
 }
 
@@ -336,7 +325,7 @@ fn render(name: &str, decision: &Decision) -> serde_json::Result<Vec<u8>> {
     let mut line = b"{\"name\":".to_vec();
     serde_json::to_writer(&mut line, name)?;
     let fields = line.len();
-    serde_json::to_writer(&mut line, decision)?;
+    decision.write_json(&mut line)?;
     // The decision's own bracket becomes the comma: an object with a field more.
     if let Some(bracket) = line.get_mut(fields) {
         *bracket = b',';

@@ -2,6 +2,8 @@
 //!
 //! Lists are sorted so that two equal decisions are equal as text.
 
+mod json;
+
 use crate::api::meta::Str;
 use crate::catalogue::Price;
 use crate::quantity::Quantity;

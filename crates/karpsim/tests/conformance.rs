@@ -85,7 +85,12 @@ fn check_family(name: &str, lines: &[&str], catalogues: &Catalogues, file: &str)
     for line in lines {
         let recording: Recording<'_> = serde_json::from_str(line).expect("a recording");
         let scenario = scenario_of(recording.scenario.get(), catalogues);
-        let decision = serde_json::to_value(karpsim::decide(&scenario)).expect("a decision is JSON");
+        let decision = karpsim::decide(&scenario);
+        let mut written = Vec::new();
+        decision.write_json(&mut written).expect("a decision is JSON");
+        let plainly = serde_json::to_vec(&decision).expect("a decision is JSON");
+        assert!(written == plainly, "{}: written in another way than serde_json writes it", scenario.name);
+        let decision = serde_json::to_value(&decision).expect("a decision is JSON");
         if let Some(first) = difference("", &decision, &recording.decision) {
             differing.push((scenario.name.to_string(), first, decision, recording.decision));
         }

@@ -405,8 +405,13 @@ impl TypeTable {
 
     /// The types of a set of shapes, ascending.
     pub fn types_of(&self, set: &ShapeSet) -> Vec<usize> {
-        let mut types: Vec<usize> = set.iter().map(|shape| self.shapes[shape].of).collect();
-        types.dedup();
+        let mut types = Vec::with_capacity(self.types.len());
+        for shape in set.iter() {
+            let of = self.shapes[shape].of;
+            if types.last() != Some(&of) {
+                types.push(of);
+            }
+        }
         types
     }
 
