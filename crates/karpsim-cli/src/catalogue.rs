@@ -21,8 +21,8 @@ use std::sync::Arc;
 const DEFAULT: &str = "aws/us-west-2";
 
 const AFTER_HELP: &str = "\
-A price with ~ is no published price of its region: it is computed from other published figures or estimated. `-o wide` shows
-the source and date of every price.";
+A price with ~ is no published price of its region: it is computed from other published figures
+or estimated. `-o wide` shows the source and date of every price.";
 
 /// Instance types: look at them, find some, compare, import your own
 #[derive(Debug, Args)]

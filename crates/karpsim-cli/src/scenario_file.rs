@@ -7,7 +7,7 @@ use crate::settings::SettingsFlags;
 use crate::sources::Sources;
 use clap::Args;
 use karpsim::api::door::{self, Findings};
-use karpsim::api::problem::{ProblemKind, near_miss};
+use karpsim::api::problem::{Problem, ProblemKind, near_miss};
 use karpsim::api::scenario::{Scenario, ScenarioText};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -66,7 +66,7 @@ impl ScenarioFlags {
                 Body::Json(text) => door::read_json(&text),
                 Body::Yaml(read) => Ok(*read),
             };
-            let text = read.map_err(|problem| Failure::problem(&shown, line, &problem))?.text;
+            let text = read.map_err(|problem| scenario_failure(&shown, line, &problem))?.text;
             let wanted = self.scenario.as_ref().is_none_or(|name| text.name == *name);
             names.push(text.name.to_string());
             if wanted && found.is_some() {
@@ -82,15 +82,8 @@ impl ScenarioFlags {
         let Some((line, mut text)) = found else { return Err(self.absent(&shown, &names)) };
         settings.apply(&mut text.options);
         let mut findings = Findings::default();
-        let scenario = door::admit(text, &sources, &mut findings).map_err(|problem| {
-            let failure = Failure::problem(&shown, line, &problem);
-            match problem.kind {
-                ProblemKind::NoCatalogue => {
-                    failure.hint("--catalogue aws/us-west-2, or another name or file")
-                }
-                _ => failure,
-            }
-        })?;
+        let scenario = door::admit(text, &sources, &mut findings)
+            .map_err(|problem| scenario_failure(&shown, line, &problem))?;
         for finding in findings.iter() {
             say!("warning: {finding}");
         }
@@ -113,5 +106,17 @@ impl ScenarioFlags {
                 crate::table::shortened(names.iter().map(String::as_str), NAMES_MAX)
             )),
         }
+    }
+}
+
+/// What is wrong with the scenario at `line` of the file `shown`, with what to do about it.
+pub(crate) fn scenario_failure(shown: &str, line: usize, problem: &Problem) -> Failure {
+    let failure = Failure::problem(shown, line, problem);
+    match &problem.kind {
+        ProblemKind::NoCatalogue => failure.hint("--catalogue aws/us-west-2, or another name or file"),
+        ProblemKind::Value { found, .. } if found == "\"Trace\"" => {
+            failure.hint("this is a trace: `karpsim replay` plays it")
+        }
+        _ => failure,
     }
 }

@@ -323,7 +323,23 @@ impl ObjectPatch {
             }
         }
         match fields.remove("patch") {
-            Some(patch @ Value::Object(_)) => Ok(ObjectPatch { key, patch }),
+            Some(patch @ Value::Object(_)) => {
+                let names = [
+                    ("kind", &key.kind),
+                    ("metadata.name", &key.name),
+                    ("metadata.namespace", &key.namespace),
+                ];
+                for (field, own) in names {
+                    let found = patch.pointer(&format!("/{}", field.replace('.', "/")));
+                    if let Some(found) = found.filter(|found| *found != own) {
+                        return Err(Failure::input(format!(
+                            "{shown}: `{place}.patch.{field}`: found {found}, allowed is \"{own}\": a patch changes an \
+                             object, and the object stays the same one"
+                        )));
+                    }
+                }
+                Ok(ObjectPatch { key, patch })
+            }
             Some(_) => Err(Failure::input(format!("{shown}: `{place}.patch`: allowed is an object"))),
             None => Err(Failure::input(format!("{shown}: `{place}`: field `patch` is missing"))),
         }

@@ -320,6 +320,40 @@ fn what_if_compares_variants_with_the_trace() {
 }
 
 #[test]
+fn a_file_for_another_command_names_the_command() {
+    let scenario = b"{\"kind\": \"provisioning\", \"now\": \"2026-01-01T00:00:00Z\", \"objects\": []}";
+    let run = karpsim(&["replay", "-"], scenario);
+    let said = "error: standard input: `kind`: found `provisioning`, allowed is `Trace`\n  hint: this is a scenario: `karpsim \
+                decide` decides it\n";
+    assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (2, "", said));
+    for arguments in [&["decide", TRACE][..], &["budget", TRACE], &["explain", TRACE, "node/n"]] {
+        let run = karpsim(arguments, b"");
+        let said = format!(
+            "error: {TRACE}: found \"Trace\", allowed is one of provisioning, disruption\n  hint: this is a trace: \
+             `karpsim replay` plays it\n"
+        );
+        assert_eq!((run.code, run.out.as_str(), run.err), (2, "", said), "{arguments:?}");
+    }
+}
+
+#[test]
+fn what_pods_ask_for_in_vain_is_said_once() {
+    let trace = br#"{"apiVersion": "karpsim.dev/v1alpha1", "kind": "Trace", "name": "t", "end": 60,
+        "catalogue": {"name": "aws/us-west-2", "include": ["g4dn.xlarge"]},
+        "objects": [
+            {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}, "spec": {"replicas": 2, "template": {"spec": {
+                "containers": [{"name": "c", "resources": {"limits": {"nvidia.com/gpus": 1}}}]}}}},
+            {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "b"}, "spec": {"replicas": 1, "template": {"spec": {
+                "containers": [{"name": "c", "resources": {"limits": {"nvidia.com/gpus": 1, "nvidia.com/gpu": 1}}}]}}}}],
+        "events": []}"#;
+    let run = karpsim(&["replay", "-"], trace);
+    let said = "no instance type and no node has the resource `nvidia.com/gpus` that the pod requests, so it can go nowhere \
+                (there is `nvidia.com/gpu`)";
+    assert_eq!(run.code, 0, "{}", run.err);
+    assert_eq!(run.err.matches(said).count(), 1, "{}", run.err);
+}
+
+#[test]
 fn a_patch_that_matches_nothing_is_an_error() {
     let folder = Folder::new("patches");
     for (patch, sentence) in [
@@ -341,6 +375,11 @@ fn a_patch_that_matches_nothing_is_an_error() {
             "`objects[0]`: unknown field `pach`\n  hint: did you mean `patch`?",
         ),
         ("objects: [{kind: NodePool, patch: {}}]", "`objects[0]`: field `name` is missing"),
+        (
+            "objects: [{kind: NodePool, name: gpu, patch: {metadata: {name: cpu}}}]",
+            "`objects[0].patch.metadata.name`: found \"cpu\", allowed is \"gpu\": a patch changes an object, and the object \
+             stays the same one",
+        ),
         ("object: []", "unknown field `object`\n  hint: did you mean `objects`?"),
         (
             "objects: [{kind: NodePol, name: gpu, patch: {}}]",

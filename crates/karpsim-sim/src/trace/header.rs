@@ -97,6 +97,12 @@ impl Header {
         let mut written = value.as_object().cloned().unwrap_or_default();
         written.remove("end");
         written.remove("objects");
+        if let Some(kind) = value.get("kind").and_then(Value::as_str)
+            && let "provisioning" | "disruption" = kind
+        {
+            let error = Error::new("kind", format!("found `{kind}`, allowed is `Trace`"));
+            return Err(error.hint(Some("this is a scenario: `karpsim decide` decides it".to_owned())));
+        }
         let mut fields = Fields::new(value)?.known(&KNOWN)?;
         for (name, wanted) in [("apiVersion", "karpsim.dev/v1alpha1"), ("kind", "Trace")] {
             let found: String = fields.required(name)?;

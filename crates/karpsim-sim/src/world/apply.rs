@@ -14,7 +14,7 @@ use karpsim::api::core::{
 use karpsim::api::karpenter::{NodeClaim, NodeOverlay, NodePool};
 use karpsim::api::meta::{IntOrString, Str};
 use karpsim::api::problem::{NoticeKind, Place, Problem, ProblemKind};
-use karpsim::api::{convert, defaults, door};
+use karpsim::api::{convert, defaults, door, resources};
 use karpsim_controller::{Event, Nanos};
 use serde::Deserialize;
 use serde_json::Value;
@@ -132,7 +132,7 @@ impl World<'_> {
         match kind {
             "NodePool" => {
                 let pool: NodePool = self.read(object)?;
-                for notice in convert::limits_without_resource(object, self.cloud.catalogue()) {
+                for notice in resources::limits_without_resource(object, self.cloud.catalogue()) {
                     self.warn(notice.to_string());
                 }
                 self.tell(Event::NodePool(Box::new(pool)));

@@ -131,6 +131,8 @@ pub(crate) struct World<'a> {
     decisions: Vec<DecisionRecord>,
     marks: Vec<MarkRecord>,
     warnings: Vec<String>,
+    /// Resources that pods asked for in vain, which was told.
+    resources_missed: BTreeSet<Str>,
     counts: report::Counts,
     observer: Observer<'a>,
 }
@@ -188,6 +190,7 @@ impl<'a> World<'a> {
             decisions: Vec::new(),
             marks: Vec::new(),
             warnings: Vec::new(),
+            resources_missed: BTreeSet::new(),
             counts: report::Counts::default(),
             observer,
         }

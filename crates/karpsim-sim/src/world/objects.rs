@@ -9,6 +9,7 @@ use karpsim::api::core::{Pod, TaintEffect, Toleration, TolerationOperator};
 use karpsim::api::door::{self, Findings, Object};
 use karpsim::api::meta::{ObjectMeta, OwnerReference, Str};
 use karpsim::api::problem::{Problem, near_miss};
+use karpsim::api::resources;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::sync::Arc;
@@ -85,8 +86,29 @@ impl World<'_> {
             pod.spec.termination_grace_period_seconds = Some(30);
         }
         pod.status.phase = "Pending".into();
+        self.warn_of_requests(&pod);
         self.classes += 1;
         Ok(Arc::new(Shape::new(self.classes, pod)))
+    }
+
+    /// Pods that ask for what nothing has wait for ever; told once of each resource.
+    fn warn_of_requests(&mut self, pod: &Pod) {
+        let is_told = |it: &&str| self.resources_missed.contains(*it);
+        let without: Vec<Str> = resources::requested(&pod.spec)
+            .filter(|it| !is_told(it) && !self.has_resource(it))
+            .map(Str::from)
+            .collect();
+        for resource in without {
+            self.warn(resources::request_without_resource(&resource, self.cloud.catalogue()).to_string());
+            self.resources_missed.insert(resource);
+        }
+    }
+
+    fn has_resource(&self, resource: &str) -> bool {
+        let mut overlays = self.objects.iter().filter(|((kind, ..), _)| kind == "NodeOverlay");
+        self.cloud.catalogue().instance_types.iter().any(|it| it.capacity.get(resource).is_some())
+            || self.nodes.values().any(|it| it.node.status.allocatable.get(resource).is_some())
+            || overlays.any(|(_, it)| it["spec"]["capacity"].get(resource).is_some())
     }
 
     fn priority(&self, class: &str) -> Result<i64, Error> {

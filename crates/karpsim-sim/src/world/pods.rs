@@ -292,7 +292,9 @@ impl World<'_> {
             self.remove_pod(id);
             return;
         }
-        let grace = grace_seconds.or(state.pod.spec.termination_grace_period_seconds).unwrap_or(30);
+        let own = state.pod.spec.termination_grace_period_seconds;
+        // The API server takes less than nothing for a second.
+        let grace = grace_seconds.or(own).map_or(30, |grace| if grace < 0 { 1 } else { grace });
         let stamp = self.calendar.stamp(self.now.saturating_add(grace.saturating_mul(SECOND)));
         if is_terminating(&state.pod) {
             // Deleted once more: only a nearer end counts.

@@ -14,9 +14,7 @@
 //! same default stands for it.)
 
 use super::problem::{Notice, NoticeKind, Place, Problem, ProblemKind, near_miss};
-use crate::catalogue::Catalogue;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
 
 type Fields = Map<String, Value>;
 
@@ -61,39 +59,6 @@ pub fn convert(object: Value) -> Result<Converted, Problem> {
         _ => vec![object],
     };
     Ok(Converted { objects, notices: old.notices })
-}
-
-/// Limits of the NodePool `node_pool` on resources that no type of `catalogue` has: such a limit never binds. `nodes`
-/// is no resource, but counts.
-pub fn limits_without_resource(node_pool: &Value, catalogue: &Catalogue) -> Vec<Notice> {
-    let Some(limits) = node_pool.pointer("/spec/limits").and_then(Value::as_object) else {
-        return Vec::new();
-    };
-    let resources: BTreeSet<&str> =
-        catalogue.instance_types.iter().flat_map(|it| it.capacity.iter().map(|(name, _)| name)).collect();
-    let name = node_pool.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-    limits
-        .keys()
-        .filter(|limit| limit.as_str() != "nodes" && !resources.contains(limit.as_str()))
-        .map(|limit| Notice {
-            place: Place::in_object(format!("NodePool `{name}`"), format!("spec.limits.{limit}")),
-            kind: NoticeKind::LimitWithoutResource {
-                resource: limit.clone(),
-                near: lookalikes(limit, &resources),
-            },
-        })
-        .collect()
-}
-
-/// What a limit without a resource was meant to be. `gpu` for `nvidia.com/gpu` is no slip of the keys, but the commonest
-/// mistake.
-fn lookalikes(limit: &str, resources: &BTreeSet<&str>) -> Option<String> {
-    let same: Vec<&str> =
-        resources.iter().filter(|resource| resource.rsplit('/').next() == Some(limit)).copied().collect();
-    if same.is_empty() {
-        return near_miss(limit, resources.iter().copied()).map(str::to_owned);
-    }
-    Some(same.join("`, `"))
 }
 
 fn type_of(object: &Value) -> (&str, &str) {

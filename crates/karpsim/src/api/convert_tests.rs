@@ -1,6 +1,4 @@
-use super::{convert, limits_without_resource};
-use crate::catalogue::{Catalogue, InstanceType};
-use crate::quantity::Quantity;
+use super::convert;
 use serde_json::{Value, json};
 
 #[expect(clippy::needless_pass_by_value, reason = "every caller makes the value for it")]
@@ -61,33 +59,6 @@ fn the_walk_throughs_provisioner_becomes_a_node_pool_and_a_node_class() {
         ]
     );
     assert_eq!(converted.notices, []);
-}
-
-#[test]
-fn a_limit_on_a_resource_that_no_type_has_is_named() {
-    let mut it = InstanceType { name: "g4dn.xlarge".into(), ..InstanceType::default() };
-    it.capacity =
-        [("cpu", Quantity::from_units(4)), ("nvidia.com/gpu", Quantity::from_units(1))].into_iter().collect();
-    let catalogue = Catalogue { instance_types: vec![it.into()], ..Catalogue::default() };
-    let pool = |limits: Value| json!({"metadata": {"name": "gpu"}, "spec": {"limits": limits}});
-    let said = |limits| {
-        limits_without_resource(&pool(limits), &catalogue).iter().map(ToString::to_string).collect::<Vec<_>>()
-    };
-    assert_eq!(
-        said(json!({"gpu": 100})),
-        [
-            "NodePool `gpu`: `spec.limits.gpu`: no instance type has a resource `gpu`, so this limit never binds \
-          (there is `nvidia.com/gpu`)"
-        ]
-    );
-    assert_eq!(
-        said(json!({"amd.com/gpus": 1})),
-        [
-            "NodePool `gpu`: `spec.limits.amd.com/gpus`: no instance type has a resource `amd.com/gpus`, so this limit \
-          never binds"
-        ]
-    );
-    assert_eq!(said(json!({"cpu": 1, "nodes": 3, "nvidia.com/gpu": 3})), Vec::<String>::new());
 }
 
 #[test]

@@ -12,6 +12,7 @@ pub mod karpenter;
 pub mod meta;
 pub mod objects;
 pub mod problem;
+pub mod resources;
 pub mod scenario;
 pub mod schema;
 pub mod wire;

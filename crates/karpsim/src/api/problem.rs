@@ -206,6 +206,13 @@ pub enum NoticeKind {
         /// The resource that was meant, perhaps.
         near: Option<String>,
     },
+    /// A request for a resource that no instance type and no node has.
+    RequestWithoutResource {
+        /// The resource.
+        resource: String,
+        /// The resource that was meant, perhaps.
+        near: Option<String>,
+    },
     /// A field that decides something in Karpenter, and nothing here.
     Unmodelled {
         /// Its name.
@@ -271,6 +278,13 @@ impl fmt::Display for NoticeKind {
             }
             NoticeKind::LimitWithoutResource { resource, near } => {
                 write!(f, "no instance type has a resource `{resource}`, so this limit never binds")?;
+                near.as_ref().map_or(Ok(()), |near| write!(f, " (there is `{near}`)"))
+            }
+            NoticeKind::RequestWithoutResource { resource, near } => {
+                write!(
+                    f,
+                    "no instance type and no node has the resource `{resource}` that the pod requests, so it can go nowhere"
+                )?;
                 near.as_ref().map_or(Ok(()), |near| write!(f, " (there is `{near}`)"))
             }
             NoticeKind::Unmodelled { name } => write!(f, "field `{name}` is not modelled and has no effect"),

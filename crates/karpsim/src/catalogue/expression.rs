@@ -391,7 +391,15 @@ impl<'a> Known<'a> {
             return Ok(Subject::Resource);
         }
         let all = || self.labels.iter().chain(&self.resources).copied();
-        let mut near: Vec<String> = near_miss(key, all()).map(ToOwned::to_owned).into_iter().collect();
+        // `gpu` is meant for `nvidia.com/gpu`, and is no misspelt `cpu`.
+        let mut near: Vec<String> = all()
+            .filter(|name| name.rsplit_once('/').is_some_and(|(_, end)| end == key))
+            .map(ToOwned::to_owned)
+            .take(3)
+            .collect();
+        if near.is_empty() {
+            near = near_miss(key, all()).map(ToOwned::to_owned).into_iter().collect();
+        }
         if near.is_empty() {
             // The part behind the domain, right or nearly so.
             let part = key.rsplit('/').next().unwrap_or(key);
@@ -502,6 +510,7 @@ mod tests {
         };
         assert_eq!(near("x/gpu-memroy>=1"), ["x/gpu-memory"]);
         assert_eq!(near("gpu-memory>=1"), ["x/gpu-memory"]);
+        assert_eq!(near("gpu>=1"), ["nvidia.com/gpu"]);
         assert_eq!(near("nvidia.com/gpus"), ["nvidia.com/gpu"]);
         assert!(near("colour=blue").is_empty());
         let value = Filter::new(&catalogue(), vec![Expression::parse("x/gpu-memory>=24Gi").unwrap()]);

@@ -33,6 +33,7 @@ enum Likeness {
     Field { kind: String, path: String, name: String },
     ObjectKind { api_version: String, kind: String },
     NotReady,
+    RequestWithoutResource(String),
     GateOff,
     NotModelled(&'static str),
     Same(Notice),
@@ -50,6 +51,9 @@ impl Likeness {
                 Likeness::ObjectKind { api_version: api_version.clone(), kind: kind.clone() }
             }
             NoticeKind::NodePoolNotReady { .. } => Likeness::NotReady,
+            NoticeKind::RequestWithoutResource { resource, .. } => {
+                Likeness::RequestWithoutResource(resource.clone())
+            }
             NoticeKind::GateOff { .. } => Likeness::GateOff,
             NoticeKind::NotModelled { what, .. } => Likeness::NotModelled(what),
             _ => Likeness::Same(notice.clone()),

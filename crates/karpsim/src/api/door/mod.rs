@@ -15,10 +15,12 @@ pub use check::check_kind;
 pub use findings::{Finding, Findings};
 pub use located::{Fault, Located};
 pub use object::{Object, read_object, read_template};
+pub(super) use read::title_of;
 pub use read::{Read, read_json, read_value, read_yaml};
 
 use super::meta::Time;
 use super::problem::{Place, Problem, ProblemKind, near_miss};
+use super::resources;
 use super::scenario::{Scenario, ScenarioKind, ScenarioText};
 use crate::catalogue::{Catalogue, CatalogueReference};
 use rustc_hash::FxHashSet;
@@ -104,6 +106,7 @@ pub fn admit(
     let catalogue = resolve(&text.catalogue, catalogues)?;
     let mut objects = text.objects.0;
     complete::complete(&mut objects);
+    resources::requests_without_resource(&objects, &catalogue, findings);
     let now = text.now.unwrap_or_else(|| latest(&objects));
     Ok(Scenario {
         name: text.name,

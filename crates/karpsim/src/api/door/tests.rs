@@ -57,6 +57,12 @@ fn every_recorded_scenario_passes() {
         ("does not count", 39),
         ("dynamic resources are not modelled", 36),
         ("the feature gate NodeOverlay is off", 13),
+        ("has the resource `example.com/fpga`", 128),
+        ("has the resource `example.com/slots`", 71),
+        ("has the resource `hugepages-2Mi`", 67),
+        ("has the resource `aws.amazon.com/neuron`", 35),
+        ("has the resource `smarter-devices/fuse`", 33),
+        ("has the resource `nvidia.com/gpu`", 28),
     ];
     for (file, count, notices) in
         [("provisioning", 2392, of_provisioning), ("disruption", 921, &[("does not count", 19)])]
