@@ -70,7 +70,7 @@ fn wrong_traces_are_refused_with_their_place() {
         (
             doc(r#"{"at": 1, "nodes": {"instanceType": "m5.large", "count": -1}}"#),
             "`events[0].nodes.count`",
-            "found `-1`, allowed is a whole number, 0 or more",
+            "found -1, allowed is a whole number from 0 to 2000000",
             "",
         ),
         (

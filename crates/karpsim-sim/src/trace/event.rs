@@ -1,6 +1,7 @@
 //! Events of a trace.
 
 use super::fields::{Fields, Times, kind};
+use super::number::number;
 use super::seconds;
 use crate::error::Error;
 use karpsim::api::core::ResourceList;
@@ -431,21 +432,12 @@ fn reference(value: Value) -> Result<ObjectReference, Error> {
 /// How many.
 fn count(fields: &mut Fields) -> Result<Option<usize>, Error> {
     let Some(value) = fields.value("count") else { return Ok(None) };
-    match value.as_u64().and_then(|count| usize::try_from(count).ok()) {
-        Some(count) => Ok(Some(count)),
-        None => Err(Error::new("count", format!("found `{value}`, allowed is a whole number, 0 or more"))),
-    }
+    Ok(usize::try_from(number("count", &value)?).ok())
 }
 
 fn scale(value: Value) -> Result<EventKind, Error> {
     let mut fields = Fields::new(value)?.known(&["apiVersion", "kind", "namespace", "name", "replicas"])?;
-    let replicas: i64 = fields.required("replicas")?;
-    if replicas < 0 {
-        return Err(Error::new(
-            "replicas",
-            format!("found `{replicas}`, allowed is a number that is not negative"),
-        ));
-    }
+    let replicas = number("replicas", &fields.required("replicas")?)?;
     let kind: String = fields.required("kind")?;
     if !["Deployment", "ReplicaSet", "StatefulSet", "NodePool"].contains(&kind.as_str()) {
         return Err(Error::new("kind", format!("`{kind}` has no scale")));

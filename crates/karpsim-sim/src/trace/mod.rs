@@ -7,6 +7,7 @@
 mod event;
 pub(crate) mod fields;
 mod header;
+mod number;
 mod reader;
 pub(crate) mod seconds;
 
@@ -16,4 +17,5 @@ pub use event::{
 };
 pub use fields::Times;
 pub use header::{DeviceShare, Header, HeaderObject, TraceOptions};
+pub(crate) use number::number;
 pub use reader::{Trace, TraceReader, merge_events};

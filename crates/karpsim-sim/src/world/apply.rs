@@ -6,7 +6,7 @@ use super::objects::inside;
 use super::pods::{NewPod, Owner};
 use super::workload::{Job, Kind, Update, Workload, WorkloadKey};
 use crate::error::Error;
-use crate::trace::{EventKind, HeaderObject, NodeGroup, ObjectReference, TraceEvent};
+use crate::trace::{self, EventKind, HeaderObject, NodeGroup, ObjectReference, TraceEvent};
 use karpsim::api::core::{
     CsiNode, DaemonSet, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, PodDisruptionBudget,
     StorageClass,
@@ -132,6 +132,9 @@ impl World<'_> {
         match kind {
             "NodePool" => {
                 let pool: NodePool = self.read(object)?;
+                if let Some(replicas) = pool.spec.replicas {
+                    trace::number("spec.replicas", &replicas.into())?;
+                }
                 for notice in resources::limits_without_resource(object, self.cloud.catalogue()) {
                     self.warn(notice.to_string());
                 }
@@ -243,7 +246,10 @@ impl World<'_> {
             defaults::fill_in_pod_template(&mut template);
             let shape = self.shape_of_template(&template, &path, namespace, Some(&key))?;
             let beside = path.strip_suffix("/template").unwrap_or(&path);
-            let replicas = object.pointer(&format!("{beside}/replicas")).and_then(Value::as_i64).unwrap_or(1);
+            let replicas = match object.pointer(&format!("{beside}/replicas")) {
+                None | Some(Value::Null) => 1,
+                Some(value) => trace::number(&format!("{beside}/replicas"), value)?,
+            };
             let workload = self.workloads.entry(key.clone()).or_insert_with(|| Workload {
                 shape: Arc::clone(&shape),
                 template: Value::Null,
@@ -345,13 +351,7 @@ impl World<'_> {
         let number = |field: &str| -> Result<Option<i64>, Error> {
             match &spec[field] {
                 Value::Null => Ok(None),
-                value => match value.as_i64().filter(|number| *number >= 0) {
-                    Some(number) => Ok(Some(number)),
-                    None => Err(Error::new(
-                        format!("spec.{field}"),
-                        format!("found {value}, allowed is a number that is not negative"),
-                    )),
-                },
+                value => trace::number(&format!("spec.{field}"), value).map(Some),
             }
         };
         let replicas = number("replicas")?.unwrap_or(1);
