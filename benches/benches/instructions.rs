@@ -111,7 +111,7 @@ fn is_long(decision: Vec<u8>) {
 }
 
 #[library_benchmark(setup = round, teardown = is_long)]
-#[bench::diverse_1000(args = (&bench_file("diverse-1000")), config = figure(32_001_000))]
+#[bench::diverse_1000(args = (&bench_file("diverse-1000")), config = figure(19_440_000))]
 fn rendered(round: Round<'static>) -> Vec<u8> {
     let mut text = Vec::new();
     Decision::Provisioning(round.decision()).write_json(&mut text).expect("a decision is JSON");
@@ -123,7 +123,7 @@ fn has_commands(decision: DisruptionDecision) {
 }
 
 #[library_benchmark(setup = problem, teardown = has_commands)]
-#[bench::consolidate_200(args = (&bench_file("consolidate-200")), config = figure(29_087_000))]
+#[bench::consolidate_200(args = (&bench_file("consolidate-200")), config = figure(21_350_000))]
 #[bench::generated_half_empty_200(args = (&clusters::half_empty(200, SEED)), config = figure(31_907_000))]
 fn multi_node((problem, algebra): (&'static Problem<'static>, Algebra)) -> DisruptionDecision {
     disrupt_compiled(problem, algebra, &[Method::MultiNodeConsolidation])

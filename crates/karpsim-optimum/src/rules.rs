@@ -214,7 +214,7 @@ fn required_terms(class: &Class, algebra: &mut Algebra) -> Vec<Asked> {
 
 /// Whether a group counts the pods of a class wherever they go: its filter was made by the like of them.
 fn filter_is(group: &Group, terms: &[Asked], tolerations: TolerationsId, relaxes_taints: bool) -> bool {
-    group.filter.as_ref().is_none_or(|filter| {
+    group.filter.as_ref().is_none_or(|(_, filter)| {
         (!filter.honors_affinity || filter.terms == terms)
             && (!filter.honors_taints || (filter.tolerations == tolerations && !relaxes_taints))
     })

@@ -1,7 +1,7 @@
 //! One topology group: counts by domain.
 
 use super::HostId;
-use super::identity::{Filter, Identity};
+use super::identity::{Filter, FilterId, Identity};
 use crate::compile::Problem;
 use crate::compile::asked::{Asked, Host};
 use crate::compile::pods::{ClassId, NamespacesId};
@@ -37,7 +37,7 @@ pub struct Frame {
     /// With fewer eligible domains the least count is 0.
     pub min_domains: Option<i32>,
     /// Which nodes are counted.
-    pub filter: Option<Filter>,
+    pub filter: Option<(FilterId, Filter)>,
     /// It counts pods that keep others away, rather than pods that are kept away from.
     pub inverse: bool,
     selector: SelectorId,
@@ -86,7 +86,7 @@ impl Group {
         identity: &Identity,
         selector: SelectorId,
         min_domains: Option<i32>,
-        filter: Option<Filter>,
+        filter: Option<(FilterId, Filter)>,
         inverse: bool,
     ) -> Self {
         Group {

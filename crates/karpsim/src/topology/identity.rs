@@ -46,6 +46,10 @@ pub struct FilterIdentity {
     tolerations: Vec<Toleration>,
 }
 
+/// A [`Filter`] of a topology, for looking up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FilterId(pub u32);
+
 /// Which nodes a spread constraint counts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Filter {

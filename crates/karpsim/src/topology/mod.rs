@@ -5,20 +5,23 @@
 //! the pod that comes first decides the rest. Groups are counted once over the whole cluster; a round corrects them for
 //! the pods and nodes that it takes away, records what it places, and takes all that back at its end.
 
+mod cluster;
 mod group;
 mod identity;
 
 pub use group::{Frame, Group, GroupId, Kind};
-pub use identity::{Filter, Identity, IdentityId};
+pub use identity::{Filter, FilterId, Identity, IdentityId};
 
 use crate::compile::Problem;
 use crate::compile::asked::{Asked, Host};
 use crate::compile::pods::{ClassId, PodTerm, Spread};
 use crate::compile::selectors::SelectorId;
 use crate::compile::taints::{TaintsId, TolerationsId};
-use crate::requirements::{Algebra, ConstraintId, KeyId, Shape, ValueId};
+use crate::requirements::{Algebra, ConstraintId, KeyId, ValueId};
+use cluster::{NodeValues, Shunning};
 use identity::SelectorIdentities;
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::rc::Rc;
 
 /// A hostname in a round: a value of the hostname key, or beyond all of these a node to be launched.
 pub type HostId = u32;
@@ -42,21 +45,16 @@ struct Prototype {
     tolerations: Option<TolerationsId>,
 }
 
-/// A pod of the cluster with required anti-affinity: others must stay away from it.
-#[derive(Debug, Clone)]
-struct Shunning {
-    pod: usize,
-    domain: Option<ValueId>,
-    selector: SelectorId,
-    tolerations: TolerationsId,
-}
-
 /// The topology of a cluster, and what a round makes of it.
 pub struct Topology {
     identities: Vec<Identity>,
     identity_index: FxHashMap<Identity, IdentityId>,
     selectors: SelectorIdentities,
     groups: Vec<Group>,
+    /// By label.
+    node_values: FxHashMap<KeyId, Rc<NodeValues>>,
+    /// By class, the node of the API server that each pod of the cluster is on; made when a group first asks.
+    nodes_of_pods: Option<Rc<[Vec<usize>]>>,
     /// By group and node of the state, the domain that the node stands for even without pods.
     node_domains: Vec<Vec<Option<ValueId>>>,
     /// By group, the nodes of the API server with pods that it has counted, and the domain in which they count.
@@ -65,7 +63,8 @@ pub struct Topology {
     domains: FxHashMap<KeyId, Vec<(ValueId, Vec<TaintsId>)>>,
     shunning: FxHashMap<IdentityId, Vec<Shunning>>,
     shunning_order: Vec<IdentityId>,
-    filter_verdicts: FxHashMap<(Filter, ConstraintId, Host), bool>,
+    filters: FxHashMap<Filter, FilterId>,
+    filter_verdicts: FxHashMap<(FilterId, ConstraintId, Host), bool>,
 
     // Of the round:
     active: Vec<Option<GroupId>>,
@@ -87,12 +86,15 @@ impl Topology {
             identity_index: FxHashMap::default(),
             selectors: SelectorIdentities::default(),
             groups: Vec::new(),
+            node_values: FxHashMap::default(),
+            nodes_of_pods: None,
             node_domains: Vec::new(),
             pod_domains: Vec::new(),
             group_index: FxHashMap::default(),
             domains: FxHashMap::default(),
             shunning: FxHashMap::default(),
             shunning_order: Vec::new(),
+            filters: FxHashMap::default(),
             filter_verdicts: FxHashMap::default(),
             active: Vec::new(),
             active_inverse: Vec::new(),
@@ -186,29 +188,6 @@ impl Topology {
         Wanted { identity, prototype }
     }
 
-    /// Finds the pods of the cluster that others must stay away from.
-    fn find_shunning(&mut self, problem: &Problem<'_>, algebra: &mut Algebra) {
-        let in_state: FxHashSet<usize> = problem.nodes.iter().filter_map(|node| node.node).collect();
-        for &pod in &problem.pods_by_name {
-            let record = &problem.records[pod];
-            let class = &problem.pods.classes[record.class.0 as usize];
-            let Some(node) = record.node.filter(|node| in_state.contains(node)) else { continue };
-            if class.anti_affinity.is_empty() || crate::disruption::evictable::is_terminal(problem.pod(pod)) {
-                continue;
-            }
-            for term in &class.anti_affinity {
-                let wanted = self.want_term(problem, Kind::AntiAffinity, term, class.tolerations, true);
-                let domain = problem.label_value(algebra, node, term.key);
-                if !self.shunning.contains_key(&wanted.identity) {
-                    self.shunning_order.push(wanted.identity);
-                }
-                let shunning =
-                    Shunning { pod, domain, selector: term.selector, tolerations: class.tolerations };
-                self.shunning.entry(wanted.identity).or_default().push(shunning);
-            }
-        }
-    }
-
     /// Begins a round without `pods` (they are to be placed anew) and without `nodes` (they are to be removed).
     pub fn begin(
         &mut self,
@@ -272,112 +251,6 @@ impl Topology {
         group
     }
 
-    /// A group as it is before any round: its domains, and the pods of the cluster in them.
-    fn create(&mut self, problem: &Problem<'_>, algebra: &mut Algebra, prototype: &Prototype) -> GroupId {
-        let identity = self.identities[prototype.identity.0 as usize].clone();
-        for node in 0..problem.api_nodes.len() {
-            problem.label_value(algebra, node, identity.key);
-        }
-        let mut group = Group::new(
-            &identity,
-            prototype.selector,
-            prototype.min_domains,
-            prototype.filter.clone(),
-            prototype.inverse,
-        );
-        for (domain, taints) in self.domains_of(problem, algebra, identity.key) {
-            let reachable = prototype.tolerations.is_none_or(|tolerations| {
-                taints.iter().any(|&taints| problem.taints.tolerated(taints, tolerations))
-            });
-            if reachable {
-                group.add_reference(domain.0);
-            }
-        }
-        let mut node_domains = Vec::new();
-        let mut pod_domains = FxHashMap::default();
-        if prototype.inverse {
-            for shunning in self.shunning.get(&prototype.identity).into_iter().flatten() {
-                if let Some(domain) = shunning.domain {
-                    group.add_count(domain.0, 1);
-                }
-            }
-        } else {
-            let nodes = 0..problem.nodes.len();
-            node_domains =
-                nodes.map(|node| self.domain_of_state_node(problem, algebra, &group, node)).collect();
-            for domain in node_domains.iter().flatten() {
-                group.add_reference(domain.0);
-            }
-            pod_domains = self.count_pods(problem, algebra, &mut group);
-        }
-        group.order_domains(algebra);
-        let id = GroupId(self.groups.len() as u32);
-        self.groups.push(group);
-        self.node_domains.push(node_domains);
-        self.pod_domains.push(pod_domains);
-        self.group_index.insert(prototype.clone(), id);
-        id
-    }
-
-    /// Counts the pods of the cluster; tells in which domain those on each node do.
-    fn count_pods(
-        &mut self,
-        problem: &Problem<'_>,
-        algebra: &mut Algebra,
-        group: &mut Group,
-    ) -> FxHashMap<usize, Option<ValueId>> {
-        let mut domains = FxHashMap::default();
-        let mut lists: FxHashMap<ClassId, bool> = FxHashMap::default();
-        for record in &problem.records {
-            let listed = record.counts
-                && *lists.entry(record.class).or_insert_with(|| group.lists(problem, record.class));
-            let Some(node) = record.node.filter(|_| listed) else { continue };
-            let domain =
-                *domains.entry(node).or_insert_with(|| self.domain_of_pods_on(problem, algebra, group, node));
-            if let Some(domain) = domain {
-                group.add_count(domain.0, 1);
-            }
-        }
-        domains
-    }
-
-    /// The domain that a node of the state stands for even without pods.
-    fn domain_of_state_node(
-        &mut self,
-        problem: &Problem<'_>,
-        algebra: &mut Algebra,
-        group: &Frame,
-        node: usize,
-    ) -> Option<ValueId> {
-        let state = &problem.nodes[node];
-        let api = state.node.filter(|_| !state.marked)?;
-        let on = &problem.api_nodes[api];
-        if !self.filter_matches(problem, algebra, group.filter.as_ref(), on.taints, on.labels, on.host) {
-            return None;
-        }
-        let value = state.labels_of(&problem.api_nodes).get(algebra.key_name(group.key))?.to_owned();
-        Some(algebra.value(group.key, &value))
-    }
-
-    /// The domain in which pods on a node of the API server count.
-    fn domain_of_pods_on(
-        &mut self,
-        problem: &Problem<'_>,
-        algebra: &mut Algebra,
-        group: &Frame,
-        node: usize,
-    ) -> Option<ValueId> {
-        let on = &problem.api_nodes[node];
-        let domain = match problem.label_value(algebra, node, group.key) {
-            Some(domain) => domain,
-            // The kubelet sets the label late; the name is its value as a rule.
-            None if group.key == problem.hostname => algebra.value(group.key, &on.node.metadata.name.clone()),
-            None => return None,
-        };
-        self.filter_matches(problem, algebra, group.filter.as_ref(), on.taints, on.labels, on.host)
-            .then_some(domain)
-    }
-
     /// Takes the round's pods and nodes out of a group.
     fn correct(&mut self, problem: &Problem<'_>, id: GroupId) {
         let group = self.groups[id.0 as usize].clone_frame();
@@ -423,63 +296,17 @@ impl Topology {
         group.restore(domain, old_count + count, old_refs.saturating_add_signed(refs));
     }
 
-    /// The domains that instance types and NodePools know for `key`, with the taints that go with them.
-    fn domains_of(
-        &mut self,
-        problem: &Problem<'_>,
-        algebra: &mut Algebra,
-        key: KeyId,
-    ) -> Vec<(ValueId, Vec<TaintsId>)> {
-        if let Some(known) = self.domains.get(&key) {
-            return known.clone();
-        }
-        let mut domains: Vec<(ValueId, Vec<TaintsId>)> = Vec::new();
-        let mut insert = |value: ValueId, taints: TaintsId| {
-            let untainted = problem.taints.taints_of(taints).is_empty();
-            match domains.iter_mut().find(|(known, _)| *known == value) {
-                None => domains.push((value, vec![taints])),
-                Some((_, lists)) if untainted => *lists = vec![taints],
-                Some((_, lists)) => {
-                    if !problem.taints.taints_of(lists[0]).is_empty() {
-                        lists.push(taints);
-                    }
-                }
-            }
-        };
-        for pool in &problem.dynamic {
-            let table = &problem.tables[pool.table];
-            if table.types.is_empty() {
-                continue;
-            }
-            let written = algebra.of(pool.written, key).cloned();
-            for of_type in table.requirements_on(key) {
-                let requirement = match (of_type.map(|id| algebra.get(id)), &written) {
-                    (Some(of_type), Some(written)) => of_type.intersection(written, algebra.integers(key)),
-                    (Some(of_type), None) => of_type.clone(),
-                    (None, Some(written)) => written.clone(),
-                    (None, None) => continue,
-                };
-                requirement.values.iter().for_each(|value| insert(value, pool.taints));
-            }
-            if let Some(written) = written.filter(|written| written.shape() == Shape::In) {
-                written.values.iter().for_each(|value| insert(value, pool.taints));
-            }
-        }
-        self.domains.insert(key, domains.clone());
-        domains
-    }
-
-    /// Whether nodes with these taints and labels are counted under `filter`.
+    /// Whether `group` counts nodes with these taints and labels.
     fn filter_matches(
         &mut self,
         problem: &Problem<'_>,
         algebra: &mut Algebra,
-        filter: Option<&Filter>,
+        group: &Frame,
         taints: TaintsId,
         labels: ConstraintId,
         host: Host,
     ) -> bool {
-        let Some(filter) = filter else { return true };
+        let Some((id, filter)) = &group.filter else { return true };
         if filter.honors_taints && !problem.taints.tolerated(taints, filter.tolerations) {
             return false;
         }
@@ -489,14 +316,14 @@ impl Topology {
         {
             return true;
         }
-        if let Some(&known) = self.filter_verdicts.get(&(filter.clone(), labels, host)) {
+        if let Some(&known) = self.filter_verdicts.get(&(*id, labels, host)) {
             return known;
         }
         let verdict = filter
             .terms
             .iter()
             .any(|term| term.met_by(labels, host, crate::requirements::Undefined::Denied, algebra));
-        self.filter_verdicts.insert((filter.clone(), labels, host), verdict);
+        self.filter_verdicts.insert((*id, labels, host), verdict);
         verdict
     }
 
@@ -550,7 +377,7 @@ impl Topology {
     ) {
         for id in self.counting(problem, class) {
             let group = self.groups[id.0 as usize].clone_frame();
-            if !self.filter_matches(problem, algebra, group.filter.as_ref(), taints, node, host.1) {
+            if !self.filter_matches(problem, algebra, &group, taints, node, host.1) {
                 continue;
             }
             if group.key == problem.hostname {
