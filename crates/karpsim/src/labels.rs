@@ -1,5 +1,6 @@
 //! Which labels Karpenter knows, which it refuses, and which are other names of the same.
 
+use crate::api::karpenter::NodeClassReference;
 use crate::catalogue::Catalogue;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -124,8 +125,13 @@ pub fn node_class_label(group: &str, kind: &str) -> String {
     format!("{group}/{}", kind.to_lowercase())
 }
 
+/// Whether a provider's Karpenter knows the class. It leaves NodePools and NodeClaims of other classes alone.
+pub fn is_known_node_class(provider: &str, class: &NodeClassReference) -> bool {
+    known_node_classes(provider).contains(&(class.group.as_str(), class.kind.as_str()))
+}
+
 /// Group and kind of the node classes that a provider's Karpenter knows.
-pub fn known_node_classes(provider: &str) -> &'static [(&'static str, &'static str)] {
+fn known_node_classes(provider: &str) -> &'static [(&'static str, &'static str)] {
     match provider {
         "aws" | "fake" => &[("karpenter.k8s.aws", "EC2NodeClass"), ("karpenter.test.sh", "TestNodeClass")],
         "kwok" => &[("karpenter.kwok.sh", "KWOKNodeClass")],

@@ -195,6 +195,13 @@ pub fn compile(scenario: &Scenario) -> (Problem<'_>, Algebra) {
     let raw_tables =
         raw_tables(scenario, &mut algebra, &rules, &mut resources, &mut reservation_ids, provider);
     note_nodes(&mut resources, &nodes, &pool_objects);
+    if resources.are_fine() {
+        let of_types = raw_tables.1.iter().flatten().flat_map(|it| &it.shapes).flatten();
+        let of_nodes = nodes.iter().flat_map(|node| &node.allocatable);
+        for (name, amount) in of_types.chain(of_nodes) {
+            resources.make_room(name, *amount);
+        }
+    }
     let tables: Vec<TypeTable> =
         raw_tables.1.into_iter().map(|types| TypeTable::new(&algebra, &resources, types)).collect();
     let reservations = reservation_capacities(&tables, reservation_ids.len());

@@ -130,14 +130,10 @@ pub fn state_nodes(
     memory: &ClusterMemory,
     provider: &str,
 ) -> Vec<StateNode> {
-    let known = labels::known_node_classes(provider);
     let mut claims: Vec<&Arc<NodeClaim>> = objects
         .node_claims
         .iter()
-        .filter(|claim| {
-            let class = &claim.spec.node_class_ref;
-            known.contains(&(class.group.as_str(), class.kind.as_str()))
-        })
+        .filter(|claim| labels::is_known_node_class(provider, &claim.spec.node_class_ref))
         .collect();
     claims.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
     let mut joined: Vec<(Option<usize>, Option<&Arc<NodeClaim>>)> = Vec::new();

@@ -1,7 +1,7 @@
 //! Pods, compiled: those that differ only in name are one class.
 
 use super::asked::Asked;
-use super::resources::{Amounts, RawAmounts, Resources, pod_requests};
+use super::resources::{Amounts, RawAmounts, Resources, has_infeasible_resize, pod_requests};
 use super::selectors::{LabelSetId, SelectorId, Selectors};
 use super::taints::{TaintRules, TolerationsId};
 use super::volumes::{Storage, VolumeUse};
@@ -169,6 +169,7 @@ impl PartialEq for Decisive<'_> {
             && a.resource_claims == b.resource_claims
             && (a.volumes.is_empty() && b.volumes.is_empty() || claims(a) == claims(b))
             && self.own_name() == other.own_name()
+            && has_infeasible_resize(self.pod) == has_infeasible_resize(other.pod)
             && self.pod.status.container_statuses == other.pod.status.container_statuses
             && self.pod.status.init_container_statuses == other.pod.status.init_container_statuses
     }

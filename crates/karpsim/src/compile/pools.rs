@@ -207,8 +207,7 @@ pub struct DynamicPool {
 
 /// Whether Karpenter knows the node class of `pool`.
 pub fn is_managed(pool: &NodePool, provider: &str) -> bool {
-    let class = &pool.spec.template.spec.node_class_ref;
-    labels::known_node_classes(provider).contains(&(class.group.as_str(), class.kind.as_str()))
+    labels::is_known_node_class(provider, &pool.spec.template.spec.node_class_ref)
 }
 
 /// Whether nodes can be launched from `pool` now: all its conditions are met.

@@ -13,6 +13,10 @@ use std::collections::BTreeMap;
 /// Amounts by resource, dense: index is the [`Resources`] id.
 pub type Amounts = SmallVec<[i64; 8]>;
 
+/// Amounts up to this are counted with room for sums.
+const MOST_COUNTED: i128 = 1 << 60;
+const NANOS_PER_MILLI: i128 = 1_000_000;
+
 /// Amounts by name, before the units are known.
 pub type RawAmounts = BTreeMap<Str, Quantity>;
 
@@ -43,6 +47,21 @@ impl Resources {
         if *unit == 0 || quantity.nanos() % *unit != 0 {
             *unit = gcd(unit.unsigned_abs(), quantity.nanos().unsigned_abs()) as i128;
         }
+    }
+
+    /// Makes the unit of `name` coarser, a thousandth at the most, until a node's `amount` of it can be counted: a pod that
+    /// asks for `0.000001` bytes more would else leave nothing to tell large nodes apart by.
+    pub fn make_room(&mut self, name: &str, amount: Quantity) {
+        let Some(&at) = self.index.get(name) else { return };
+        let unit = &mut self.unit_nanos[at];
+        if *unit < NANOS_PER_MILLI {
+            *unit = (amount.nanos() / MOST_COUNTED + 1).clamp(*unit, NANOS_PER_MILLI);
+        }
+    }
+
+    /// Whether an amount is finer than a thousandth.
+    pub fn are_fine(&self) -> bool {
+        self.unit_nanos.iter().any(|unit| (1..NANOS_PER_MILLI).contains(unit))
     }
 
     /// How many resources there are.
@@ -158,15 +177,19 @@ fn container_requests(pod: &Pod, container: &Container, init: bool) -> RawAmount
     if let Some(status) = statuses.iter().find(|status| resizes && status.name == container.name)
         && let Some(in_force) = &status.resources
     {
-        let infeasible = condition(&pod.status.conditions, "PodResizePending")
-            .is_some_and(|condition| condition.reason == "Infeasible");
-        if infeasible {
+        if has_infeasible_resize(pod) {
             requests.clear();
         }
         raise(&mut requests, &raw(&in_force.requests));
         raise(&mut requests, &raw(&status.allocated_resources));
     }
     requests
+}
+
+/// Whether the kubelet has said that the pod's node will never have what the pod asks for since it was changed.
+pub fn has_infeasible_resize(pod: &Pod) -> bool {
+    condition(&pod.status.conditions, "PodResizePending")
+        .is_some_and(|condition| condition.reason == "Infeasible")
 }
 
 #[cfg(test)]
@@ -191,6 +214,19 @@ mod tests {
             "overhead": {"cpu": "250m"}}}"#;
         let expected = [("cpu", "3250m"), ("memory", "1073741824"), ("pods", "1")];
         assert_eq!(requests(pod), expected.map(|(name, amount)| (name.to_owned(), amount.to_owned())));
+    }
+
+    #[test]
+    fn fine_amounts_leave_room_for_large_ones() {
+        let mut resources = Resources::default();
+        let [fine, large] = ["357913941.333333", "12Ti"].map(|text| Quantity::parse(text).unwrap());
+        resources.note_one("memory", fine);
+        resources.note_one("memory", large);
+        assert!(resources.are_fine());
+        resources.make_room("memory", large);
+        let sum = resources.count(0, fine) + resources.count(0, Quantity::parse("3000Gi").unwrap());
+        assert_eq!(resources.quantity(0, sum).to_string(), "3221583385941334m");
+        assert!(sum < resources.count(0, large));
     }
 
     #[test]

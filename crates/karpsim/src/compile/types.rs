@@ -87,7 +87,7 @@ pub struct RawType {
     name: Str,
     constraint: ConstraintId,
     capacity: RawAmounts,
-    shapes: Vec<RawAmounts>,
+    pub(super) shapes: Vec<RawAmounts>,
     offerings: Vec<(Offering, usize)>,
 }
 

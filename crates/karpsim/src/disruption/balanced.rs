@@ -66,7 +66,10 @@ fn disruption_cost_of_all_pods(problem: &Problem<'_>, node: usize) -> f64 {
 fn cost_of_claims(problem: &Problem<'_>, pool: &str) -> f64 {
     let Some(&table) = problem.table_of_pool.get(pool) else { return 0.0 };
     let types = &problem.tables[table];
-    let mut claims: Vec<_> = problem.scenario.objects.node_claims.iter().collect();
+    let provider = &problem.scenario.catalogue.provider;
+    let claims = problem.scenario.objects.node_claims.iter();
+    let mut claims: Vec<_> =
+        claims.filter(|claim| labels::is_known_node_class(provider, &claim.spec.node_class_ref)).collect();
     claims.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
     let mut cost = 0.0;
     for claim in claims {

@@ -5,6 +5,7 @@ use crate::api::karpenter::{Budget, DisruptionReason, NodePool};
 use crate::api::meta::{Str, Time, condition, condition_is_true};
 use crate::compile::Problem;
 use crate::compile::pools::is_managed;
+use crate::requirements::atoi;
 use jiff::ToSpan;
 use std::collections::BTreeMap;
 
@@ -72,10 +73,13 @@ pub(crate) fn allowed_by(budget: &Budget, now: Time, nodes: i64) -> Option<i64> 
         return Some(i64::from(i32::MAX));
     }
     match budget.nodes.strip_suffix('%') {
-        None => crate::requirements::atoi(&budget.nodes),
+        // A number of nodes has 32 bits, whatever is written: 4294967297 is 1.
+        None => atoi(&budget.nodes).map(|nodes| i64::from(nodes as i32)),
         // Rounded up, as Kubernetes does with maxUnavailable.
-        Some(percentage) => crate::requirements::atoi(percentage)
-            .map(|percent| (percent * nodes).checked_add(99).map_or(i64::MAX, |sum| sum.div_euclid(100))),
+        Some(percentage) => atoi(percentage).map(|percent| {
+            let hundredths = percent.checked_mul(nodes).and_then(|nodes| nodes.checked_add(99));
+            hundredths.map_or(i64::MAX, |hundredths| hundredths.div_euclid(100))
+        }),
     }
 }
 

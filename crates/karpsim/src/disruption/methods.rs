@@ -291,11 +291,10 @@ fn static_drift(solver: &mut Solver<'_>, field: &Field<'_>) -> Vec<Command> {
 
 /// NodeClaims of a NodePool: those that stay, and those that are going.
 fn node_claim_counts(problem: &Problem<'_>, pool: &str) -> (i64, i64) {
-    let known = crate::labels::known_node_classes(&problem.scenario.catalogue.provider);
+    let provider = &problem.scenario.catalogue.provider;
     let (mut active, mut deleting) = (0, 0);
     for claim in &problem.scenario.objects.node_claims {
-        let class = &claim.spec.node_class_ref;
-        let ours = known.contains(&(class.group.as_str(), class.kind.as_str()));
+        let ours = crate::labels::is_known_node_class(provider, &claim.spec.node_class_ref);
         if !ours || claim.metadata.labels.get(crate::labels::NODE_POOL) != Some(pool) {
             continue;
         }

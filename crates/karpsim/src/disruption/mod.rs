@@ -67,10 +67,10 @@ pub fn examine_in_order(
 
 /// Whether Karpenter knows what every NodeClaim has become: until all are launched it disrupts nothing.
 pub fn is_synced(problem: &Problem<'_>) -> bool {
-    let known = crate::labels::known_node_classes(&problem.scenario.catalogue.provider);
+    let provider = &problem.scenario.catalogue.provider;
     problem.scenario.objects.node_claims.iter().all(|claim| {
-        let class = &claim.spec.node_class_ref;
-        !claim.status.provider_id.is_empty() || !known.contains(&(class.group.as_str(), class.kind.as_str()))
+        !claim.status.provider_id.is_empty()
+            || !crate::labels::is_known_node_class(provider, &claim.spec.node_class_ref)
     })
 }
 

@@ -40,6 +40,7 @@ const YEARS: i16 = 5;
 impl Schedule {
     /// Reads a schedule; `None` if it is malformed.
     pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
         if let Some(every) = text.strip_prefix("@every ") {
             let duration = Duration::parse(every)?;
             return Some(Schedule::Every { seconds: (duration.nanos / 1_000_000_000).max(1) });
@@ -115,7 +116,7 @@ impl Cron {
 fn field(text: &str, least: u32, greatest: u32, names: &[&str]) -> Option<(u64, bool)> {
     let mut values = 0;
     let mut star = false;
-    for part in text.split(',') {
+    for part in text.split(',').filter(|part| !part.is_empty()) {
         let (range, step) = match part.split_once('/') {
             Some((range, step)) => (range, Some(step.parse::<u32>().ok().filter(|step| *step > 0)?)),
             None => (part, None),
@@ -125,11 +126,12 @@ fn field(text: &str, least: u32, greatest: u32, names: &[&str]) -> Option<(u64, 
             named.map(|index| index as u32 + least).or_else(|| text.parse().ok())
         };
         let (from, to) = match range.split_once('-') {
-            Some((from, to)) => (number(from)?, number(to)?),
-            None if range == "*" || range == "?" => {
+            // What follows a star and a hyphen is not looked at.
+            _ if matches!(range.split('-').next(), Some("*" | "?")) => {
                 star |= step.is_none_or(|step| step == 1);
                 (least, greatest)
             }
+            Some((from, to)) => (number(from)?, number(to)?),
             // `N/step` means from N on.
             None => {
                 let from = number(range)?;
@@ -162,6 +164,9 @@ mod tests {
             ("5/20 4 * * *", "2026-01-15T04:06:00Z", "2026-01-15T04:25:00Z"),
             ("0 0 29 2 *", "2026-01-01T00:00:00Z", "2028-02-29T00:00:00Z"),
             ("@every 1h30m", "2026-01-15T10:00:00.5Z", "2026-01-15T11:30:00Z"),
+            ("15 10 * * *-", "2026-01-15T10:00:00Z", "2026-01-15T10:15:00Z"),
+            ("15 10 *-x *-1-2 ?-", "2026-01-15T10:00:00Z", "2026-01-15T10:15:00Z"),
+            (",15, 10,,11 * * *", "2026-01-15T10:20:00Z", "2026-01-15T11:15:00Z"),
         ] {
             let next = Schedule::parse(schedule).unwrap().next_after(after.parse().unwrap());
             assert_eq!(next, Some(hit.parse().unwrap()), "{schedule} after {after}");

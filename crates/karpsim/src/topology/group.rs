@@ -53,6 +53,8 @@ pub struct Group {
     refs: Vec<u32>,
     occupied: usize,
     by_name: Vec<ValueId>,
+    /// The domain of nodes whose label is there, and empty.
+    nameless: Option<ValueId>,
     /// Grows with every change that could change where a pod may go.
     pub version: u32,
 }
@@ -105,6 +107,7 @@ impl Group {
             refs: Vec::new(),
             occupied: 0,
             by_name: Vec::new(),
+            nameless: None,
             version: 0,
         }
     }
@@ -155,6 +158,8 @@ impl Group {
     /// Notes the order in which domains are tried: by name.
     pub fn order_domains(&mut self, algebra: &Algebra) {
         self.by_name = algebra.values_by_name(self.key);
+        self.nameless =
+            self.by_name.first().copied().filter(|&first| algebra.value_name(self.key, first).is_empty());
     }
 
     /// Known domains by name, with their counts.
@@ -217,7 +222,8 @@ impl Group {
         }
     }
 
-    /// The domain with the least count among those that keep the skew, by name among equals.
+    /// The domain with the least count among those that keep the skew, by name among equals. If that is the nameless
+    /// one, Karpenter takes it for none at all.
     fn next_spread(
         &self,
         selects: bool,
@@ -246,7 +252,7 @@ impl Group {
                 }
             }
         }
-        Requirement::any_of(best.map(|(domain, _)| domain))
+        Requirement::any_of(best.map(|(domain, _)| domain).filter(|best| Some(*best) != self.nameless))
     }
 
     /// The domains with such pods. If there are none anywhere that the pod could join, and it is such a pod itself, it

@@ -8,7 +8,7 @@ use super::offers::types_of;
 use karpsim::api::karpenter::{ConsolidationPolicy, NodeClaim, NodePool};
 use karpsim::api::meta::Str;
 use karpsim::disruption::evictable::{eviction_cost, is_owned_by, is_terminal};
-use karpsim::labels::{CAPACITY_TYPE, INSTANCE_TYPE, NODE_POOL, ZONE};
+use karpsim::labels::{CAPACITY_TYPE, INSTANCE_TYPE, NODE_POOL, ZONE, is_known_node_class};
 use std::collections::BTreeMap;
 
 /// By NodePool: dollars an hour, and disruption cost.
@@ -42,7 +42,10 @@ fn sum(values: impl Iterator<Item = f64>) -> f64 {
 /// What the NodeClaims of a NodePool cost by their labels, those that are going too.
 fn cost_of_claims(cluster: &Cluster<'_>, pool: &NodePool) -> f64 {
     let types = types_of(cluster.scenario, &cluster.rules, &pool.metadata.name);
-    let mut claims: Vec<&NodeClaim> = cluster.scenario.objects.node_claims.iter().map(|it| &**it).collect();
+    let is_known =
+        |it: &NodeClaim| is_known_node_class(&cluster.scenario.catalogue.provider, &it.spec.node_class_ref);
+    let claims = cluster.scenario.objects.node_claims.iter().map(|it| &**it);
+    let mut claims: Vec<&NodeClaim> = claims.filter(|it| is_known(it)).collect();
     claims.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
     sum(claims.into_iter().filter_map(|claim| {
         let label = |key: &str| claim.metadata.labels.get(key);

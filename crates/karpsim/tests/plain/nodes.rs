@@ -47,13 +47,11 @@ impl StateNode<'_> {
 
 /// Nodes and NodeClaims joined by provider id, by name.
 pub(crate) fn state_nodes<'a>(scenario: &'a Scenario, rules: &LabelRules) -> Vec<StateNode<'a>> {
-    let known = labels::known_node_classes(&scenario.catalogue.provider);
     let mut joined: BTreeMap<Str, (Option<&Node>, Option<&NodeClaim>)> = BTreeMap::new();
     let mut claims: Vec<&NodeClaim> = scenario.objects.node_claims.iter().map(|claim| &**claim).collect();
     claims.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
     for claim in claims {
-        let class = &claim.spec.node_class_ref;
-        let is_ours = known.contains(&(class.group.as_str(), class.kind.as_str()));
+        let is_ours = labels::is_known_node_class(&scenario.catalogue.provider, &claim.spec.node_class_ref);
         if is_ours && !claim.status.provider_id.is_empty() {
             joined.entry(claim.status.provider_id.clone()).or_default().1 = Some(claim);
         }

@@ -422,8 +422,9 @@ impl Counted {
                 let keeps_skew = |count: i64| count + i64::from(self.selects) - least <= self.max_skew;
                 let possible =
                     self.counts.iter().filter(|(it, count)| node.allows(it) && keeps_skew(**count));
-                // The first by name among those with the least count.
-                possible.min_by_key(|(_, count)| **count).map(|(it, _)| it.clone()).into_iter().collect()
+                // The first by name among those with the least count; one without a name is none.
+                let best = possible.min_by_key(|(_, count)| **count).map(|(it, _)| it.clone());
+                best.into_iter().filter(|it| !it.is_empty()).collect()
             }
             Kind::Affinity => {
                 let occupied = self.counts.iter().filter(|(it, count)| **count > 0 && pod.allows(it));
