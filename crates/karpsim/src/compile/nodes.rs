@@ -7,7 +7,7 @@ use super::taints::{TaintRules, TaintsId, is_ephemeral, same_taint};
 use crate::api::Objects;
 use crate::api::core::{Node, ResourceList, Taint};
 use crate::api::karpenter::NodeClaim;
-use crate::api::meta::{Labels, Str, condition_is_true};
+use crate::api::meta::{Labels, ObjectMeta, Str, condition_is_true};
 use crate::api::scenario::ClusterMemory;
 use crate::labels::{self, HOSTNAME, INITIALIZED, LabelRules, NODE_POOL, REGISTERED};
 use crate::quantity::Quantity;
@@ -73,15 +73,20 @@ impl StateNode {
         self.claim.is_some()
     }
 
-    /// Labels as written: the node's, or the NodeClaim's while the node is not registered.
-    pub fn labels_of<'a>(&'a self, nodes: &'a [ApiNode]) -> &'a Labels {
+    /// Whose labels and annotations count: the node's, or the NodeClaim's while the node is not registered.
+    pub fn metadata_of<'a>(&'a self, nodes: &'a [ApiNode]) -> &'a ObjectMeta {
         let node = self.node.map(|node| &*nodes[node].node);
         match (node, &self.claim) {
-            (Some(node), claim) if claim.is_none() || is_registered(node) => &node.metadata.labels,
-            (_, Some(claim)) => &claim.metadata.labels,
-            (Some(node), None) => &node.metadata.labels,
+            (Some(node), claim) if claim.is_none() || is_registered(node) => &node.metadata,
+            (_, Some(claim)) => &claim.metadata,
+            (Some(node), None) => &node.metadata,
             (None, None) => unreachable!("a state node has a node or a claim"),
         }
+    }
+
+    /// Labels as written.
+    pub fn labels_of<'a>(&'a self, nodes: &'a [ApiNode]) -> &'a Labels {
+        &self.metadata_of(nodes).labels
     }
 
     /// Its NodePool by label.

@@ -110,7 +110,9 @@ fn candidate<'a>(
 ) -> Result<Candidate<'a>, Obstacle> {
     let node = &problem.nodes[index];
     let claim = node.claim.as_ref().ok_or(Obstacle::Unmanaged)?;
-    let api = node.node.ok_or(Obstacle::NoNode)?;
+    if node.node.is_none() {
+        return Err(Obstacle::NoNode);
+    }
     if !node.initialized {
         return Err(Obstacle::Uninitialized);
     }
@@ -120,7 +122,7 @@ fn candidate<'a>(
     if problem.scenario.memory.nominated.contains(&node.name) {
         return Err(Obstacle::Nominated);
     }
-    if problem.api_nodes[api].node.metadata.annotations.get(DO_NOT_DISRUPT) == Some("true") {
+    if node.metadata_of(&problem.api_nodes).annotations.get(DO_NOT_DISRUPT) == Some("true") {
         return Err(Obstacle::Annotated);
     }
     let written = node.labels_of(&problem.api_nodes);

@@ -13,7 +13,7 @@ use karpsim::decision::{Command, Method};
 use karpsim::disruption::budgets::allowed_by_budgets;
 use karpsim::disruption::evictable::{PodBudgets, eviction_cost, is_disruptable, is_reschedulable};
 use karpsim::labels::{
-    CAPACITY_TYPE, DO_NOT_DISRUPT, INSTANCE_TYPE, NODE_POOL, ON_DEMAND, RESERVED, SPOT, ZONE,
+    CAPACITY_TYPE, DO_NOT_DISRUPT, INSTANCE_TYPE, NODE_POOL, ON_DEMAND, REGISTERED, RESERVED, SPOT, ZONE,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -168,7 +168,9 @@ fn candidates<'a>(cluster: &Cluster<'a>) -> Vec<Candidate<'a>> {
     let mut candidates = Vec::new();
     for node in &cluster.nodes {
         let (Some(claim), Some(api)) = (node.claim, node.node) else { continue };
-        let is_held = api.metadata.annotations.get(DO_NOT_DISRUPT) == Some("true");
+        let is_registered = api.metadata.labels.get(REGISTERED) == Some("true");
+        let metadata = if is_registered { &api.metadata } else { &claim.metadata };
+        let is_held = metadata.annotations.get(DO_NOT_DISRUPT) == Some("true");
         if !node.initialized || node.marked || is_held || scenario.memory.nominated.contains(&node.name) {
             continue;
         }
