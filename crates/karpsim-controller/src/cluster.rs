@@ -11,6 +11,7 @@ use karpsim::api::core::{
 };
 use karpsim::api::karpenter::{NodeOverlay, NodePool};
 use karpsim::api::meta::Str;
+use karpsim::api::scenario::VolumeLookup;
 use karpsim::api::{ClusterMemory, Objects, Options, Scenario, ScenarioKind};
 use karpsim::catalogue::Catalogue;
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,6 +55,9 @@ pub struct Cluster {
 
 impl Cluster {
     pub(crate) fn new(calendar: Calendar, options: Options, catalogue: Arc<Catalogue>) -> Self {
+        // The client of a live controller finds every volume.
+        let volume_lookup = options.volume_lookup.or(Some(VolumeLookup::Cluster));
+        let options = Options { volume_lookup, ..options };
         Cluster {
             calendar,
             options,

@@ -115,7 +115,8 @@ fn main() {
     let arguments = Arguments::from_args();
     let catalogues: &'static Catalogues = Box::leak(Box::default());
     let mut trials = Vec::new();
-    for (kind, file) in [("provisioning", "provisioning.jsonl"), ("disruption", "disruption.jsonl")] {
+    for kind in ["provisioning", "disruption", "beyond"] {
+        let file: &'static str = Box::leak(format!("{kind}.jsonl").into_boxed_str());
         let text: &'static str = Box::leak(data::text(&format!("conformance/{file}")).into_boxed_str());
         let mut families: BTreeMap<String, Vec<&'static str>> = BTreeMap::new();
         for line in text.lines() {

@@ -254,6 +254,8 @@ pub enum NoticeKind {
         /// As it stands.
         price: String,
     },
+    /// A NodeClaim that has no instance yet: it keeps Karpenter from deciding anything.
+    NodeClaimNotLaunched,
     /// A NodePool that lacks conditions, and so does not count.
     NodePoolNotReady {
         /// The conditions that are not `True`.
@@ -308,6 +310,9 @@ impl fmt::Display for NoticeKind {
                     "{price:?} has no effect: a price is as \"0.25\", an adjustment as \"+0.5\" or \"-10%\""
                 )
             }
+            NoticeKind::NodeClaimNotLaunched => f.write_str(
+                "is not launched yet, it has no status.providerID: until it is, Karpenter decides nothing",
+            ),
             NoticeKind::NodePoolNotReady { conditions } => write!(
                 f,
                 "does not count: its status has no condition {} that is True",

@@ -73,7 +73,8 @@ wire! {
         min_values_policy: Option<MinValuesPolicy> = "minValuesPolicy",
         /// Feature gates.
         feature_gates: FeatureGates = "featureGates",
-        /// Volumes of bound claims; absent: as the recordings of the scenario's kind were made.
+        /// Volumes of bound claims; absent: as the recordings of the scenario's kind were made. For a bare list of objects and
+        /// in a replay: `Cluster`.
         volume_lookup: Option<VolumeLookup> = "volumeLookup",
     }
     passed { }

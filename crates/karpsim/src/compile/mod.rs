@@ -19,7 +19,7 @@ use crate::api::core::Pod;
 use crate::api::karpenter::NodePool;
 use crate::api::meta::{Str, Time};
 use crate::disruption::evictable;
-use crate::labels::{HOSTNAME, LabelRules};
+use crate::labels::{self, HOSTNAME, LabelRules};
 use crate::requirements::{Algebra, KeyId, ValueId};
 use asked::{Asked, Host};
 use nodes::{ApiNode, StateNode};
@@ -310,6 +310,15 @@ impl Problem<'_> {
     pub fn pod_name(&self, pod: usize) -> Str {
         let metadata = &self.pod(pod).metadata;
         compact_str::format_compact!("{}/{}", metadata.namespace, metadata.name)
+    }
+
+    /// Whether Karpenter knows what every NodeClaim has become: until all are launched it decides nothing.
+    pub fn is_synced(&self) -> bool {
+        let Scenario { catalogue, objects, .. } = self.scenario;
+        objects.node_claims.iter().all(|claim| {
+            !claim.status.provider_id.is_empty()
+                || !labels::is_known_node_class(&catalogue.provider, &claim.spec.node_class_ref)
+        })
     }
 
     /// The clock.

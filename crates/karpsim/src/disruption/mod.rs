@@ -24,7 +24,7 @@ pub fn disrupt(scenario: &Scenario, methods: &[Method]) -> DisruptionDecision {
 
 /// The same on a scenario that is compiled already.
 pub fn disrupt_compiled(problem: &Problem<'_>, algebra: Algebra, methods: &[Method]) -> DisruptionDecision {
-    if !is_synced(problem) {
+    if !problem.is_synced() {
         return DisruptionDecision::default();
     }
     let budgets = PodBudgets::new(&problem.scenario.objects);
@@ -47,7 +47,7 @@ pub fn examine_in_order(
     asked: &[(Method, Option<usize>)],
 ) -> Vec<(Vec<Command>, Course)> {
     let (problem, algebra) = compile(scenario);
-    if !is_synced(&problem) {
+    if !problem.is_synced() {
         return Vec::new();
     }
     let budgets = PodBudgets::new(&problem.scenario.objects);
@@ -63,15 +63,6 @@ pub fn examine_in_order(
         }
     }
     found
-}
-
-/// Whether Karpenter knows what every NodeClaim has become: until all are launched it disrupts nothing.
-pub fn is_synced(problem: &Problem<'_>) -> bool {
-    let provider = &problem.scenario.catalogue.provider;
-    problem.scenario.objects.node_claims.iter().all(|claim| {
-        !claim.status.provider_id.is_empty()
-            || !crate::labels::is_known_node_class(provider, &claim.spec.node_class_ref)
-    })
 }
 
 /// Whether `command`, found earlier, would still be carried out in `scenario` now, as Karpenter asks after its wait: its

@@ -13,9 +13,9 @@ use crate::decision::{Command, Launch, Method};
 use crate::disruption::balanced;
 use crate::disruption::budgets::allowances;
 use crate::disruption::candidates::{Candidate, Obstacle, candidates};
+use crate::disruption::disrupt_compiled;
 use crate::disruption::evictable::{Hold, PodBudgets, is_disruptable, is_reschedulable};
 use crate::disruption::simulation::Unconsolidatable;
-use crate::disruption::{disrupt_compiled, is_synced};
 use crate::labels;
 use crate::provisioning::solver::{Failure, RoundRules, Solver};
 use serde::Serialize;
@@ -208,7 +208,7 @@ pub fn node(scenario: &Scenario, name: &str) -> Option<NodeExplanation> {
     let candidate = all.iter().flatten().find(|candidate| candidate.node == index).cloned();
     let mut stranded = Vec::new();
     let mut sums = None;
-    if let Some(candidate) = candidate.as_ref().filter(|_| !problem.dynamic.is_empty() && is_synced(&problem))
+    if let Some(candidate) = candidate.as_ref().filter(|_| !problem.dynamic.is_empty() && problem.is_synced())
     {
         stranded = stranded_pods(&mut solver, &budgets, candidate);
         let others: Vec<Candidate<'_>> = all.into_iter().flatten().collect();
@@ -268,7 +268,7 @@ fn explain_method(
     let problem = solver.problem;
     let name = &problem.nodes[index].name;
     let explained = |event, verdict, budget| MethodExplanation { method, event, verdict, budget };
-    if !is_synced(problem) {
+    if !problem.is_synced() {
         let why = "some NodeClaim is not launched yet: nothing is disrupted until all are".to_owned();
         return explained(None, Verdict::Blocked { why }, None);
     }

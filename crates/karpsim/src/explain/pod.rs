@@ -123,6 +123,10 @@ pub fn pod(scenario: &Scenario, name: &str) -> Option<PodExplanation> {
     if !moves && !is_provisionable(problem.pod(index)) {
         return explained(not_provisionable(problem.pod(index)));
     }
+    if !problem.is_synced() {
+        let why = "a NodeClaim is being launched (no `status.providerID`), and until then Karpenter decides nothing";
+        return explained(PodOutcome::NotConsidered { why });
+    }
     let unusable = unusable_node_pools(&problem);
     if problem.dynamic.is_empty() {
         return explained(PodOutcome::LeftOver(Box::new(LeftOver {

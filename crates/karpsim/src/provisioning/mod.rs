@@ -40,6 +40,10 @@ impl<'p> Round<'p> {
     /// Finds a place for every pod that waits or must leave its node.
     pub fn play(problem: &'p Problem<'p>, algebra: Algebra) -> Self {
         let mut solver = Solver::new(problem, algebra);
+        if !problem.is_synced() {
+            // What is being launched would be launched twice: the pods are to ask again.
+            return Round { solver, outcome: Outcome::default(), errors: Vec::new() };
+        }
         if problem.dynamic.is_empty() {
             // Nothing is placed, and nothing is said of pods that have a node still.
             let errors =

@@ -428,6 +428,7 @@ impl<'p> Solver<'p> {
             && progress == self.progress
         {
             // The like of it has just failed, and nothing has happened since.
+            self.join(pod, class_id, outside);
             return Err(failure);
         }
         let mut variant = self.whole(class_id);

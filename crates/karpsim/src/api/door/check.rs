@@ -14,6 +14,7 @@ use crate::api::objects::Objects;
 use crate::api::problem::{Notice, NoticeKind, Place, Problem, ProblemKind, near_miss};
 use crate::api::scenario::ScenarioText;
 use crate::catalogue::InstanceType;
+use crate::labels::is_known_node_class;
 use rustc_hash::FxHashSet;
 
 /// Kinds that decide nothing and are no surprise.
@@ -117,6 +118,19 @@ pub(super) fn scenario(text: &mut ScenarioText, findings: &mut Findings) -> Chec
         });
     }
     Ok(())
+}
+
+/// NodeClaims without an instance, for which Karpenter waits.
+pub(super) fn launched(objects: &Objects, provider: &str, findings: &mut Findings) {
+    for claim in &objects.node_claims {
+        let own = is_known_node_class(provider, &claim.spec.node_class_ref);
+        if own && claim.status.provider_id.is_empty() {
+            findings.add(Notice {
+                place: Place::in_object(title_of("NodeClaim", &claim.metadata), ""),
+                kind: NoticeKind::NodeClaimNotLaunched,
+            });
+        }
+    }
 }
 
 /// A type that the scenario itself describes. Less is asked of it than of a catalogue's: it may lack what a recorded

@@ -33,6 +33,7 @@ enum Likeness {
     Field { kind: String, path: String, name: String },
     ObjectKind { api_version: String, kind: String },
     NotReady,
+    NotLaunched,
     RequestWithoutResource(String),
     GateOff,
     NotModelled(&'static str),
@@ -54,6 +55,7 @@ impl Likeness {
             NoticeKind::RequestWithoutResource { resource, .. } => {
                 Likeness::RequestWithoutResource(resource.clone())
             }
+            NoticeKind::NodeClaimNotLaunched => Likeness::NotLaunched,
             NoticeKind::GateOff { .. } => Likeness::GateOff,
             NoticeKind::NotModelled { what, .. } => Likeness::NotModelled(what),
             _ => Likeness::Same(notice.clone()),

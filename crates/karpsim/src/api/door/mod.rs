@@ -106,6 +106,7 @@ pub fn admit(
     let catalogue = resolve(&text.catalogue, catalogues)?;
     let mut objects = text.objects.0;
     complete::complete(&mut objects);
+    check::launched(&objects, &catalogue.provider, findings);
     resources::requests_without_resource(&objects, &catalogue, findings);
     let now = text.now.unwrap_or_else(|| latest(&objects));
     Ok(Scenario {

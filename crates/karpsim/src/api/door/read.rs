@@ -4,7 +4,7 @@ use super::located::{Located, titled};
 use crate::api::meta::Str;
 use crate::api::objects::{Objects, Rest};
 use crate::api::problem::{Place, Problem, ProblemKind};
-use crate::api::scenario::{ObjectsBox, ScenarioKind, ScenarioText};
+use crate::api::scenario::{ObjectsBox, Options, ScenarioKind, ScenarioText, VolumeLookup};
 use crate::api::yaml;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -112,9 +112,11 @@ impl<'de> Deserialize<'de> for Form {
 struct FormVisitor;
 
 impl FormVisitor {
+    /// Objects without a scenario around them come from a cluster, whose client finds every volume.
     fn bare(objects: Objects) -> Form {
+        let options = Options { volume_lookup: Some(VolumeLookup::Cluster), ..Options::default() };
         Form(Read {
-            text: ScenarioText { objects: ObjectsBox(objects), ..ScenarioText::default() },
+            text: ScenarioText { objects: ObjectsBox(objects), options, ..ScenarioText::default() },
             bare: true,
         })
     }
