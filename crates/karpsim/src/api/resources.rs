@@ -57,20 +57,17 @@ pub(super) fn requests_without_resource(objects: &Objects, catalogue: &Catalogue
                 .any(|it| it.get(resource).is_some())
     };
     // There are few, and pods ask for the same ones over and over.
-    let mut known: Vec<(&str, bool)> = Vec::new();
+    let mut known: Vec<(&str, Option<NoticeKind>)> = Vec::new();
     for pod in pods.iter().filter(|pod| pod.spec.node_name.is_empty()) {
         for resource in requested(&pod.spec) {
-            let has =
-                known.iter().find(|(it, _)| *it == resource).map(|(_, has)| *has).unwrap_or_else(|| {
-                    let has = is_somewhere(resource);
-                    known.push((resource, has));
-                    has
-                });
-            if !has {
-                findings.add(Notice {
-                    place: Place::in_object(super::door::title_of("Pod", &pod.metadata), ""),
-                    kind: request_without_resource(resource, catalogue),
-                });
+            let at = known.iter().position(|(it, _)| *it == resource).unwrap_or_else(|| {
+                let missing = !is_somewhere(resource);
+                known.push((resource, missing.then(|| request_without_resource(resource, catalogue))));
+                known.len() - 1
+            });
+            if let Some(kind) = &known[at].1 {
+                let place = Place::in_object(super::door::title_of("Pod", &pod.metadata), "");
+                findings.add(Notice { place, kind: kind.clone() });
             }
         }
     }

@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
 
 impl Decision {
     /// Appends the decision as JSON, on one line.
@@ -50,8 +51,8 @@ impl Lists {
         let mut texts = FxHashMap::default();
         for claim in decision.claims() {
             let list = &*claim.instance_types;
-            if !texts.contains_key(&std::ptr::from_ref(list)) {
-                texts.insert(std::ptr::from_ref(list), to_raw_value(list)?);
+            if let Entry::Vacant(place) = texts.entry(std::ptr::from_ref(list)) {
+                place.insert(to_raw_value(list)?);
             }
         }
         Ok(Lists(texts))
