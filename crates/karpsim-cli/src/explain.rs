@@ -82,6 +82,9 @@ fn node_names(loaded: &Loaded) -> Vec<String> {
 
 fn no_such(loaded: &Loaded, kind: &str, name: &str, names: &[String]) -> Failure {
     let failure = Failure::input(format!("{}: holds no {kind} `{name}`", loaded.shown));
+    if names.iter().any(|known| known == name) {
+        return failure.hint("it is a NodeClaim that is being launched");
+    }
     let own = |known: &String| known.rsplit('/').next() == Some(name);
     if let Some(near) = names.iter().find(|known| own(known)).map(String::as_str) {
         return failure.hint(format!("did you mean `{kind}/{near}`?"));

@@ -324,6 +324,11 @@ impl ObjectPatch {
         }
         match fields.remove("patch") {
             Some(patch @ Value::Object(_)) => {
+                if patch.get("metadata").is_some_and(|metadata| !metadata.is_object()) {
+                    return Err(Failure::input(format!(
+                        "{shown}: `{place}.patch.metadata`: allowed is an object"
+                    )));
+                }
                 let names = [
                     ("kind", &key.kind),
                     ("metadata.name", &key.name),

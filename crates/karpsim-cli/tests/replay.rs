@@ -321,11 +321,17 @@ fn what_if_compares_variants_with_the_trace() {
 
 #[test]
 fn a_file_for_another_command_names_the_command() {
-    let scenario = b"{\"kind\": \"provisioning\", \"now\": \"2026-01-01T00:00:00Z\", \"objects\": []}";
-    let run = karpsim(&["replay", "-"], scenario);
-    let said = "error: standard input: `kind`: found `provisioning`, allowed is `Trace`\n  hint: this is a scenario: `karpsim \
-                decide` decides it\n";
-    assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (2, "", said));
+    for (file, found) in [
+        ("{\"kind\": \"disruption\", \"objects\": []}", "a scenario"),
+        ("{\"now\": \"2026-01-01T00:00:00Z\", \"objects\": []}", "a scenario"),
+        ("{\"apiVersion\": \"v1\", \"kind\": \"List\", \"items\": []}", "objects of Kubernetes"),
+    ] {
+        let run = karpsim(&["replay", "-"], file.as_bytes());
+        let said = format!(
+            "error: standard input: found {found}, allowed is a trace (`kind: Trace`)\n  hint: `karpsim decide` takes it\n"
+        );
+        assert_eq!((run.code, run.out.as_str(), run.err), (2, "", said));
+    }
     for arguments in [&["decide", TRACE][..], &["budget", TRACE], &["explain", TRACE, "node/n"]] {
         let run = karpsim(arguments, b"");
         let said = format!(
@@ -347,8 +353,8 @@ fn what_pods_ask_for_in_vain_is_said_once() {
                 "containers": [{"name": "c", "resources": {"limits": {"nvidia.com/gpus": 1, "nvidia.com/gpu": 1}}}]}}}}],
         "events": []}"#;
     let run = karpsim(&["replay", "-"], trace);
-    let said = "no instance type and no node has the resource `nvidia.com/gpus` that the pod requests, so it can go nowhere \
-                (there is `nvidia.com/gpu`)";
+    let said = "no instance type and no node has the resource `nvidia.com/gpus` that the pod requests: until one has, it \
+                can go nowhere (there is `nvidia.com/gpu`)";
     assert_eq!(run.code, 0, "{}", run.err);
     assert_eq!(run.err.matches(said).count(), 1, "{}", run.err);
 }

@@ -1,5 +1,6 @@
 //! Decisions beyond the recordings: small scenarios on which Karpenter v1.14.1's own scheduler and disruption methods
-//! were run, and what they answered.
+//! were run, and what they answered. Larger ones are in `data/conformance/beyond.jsonl.zst`, which the conformance test
+//! reads.
 
 use karpsim::api::Scenario;
 use karpsim::api::scenario::ScenarioText;

@@ -115,7 +115,7 @@ fn main() {
     let arguments = Arguments::from_args();
     let catalogues: &'static Catalogues = Box::leak(Box::default());
     let mut trials = Vec::new();
-    for kind in ["provisioning", "disruption", "beyond"] {
+    for (kind, count) in [("provisioning", 2392), ("disruption", 921), ("beyond", 17)] {
         let file: &'static str = Box::leak(format!("{kind}.jsonl").into_boxed_str());
         let text: &'static str = Box::leak(data::text(&format!("conformance/{file}")).into_boxed_str());
         let mut families: BTreeMap<String, Vec<&'static str>> = BTreeMap::new();
@@ -125,6 +125,7 @@ fn main() {
             families.entry(family).or_default().push(line);
         }
         let total: usize = families.values().map(Vec::len).sum();
+        assert_eq!(total, count, "recordings of {kind}");
         println!("{kind}: {total} recordings in {} families", families.len());
         for (family, lines) in families {
             let name = format!("{kind}::{family}");

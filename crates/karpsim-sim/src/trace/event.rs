@@ -432,7 +432,7 @@ fn reference(value: Value) -> Result<ObjectReference, Error> {
 /// How many.
 fn count(fields: &mut Fields) -> Result<Option<usize>, Error> {
     let Some(value) = fields.value("count") else { return Ok(None) };
-    Ok(usize::try_from(number("count", &value)?).ok())
+    number("count", &value).map(|count| Some(usize::try_from(count).unwrap_or(usize::MAX)))
 }
 
 fn scale(value: Value) -> Result<EventKind, Error> {

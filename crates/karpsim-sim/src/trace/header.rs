@@ -91,17 +91,26 @@ const KNOWN: [&str; 12] = [
     "events",
 ];
 
+/// What else the value is that someone may take for a trace.
+fn no_trace(value: &Value) -> Option<&'static str> {
+    let has = |names: &[&str]| names.iter().any(|name| value.get(name).is_some());
+    match value.get("kind").and_then(Value::as_str) {
+        Some("provisioning" | "disruption") => Some("a scenario"),
+        None if has(&["now", "cluster", "scenario", "decision"]) => Some("a scenario"),
+        Some("Trace") => None,
+        _ => has(&["items", "metadata"]).then_some("objects of Kubernetes"),
+    }
+}
+
 impl Header {
     /// Reads a header. `end` is given apart: a time is read from its text.
     pub(crate) fn read(value: Value, end: Option<&str>) -> Result<Header, Error> {
         let mut written = value.as_object().cloned().unwrap_or_default();
         written.remove("end");
         written.remove("objects");
-        if let Some(kind) = value.get("kind").and_then(Value::as_str)
-            && let "provisioning" | "disruption" = kind
-        {
-            let error = Error::new("kind", format!("found `{kind}`, allowed is `Trace`"));
-            return Err(error.hint(Some("this is a scenario: `karpsim decide` decides it".to_owned())));
+        if let Some(found) = no_trace(&value) {
+            let error = Error::new("", format!("found {found}, allowed is a trace (`kind: Trace`)"));
+            return Err(error.hint(Some("`karpsim decide` takes it".to_owned())));
         }
         let mut fields = Fields::new(value)?.known(&KNOWN)?;
         for (name, wanted) in [("apiVersion", "karpsim.dev/v1alpha1"), ("kind", "Trace")] {

@@ -17,5 +17,5 @@ pub use event::{
 };
 pub use fields::Times;
 pub use header::{DeviceShare, Header, HeaderObject, TraceOptions};
-pub(crate) use number::number;
+pub(crate) use number::{nodes, number};
 pub use reader::{Trace, TraceReader, merge_events};

@@ -133,7 +133,7 @@ impl World<'_> {
             "NodePool" => {
                 let pool: NodePool = self.read(object)?;
                 if let Some(replicas) = pool.spec.replicas {
-                    trace::number("spec.replicas", &replicas.into())?;
+                    trace::nodes("spec.replicas", &replicas.into())?;
                 }
                 for notice in resources::limits_without_resource(object, self.cloud.catalogue()) {
                     self.warn(notice.to_string());

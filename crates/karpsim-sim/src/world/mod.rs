@@ -131,8 +131,8 @@ pub(crate) struct World<'a> {
     decisions: Vec<DecisionRecord>,
     marks: Vec<MarkRecord>,
     warnings: Vec<String>,
-    /// Resources that pods asked for in vain, which was told.
-    resources_missed: BTreeSet<Str>,
+    /// Resources that pods asked for, and that were looked for.
+    resources_sought: BTreeSet<Str>,
     counts: report::Counts,
     observer: Observer<'a>,
 }
@@ -190,7 +190,7 @@ impl<'a> World<'a> {
             decisions: Vec::new(),
             marks: Vec::new(),
             warnings: Vec::new(),
-            resources_missed: BTreeSet::new(),
+            resources_sought: BTreeSet::new(),
             counts: report::Counts::default(),
             observer,
         }

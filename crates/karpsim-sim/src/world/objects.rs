@@ -91,23 +91,23 @@ impl World<'_> {
         Ok(Arc::new(Shape::new(self.classes, pod)))
     }
 
-    /// Pods that ask for what nothing has wait for ever; told once of each resource.
+    /// Pods that ask for what nothing has wait. Each resource is looked for once.
     fn warn_of_requests(&mut self, pod: &Pod) {
-        let is_told = |it: &&str| self.resources_missed.contains(*it);
-        let without: Vec<Str> = resources::requested(&pod.spec)
-            .filter(|it| !is_told(it) && !self.has_resource(it))
-            .map(Str::from)
-            .collect();
-        for resource in without {
-            self.warn(resources::request_without_resource(&resource, self.cloud.catalogue()).to_string());
-            self.resources_missed.insert(resource);
+        for resource in resources::requested(&pod.spec) {
+            if self.resources_sought.contains(resource) {
+                continue;
+            }
+            self.resources_sought.insert(resource.into());
+            if !self.has_resource(resource) {
+                self.warn(resources::request_without_resource(resource, self.cloud.catalogue()).to_string());
+            }
         }
     }
 
     fn has_resource(&self, resource: &str) -> bool {
         let mut overlays = self.objects.iter().filter(|((kind, ..), _)| kind == "NodeOverlay");
-        self.cloud.catalogue().instance_types.iter().any(|it| it.capacity.get(resource).is_some())
-            || self.nodes.values().any(|it| it.node.status.allocatable.get(resource).is_some())
+        self.cloud.catalogue().instance_types.iter().any(|it| resources::has(&it.capacity, resource))
+            || self.nodes.values().any(|it| resources::has(&it.node.status.allocatable, resource))
             || overlays.any(|(_, it)| it["spec"]["capacity"].get(resource).is_some())
     }
 

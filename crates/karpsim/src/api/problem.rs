@@ -285,7 +285,8 @@ impl fmt::Display for NoticeKind {
             NoticeKind::RequestWithoutResource { resource, near } => {
                 write!(
                     f,
-                    "no instance type and no node has the resource `{resource}` that the pod requests, so it can go nowhere"
+                    "no instance type and no node has the resource `{resource}` that the pod requests: until one has, it can go \
+                     nowhere"
                 )?;
                 near.as_ref().map_or(Ok(()), |near| write!(f, " (there is `{near}`)"))
             }

@@ -1,11 +1,14 @@
 //! Resources that are named, and that nothing has: slips of the keys, and catalogues without a device.
 
-use super::core::PodSpec;
+use super::core::{PodSpec, ResourceList};
 use super::door::Findings;
+use super::karpenter::NodeOverlay;
 use super::objects::Objects;
 use super::problem::{Notice, NoticeKind, Place, near_miss};
 use crate::catalogue::Catalogue;
+use crate::disruption::evictable::is_terminal;
 use serde_json::Value;
+use smallvec::SmallVec;
 use std::collections::BTreeSet;
 
 /// Limits of the NodePool `node_pool` on resources that no type of `catalogue` has: such a limit never binds. `nodes`
@@ -44,33 +47,43 @@ pub fn request_without_resource(resource: &str, catalogue: &Catalogue) -> Notice
     }
 }
 
-/// Finds the pods without a node that ask for a resource which no instance type, node, NodeClaim or NodeOverlay has.
-pub(super) fn requests_without_resource(objects: &Objects, catalogue: &Catalogue, findings: &mut Findings) {
-    let Objects { pods, nodes, node_claims, node_overlays, .. } = objects;
+/// Finds the pods without a node that ask for a resource which no instance type, node or NodeClaim has, and none of the
+/// `overlays` in force.
+pub(super) fn requests_without_resource(
+    objects: &Objects,
+    overlays: &[NodeOverlay],
+    catalogue: &Catalogue,
+    findings: &mut Findings,
+) {
+    let Objects { pods, nodes, node_claims, .. } = objects;
     let is_somewhere = |resource: &str| {
-        catalogue.instance_types.iter().any(|it| it.capacity.get(resource).is_some())
-            || nodes.iter().any(|node| node.status.allocatable.get(resource).is_some())
-            || node_claims.iter().any(|claim| claim.status.allocatable.get(resource).is_some())
-            || node_overlays
-                .iter()
-                .filter_map(|it| it.spec.capacity.as_ref())
-                .any(|it| it.get(resource).is_some())
+        catalogue.instance_types.iter().any(|it| has(&it.capacity, resource))
+            || nodes.iter().any(|node| has(&node.status.allocatable, resource))
+            || node_claims.iter().any(|claim| has(&claim.status.allocatable, resource))
+            || overlays.iter().filter_map(|it| it.spec.capacity.as_ref()).any(|it| has(it, resource))
     };
     // There are few, and pods ask for the same ones over and over.
     let mut known: Vec<(&str, Option<NoticeKind>)> = Vec::new();
-    for pod in pods.iter().filter(|pod| pod.spec.node_name.is_empty()) {
+    for pod in pods.iter().filter(|pod| pod.spec.node_name.is_empty() && !is_terminal(pod)) {
+        let mut noted: SmallVec<[usize; 2]> = SmallVec::new();
         for resource in requested(&pod.spec) {
             let at = known.iter().position(|(it, _)| *it == resource).unwrap_or_else(|| {
                 let missing = !is_somewhere(resource);
                 known.push((resource, missing.then(|| request_without_resource(resource, catalogue))));
                 known.len() - 1
             });
-            if let Some(kind) = &known[at].1 {
+            if let Some(kind) = known[at].1.as_ref().filter(|_| !noted.contains(&at)) {
+                noted.push(at);
                 let place = Place::in_object(super::door::title_of("Pod", &pod.metadata), "");
                 findings.add(Notice { place, kind: kind.clone() });
             }
         }
     }
+}
+
+/// Whether there is any of `resource` in `amounts`.
+pub fn has(amounts: &ResourceList, resource: &str) -> bool {
+    amounts.get(resource).is_some_and(|amount| !amount.is_zero())
 }
 
 fn resources_of(catalogue: &Catalogue) -> BTreeSet<&str> {
@@ -132,14 +145,17 @@ mod tests {
     fn a_request_for_a_resource_that_nothing_has_is_named() {
         let objects = |text: Value| -> Objects { serde_json::from_value(text).expect("objects") };
         let pod = |name: &str, resource: &str, node: &str| {
-            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": "default", "name": name}, "spec": {
-                "nodeName": node, "containers": [{"resources": {"requests": {"cpu": "1", (resource): "1"}}}]}})
+            let container = json!({"resources": {"requests": {"cpu": "1", (resource): "1"}}});
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": "default", "name": name},
+                "spec": {"nodeName": node, "containers": [container, container]}})
         };
-        let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"},
-            "status": {"allocatable": {"example.com/fpga": "1"}}});
+        let node = |amount: &str| {
+            json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"},
+                "status": {"allocatable": {"example.com/fpga": amount}}})
+        };
         let said = |text: Value| {
             let mut findings = Findings::default();
-            requests_without_resource(&objects(text), &gpu_catalogue(), &mut findings);
+            requests_without_resource(&objects(text), &[], &gpu_catalogue(), &mut findings);
             findings.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
         assert_eq!(
@@ -149,11 +165,12 @@ mod tests {
                 pod("c", "cpu", "")
             ])),
             [
-                "Pod `default/a`: no instance type and no node has the resource `nvidia.com/gpus` that the pod requests, \
-                 so it can go nowhere (there is `nvidia.com/gpu`) (and 1 more like it)"
+                "Pod `default/a`: no instance type and no node has the resource `nvidia.com/gpus` that the pod requests: \
+                 until one has, it can go nowhere (there is `nvidia.com/gpu`) (and 1 more like it)"
             ]
         );
-        assert_eq!(said(json!([pod("a", "example.com/fpga", ""), node])), Vec::<String>::new());
+        assert_eq!(said(json!([pod("a", "example.com/fpga", ""), node("1")])), Vec::<String>::new());
+        assert_eq!(said(json!([pod("a", "example.com/fpga", ""), node("0")])).len(), 1);
         assert_eq!(said(json!([pod("a", "example.com/fpga", "n")])), Vec::<String>::new());
     }
 }

@@ -50,12 +50,18 @@ impl Resources {
     }
 
     /// Makes the unit of `name` coarser, a thousandth at the most, until a node's `amount` of it can be counted: a pod that
-    /// asks for `0.000001` bytes more would else leave nothing to tell large nodes apart by.
+    /// asks for `0.000001` bytes more would else leave nothing to tell large nodes apart by. Thousandths stay exact; only
+    /// what is finer is rounded up.
     pub fn make_room(&mut self, name: &str, amount: Quantity) {
         let Some(&at) = self.index.get(name) else { return };
         let unit = &mut self.unit_nanos[at];
         if *unit < NANOS_PER_MILLI {
-            *unit = (amount.nanos() / MOST_COUNTED + 1).clamp(*unit, NANOS_PER_MILLI);
+            let least = amount.nanos() / MOST_COUNTED + 1;
+            if *unit < least {
+                *unit = std::iter::successors(Some(1), |unit| Some(unit * 10))
+                    .find(|unit| *unit >= least.min(NANOS_PER_MILLI))
+                    .unwrap_or(NANOS_PER_MILLI);
+            }
         }
     }
 
@@ -227,6 +233,11 @@ mod tests {
         let sum = resources.count(0, fine) + resources.count(0, Quantity::parse("3000Gi").unwrap());
         assert_eq!(resources.quantity(0, sum).to_string(), "3221583385941334m");
         assert!(sum < resources.count(0, large));
+        for amount in ["1Gi", "1500u", "1m"] {
+            let amount = Quantity::parse(amount).unwrap();
+            let sum = Quantity::from_nanos(amount.nanos() * 21);
+            assert_eq!(resources.count(0, amount) * 21, resources.count(0, sum), "{amount}");
+        }
     }
 
     #[test]

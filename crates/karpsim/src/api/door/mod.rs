@@ -107,7 +107,8 @@ pub fn admit(
     let mut objects = text.objects.0;
     complete::complete(&mut objects);
     check::launched(&objects, &catalogue.provider, findings);
-    resources::requests_without_resource(&objects, &catalogue, findings);
+    let overlays = if text.options.node_overlay() { &objects.node_overlays[..] } else { &[] };
+    resources::requests_without_resource(&objects, overlays, &catalogue, findings);
     let now = text.now.unwrap_or_else(|| latest(&objects));
     Ok(Scenario {
         name: text.name,

@@ -1,6 +1,6 @@
 use super::{Catalogues, Findings, admit, read_json, read_yaml};
 use crate::api::problem::{Place, Problem, ProblemKind};
-use crate::api::scenario::{Scenario, ScenarioKind};
+use crate::api::scenario::{Scenario, ScenarioKind, VolumeLookup};
 use crate::catalogue::Catalogue;
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -59,7 +59,7 @@ fn every_recorded_scenario_passes() {
         ("the feature gate NodeOverlay is off", 13),
         ("has the resource `example.com/fpga`", 128),
         ("has the resource `example.com/slots`", 71),
-        ("has the resource `hugepages-2Mi`", 67),
+        ("has the resource `hugepages-2Mi`", 82),
         ("has the resource `aws.amazon.com/neuron`", 35),
         ("has the resource `smarter-devices/fuse`", 33),
         ("has the resource `nvidia.com/gpu`", 28),
@@ -519,6 +519,7 @@ fn dumps_are_scenarios() {
     ] {
         let read = read_json(&text).unwrap();
         assert!(read.bare, "{text}");
+        assert_eq!(read.text.options.volume_lookup, Some(VolumeLookup::Cluster), "{text}");
         let objects = &read.text.objects.0;
         assert_eq!(
             objects.pods.iter().map(|pod| pod.metadata.name.as_str()).collect::<Vec<_>>(),
