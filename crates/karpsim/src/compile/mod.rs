@@ -19,7 +19,7 @@ use crate::api::core::Pod;
 use crate::api::karpenter::NodePool;
 use crate::api::meta::{Str, Time};
 use crate::disruption::evictable;
-use crate::labels::{self, HOSTNAME, LabelRules};
+use crate::labels::{HOSTNAME, LabelRules};
 use crate::requirements::{Algebra, KeyId, ValueId};
 use asked::{Asked, Host};
 use nodes::{ApiNode, StateNode};
@@ -315,10 +315,7 @@ impl Problem<'_> {
     /// Whether Karpenter knows what every NodeClaim has become: until all are launched it decides nothing.
     pub fn is_synced(&self) -> bool {
         let Scenario { catalogue, objects, .. } = self.scenario;
-        objects.node_claims.iter().all(|claim| {
-            !claim.status.provider_id.is_empty()
-                || !labels::is_known_node_class(&catalogue.provider, &claim.spec.node_class_ref)
-        })
+        !objects.node_claims.iter().any(|claim| nodes::is_being_launched(claim, &catalogue.provider))
     }
 
     /// The clock.

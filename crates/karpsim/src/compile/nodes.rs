@@ -95,6 +95,11 @@ impl StateNode {
     }
 }
 
+/// Whether Karpenter waits for the claim: it is its own, and has no instance yet.
+pub fn is_being_launched(claim: &NodeClaim, provider: &str) -> bool {
+    claim.status.provider_id.is_empty() && labels::is_known_node_class(provider, &claim.spec.node_class_ref)
+}
+
 fn is_registered(node: &Node) -> bool {
     node.metadata.labels.get(REGISTERED) == Some("true")
 }

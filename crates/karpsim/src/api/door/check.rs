@@ -14,7 +14,7 @@ use crate::api::objects::Objects;
 use crate::api::problem::{Notice, NoticeKind, Place, Problem, ProblemKind, near_miss};
 use crate::api::scenario::ScenarioText;
 use crate::catalogue::InstanceType;
-use crate::labels::is_known_node_class;
+use crate::compile::nodes::is_being_launched;
 use rustc_hash::FxHashSet;
 
 /// Kinds that decide nothing and are no surprise.
@@ -122,14 +122,11 @@ pub(super) fn scenario(text: &mut ScenarioText, findings: &mut Findings) -> Chec
 
 /// NodeClaims without an instance, for which Karpenter waits.
 pub(super) fn launched(objects: &Objects, provider: &str, findings: &mut Findings) {
-    for claim in &objects.node_claims {
-        let own = is_known_node_class(provider, &claim.spec.node_class_ref);
-        if own && claim.status.provider_id.is_empty() {
-            findings.add(Notice {
-                place: Place::in_object(title_of("NodeClaim", &claim.metadata), ""),
-                kind: NoticeKind::NodeClaimNotLaunched,
-            });
-        }
+    for claim in objects.node_claims.iter().filter(|claim| is_being_launched(claim, provider)) {
+        findings.add(Notice {
+            place: Place::in_object(title_of("NodeClaim", &claim.metadata), ""),
+            kind: NoticeKind::NodeClaimNotLaunched,
+        });
     }
 }
 
