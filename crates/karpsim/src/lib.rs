@@ -34,6 +34,7 @@
 
 pub mod batching;
 pub mod catalogue;
+pub mod cluster;
 pub mod compile;
 pub mod decision;
 pub mod disruption;

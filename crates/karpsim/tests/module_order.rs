@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the ground up.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 19] = [
     "problem",
     "go_sort",
     "quantity",
@@ -24,6 +24,7 @@ const ORDER: [&str; 18] = [
     "decision",
     "provisioning",
     "disruption",
+    "cluster",
     "explain",
 ];
 
