@@ -1,8 +1,9 @@
 //! The door: objects as users write them, checked once.
 //!
-//! [`core`] and [`karpenter`] hold the kinds, [`meta`] what they share, [`scenario`] the moment to decide on. Every struct
+//! [`core`], [`autoscaling`] and [`karpenter`] hold the kinds, [`meta`] what they share, [`scenario`] the moment to decide on. Every struct
 //! keeps the names of fields that found no place (see [`wire`]), so that nothing is dropped silently.
 
+pub mod autoscaling;
 pub mod convert;
 pub mod core;
 pub mod defaults;

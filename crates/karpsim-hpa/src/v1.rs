@@ -1,0 +1,227 @@
+//! `autoscaling/v1` objects: one target of cpu utilization as a field, everything else as JSON in annotations.
+//!
+//! The annotations are read as the API server reads them: names of fields without regard to case (the behavior is
+//! written with Go's names, `ScaleUp`), unknown fields are skipped, and an annotation that is not of its form counts as
+//! not being there. Metrics of the annotation come before the field's.
+
+use karpsim::api::autoscaling::{
+    ContainerResourceMetricSource, CrossVersionObjectReference, ExternalMetricSource,
+    HorizontalPodAutoscaler, HorizontalPodAutoscalerBehavior, HorizontalPodAutoscalerSpec,
+    HorizontalPodAutoscalerV1, HpaScalingPolicy, HpaScalingRules, MetricIdentifier, MetricSourceType,
+    MetricSpec, MetricTarget, MetricTargetType, ObjectMetricSource, PodsMetricSource, ResourceMetricSource,
+};
+use karpsim::api::meta::{LabelSelector, Str};
+use karpsim::quantity::Quantity;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+const METRICS: &str = "autoscaling.alpha.kubernetes.io/metrics";
+const BEHAVIOR: &str = "autoscaling.alpha.kubernetes.io/behavior";
+
+/// The same autoscaler as an `autoscaling/v2` object.
+pub(crate) fn converted(object: &HorizontalPodAutoscalerV1) -> HorizontalPodAutoscaler {
+    let annotation = |name: &str| {
+        let text = object.metadata.annotations.get(name)?;
+        serde_json::from_str::<Value>(text).ok()
+    };
+    let mut metrics = annotation(METRICS).and_then(|value| list(&value, metric)).unwrap_or_default();
+    metrics.extend(object.spec.target_cpu_utilization_percentage.map(cpu_utilization));
+    HorizontalPodAutoscaler {
+        metadata: object.metadata.clone(),
+        spec: HorizontalPodAutoscalerSpec {
+            scale_target_ref: object.spec.scale_target_ref.clone(),
+            min_replicas: object.spec.min_replicas,
+            max_replicas: object.spec.max_replicas,
+            metrics,
+            behavior: annotation(BEHAVIOR).and_then(|value| behavior(&value)),
+            ..Default::default()
+        },
+        ..Default::default()
+    }
+}
+
+fn cpu_utilization(percent: i32) -> MetricSpec {
+    let target = MetricTarget {
+        kind: Some(MetricTargetType::Utilization),
+        average_utilization: Some(percent),
+        ..Default::default()
+    };
+    MetricSpec {
+        kind: Some(MetricSourceType::Resource),
+        resource: Some(ResourceMetricSource { name: "cpu".into(), target, ..Default::default() }),
+        ..Default::default()
+    }
+}
+
+/// Fields of an object, found without regard to case. `None` everywhere means: not of its form.
+#[derive(Clone, Copy)]
+struct Fields<'a>(&'a Map<String, Value>);
+
+impl<'a> Fields<'a> {
+    /// The object itself; nothing if it is null.
+    fn of(value: &'a Value) -> Option<Option<Self>> {
+        match value {
+            Value::Null => Some(None),
+            Value::Object(fields) => Some(Some(Fields(fields))),
+            _ => None,
+        }
+    }
+
+    fn get(self, name: &str) -> &'a Value {
+        let found = self.0.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name)).next_back();
+        found.map_or(&Value::Null, |(_, value)| value)
+    }
+
+    /// A field, or nothing if it is absent or null.
+    fn read<T: DeserializeOwned>(self, name: &str) -> Option<Option<T>> {
+        serde_json::from_value(self.get(name).clone()).ok()
+    }
+
+    /// A field that is its type's zero if it is absent or null.
+    fn or_default<T: DeserializeOwned + Default>(self, name: &str) -> Option<T> {
+        self.read(name).map(Option::unwrap_or_default)
+    }
+
+    /// One of the words of `T`. Another word counts as none, which is refused where one must be.
+    fn word<T: DeserializeOwned>(self, name: &str) -> Option<Option<T>> {
+        let text: Option<Str> = self.read(name)?;
+        Some(text.and_then(|_| self.read(name)).flatten())
+    }
+
+    fn object<T>(self, name: &str, read: impl Fn(Fields<'a>) -> Option<T>) -> Option<Option<T>> {
+        Fields::of(self.get(name))?.map_or(Some(None), |fields| read(fields).map(Some))
+    }
+}
+
+fn list<T: Default>(value: &Value, read: impl Fn(Fields<'_>) -> Option<T>) -> Option<Vec<T>> {
+    let element = |value| Fields::of(value)?.map_or_else(|| Some(T::default()), &read);
+    match value {
+        Value::Null => Some(Vec::new()),
+        Value::Array(values) => values.iter().map(element).collect(),
+        _ => None,
+    }
+}
+
+fn metric(fields: Fields<'_>) -> Option<MetricSpec> {
+    Some(MetricSpec {
+        kind: fields.word("type")?,
+        object: fields.object("object", object_source)?,
+        pods: fields.object("pods", pods_source)?,
+        resource: fields.object("resource", resource_source)?,
+        container_resource: fields.object("containerResource", container_resource_source)?,
+        external: fields.object("external", external_source)?,
+        ..Default::default()
+    })
+}
+
+fn identifier(fields: Fields<'_>, selector: &str) -> Option<MetricIdentifier> {
+    let selector: Option<LabelSelector> = fields.read(selector)?;
+    Some(MetricIdentifier { name: fields.or_default("metricName")?, selector, ..Default::default() })
+}
+
+fn object_source(fields: Fields<'_>) -> Option<ObjectMetricSource> {
+    let target = fields.object("target", |fields| {
+        Some(CrossVersionObjectReference {
+            api_version: fields.or_default("apiVersion")?,
+            kind: fields.or_default("kind")?,
+            name: fields.or_default("name")?,
+            ..Default::default()
+        })
+    })?;
+    let value: Quantity = fields.or_default("targetValue")?;
+    let average_value: Option<Quantity> = fields.read("averageValue")?;
+    let kind = if average_value.is_none() { MetricTargetType::Value } else { MetricTargetType::AverageValue };
+    Some(ObjectMetricSource {
+        described_object: target.unwrap_or_default(),
+        target: MetricTarget {
+            kind: Some(kind),
+            // Beside an average, nothing stands for no value.
+            value: (average_value.is_none() || !value.is_zero()).then_some(value),
+            average_value,
+            ..Default::default()
+        },
+        metric: identifier(fields, "selector")?,
+        ..Default::default()
+    })
+}
+
+fn pods_source(fields: Fields<'_>) -> Option<PodsMetricSource> {
+    let target = MetricTarget {
+        kind: Some(MetricTargetType::AverageValue),
+        average_value: Some(fields.or_default("targetAverageValue")?),
+        ..Default::default()
+    };
+    Some(PodsMetricSource { metric: identifier(fields, "selector")?, target, ..Default::default() })
+}
+
+fn resource_target(fields: Fields<'_>) -> Option<MetricTarget> {
+    let average_utilization: Option<i32> = fields.read("targetAverageUtilization")?;
+    let kind = if average_utilization.is_none() {
+        MetricTargetType::AverageValue
+    } else {
+        MetricTargetType::Utilization
+    };
+    Some(MetricTarget {
+        kind: Some(kind),
+        average_value: fields.read("targetAverageValue")?,
+        average_utilization,
+        ..Default::default()
+    })
+}
+
+fn resource_source(fields: Fields<'_>) -> Option<ResourceMetricSource> {
+    let name: Str = fields.or_default("name")?;
+    Some(ResourceMetricSource { name, target: resource_target(fields)?, ..Default::default() })
+}
+
+fn container_resource_source(fields: Fields<'_>) -> Option<ContainerResourceMetricSource> {
+    Some(ContainerResourceMetricSource {
+        name: fields.or_default("name")?,
+        container: fields.or_default("container")?,
+        target: resource_target(fields)?,
+        ..Default::default()
+    })
+}
+
+fn external_source(fields: Fields<'_>) -> Option<ExternalMetricSource> {
+    let value: Option<Quantity> = fields.read("targetValue")?;
+    let kind = if value.is_none() { MetricTargetType::AverageValue } else { MetricTargetType::Value };
+    let target = MetricTarget {
+        kind: Some(kind),
+        value,
+        average_value: fields.read("targetAverageValue")?,
+        ..Default::default()
+    };
+    Some(ExternalMetricSource { metric: identifier(fields, "metricSelector")?, target, ..Default::default() })
+}
+
+/// A behavior of neither direction is none.
+fn behavior(value: &Value) -> Option<HorizontalPodAutoscalerBehavior> {
+    let fields = Fields::of(value)??;
+    let behavior = HorizontalPodAutoscalerBehavior {
+        scale_up: fields.object("scaleUp", rules)?,
+        scale_down: fields.object("scaleDown", rules)?,
+        ..Default::default()
+    };
+    (behavior.scale_up.is_some() || behavior.scale_down.is_some()).then_some(behavior)
+}
+
+fn rules(fields: Fields<'_>) -> Option<HpaScalingRules> {
+    Some(HpaScalingRules {
+        stabilization_window_seconds: fields.read("stabilizationWindowSeconds")?,
+        select_policy: fields.read("selectPolicy")?,
+        // The API server checks this form before it fills anything in: without policies it refuses the object.
+        policies: Some(list(fields.get("policies"), policy)?),
+        tolerance: fields.read("tolerance")?,
+        ..Default::default()
+    })
+}
+
+fn policy(fields: Fields<'_>) -> Option<HpaScalingPolicy> {
+    Some(HpaScalingPolicy {
+        kind: fields.word("type")?,
+        value: fields.or_default("value")?,
+        period_seconds: fields.or_default("periodSeconds")?,
+        ..Default::default()
+    })
+}
