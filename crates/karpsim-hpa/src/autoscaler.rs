@@ -249,7 +249,7 @@ impl Hpa {
         }
         match desired.failed {
             Some(failed) if failed.invalid >= failed.total || desired.replicas < scale.replicas => {
-                self.set_inactive(now, Reason::Metric(failed.first.clone()));
+                self.set_inactive(now, Reason::Metric(Box::new(failed.first.clone())));
                 Err(SyncError::Metrics { reference: self.spec.reference(), failed })
             }
             _ => {

@@ -135,7 +135,7 @@ pub enum Reason {
     /// ScalingActive: somebody scaled the target to 0.
     ScalingDisabled,
     /// ScalingActive: a metric failed.
-    Metric(MetricError),
+    Metric(Box<MetricError>),
     /// ScalingActive: it is not known which pods are meant.
     Selector(SelectorError),
     /// ScalingLimited: no limit was met.

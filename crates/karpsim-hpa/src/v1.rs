@@ -24,7 +24,8 @@ pub(crate) fn converted(object: &HorizontalPodAutoscalerV1) -> HorizontalPodAuto
         let text = object.metadata.annotations.get(name)?;
         serde_json::from_str::<Value>(text).ok()
     };
-    let mut metrics = annotation(METRICS).and_then(|value| list(&value, metric)).unwrap_or_default();
+    let listed = annotation(METRICS).and_then(|value| list(&value, metric).ok());
+    let mut metrics = listed.unwrap_or_default();
     metrics.extend(object.spec.target_cpu_utilization_percentage.map(cpu_utilization));
     HorizontalPodAutoscaler {
         metadata: object.metadata.clone(),
@@ -33,7 +34,7 @@ pub(crate) fn converted(object: &HorizontalPodAutoscalerV1) -> HorizontalPodAuto
             min_replicas: object.spec.min_replicas,
             max_replicas: object.spec.max_replicas,
             metrics,
-            behavior: annotation(BEHAVIOR).and_then(|value| behavior(&value)),
+            behavior: annotation(BEHAVIOR).and_then(|value| behavior(&value).ok().flatten()),
             ..Default::default()
         },
         ..Default::default()
@@ -53,57 +54,62 @@ fn cpu_utilization(percent: i32) -> MetricSpec {
     }
 }
 
-/// Fields of an object, found without regard to case. `None` everywhere means: not of its form.
+/// A value is not of its form.
+struct Malformed;
+
+type Read<T> = Result<T, Malformed>;
+
+/// Fields of an object, found without regard to case.
 #[derive(Clone, Copy)]
 struct Fields<'a>(&'a Map<String, Value>);
 
 impl<'a> Fields<'a> {
     /// The object itself; nothing if it is null.
-    fn of(value: &'a Value) -> Option<Option<Self>> {
+    fn of(value: &'a Value) -> Read<Option<Self>> {
         match value {
-            Value::Null => Some(None),
-            Value::Object(fields) => Some(Some(Fields(fields))),
-            _ => None,
+            Value::Null => Ok(None),
+            Value::Object(fields) => Ok(Some(Fields(fields))),
+            _ => Err(Malformed),
         }
     }
 
     fn get(self, name: &str) -> &'a Value {
-        let found = self.0.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name)).next_back();
+        let found = self.0.iter().rfind(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map_or(&Value::Null, |(_, value)| value)
     }
 
     /// A field, or nothing if it is absent or null.
-    fn read<T: DeserializeOwned>(self, name: &str) -> Option<Option<T>> {
-        serde_json::from_value(self.get(name).clone()).ok()
+    fn read<T: DeserializeOwned>(self, name: &str) -> Read<Option<T>> {
+        serde_json::from_value(self.get(name).clone()).map_err(|_| Malformed)
     }
 
     /// A field that is its type's zero if it is absent or null.
-    fn or_default<T: DeserializeOwned + Default>(self, name: &str) -> Option<T> {
+    fn or_default<T: DeserializeOwned + Default>(self, name: &str) -> Read<T> {
         self.read(name).map(Option::unwrap_or_default)
     }
 
     /// One of the words of `T`. Another word counts as none, which is refused where one must be.
-    fn word<T: DeserializeOwned>(self, name: &str) -> Option<Option<T>> {
+    fn word<T: DeserializeOwned>(self, name: &str) -> Read<Option<T>> {
         let text: Option<Str> = self.read(name)?;
-        Some(text.and_then(|_| self.read(name)).flatten())
+        Ok(text.and_then(|_| self.read(name).ok()).flatten())
     }
 
-    fn object<T>(self, name: &str, read: impl Fn(Fields<'a>) -> Option<T>) -> Option<Option<T>> {
-        Fields::of(self.get(name))?.map_or(Some(None), |fields| read(fields).map(Some))
+    fn object<T>(self, name: &str, read: impl Fn(Fields<'a>) -> Read<T>) -> Read<Option<T>> {
+        Fields::of(self.get(name))?.map(read).transpose()
     }
 }
 
-fn list<T: Default>(value: &Value, read: impl Fn(Fields<'_>) -> Option<T>) -> Option<Vec<T>> {
-    let element = |value| Fields::of(value)?.map_or_else(|| Some(T::default()), &read);
+fn list<T: Default>(value: &Value, read: impl Fn(Fields<'_>) -> Read<T>) -> Read<Vec<T>> {
+    let element = |value| Ok(Fields::of(value)?.map(&read).transpose()?.unwrap_or_default());
     match value {
-        Value::Null => Some(Vec::new()),
+        Value::Null => Ok(Vec::new()),
         Value::Array(values) => values.iter().map(element).collect(),
-        _ => None,
+        _ => Err(Malformed),
     }
 }
 
-fn metric(fields: Fields<'_>) -> Option<MetricSpec> {
-    Some(MetricSpec {
+fn metric(fields: Fields<'_>) -> Read<MetricSpec> {
+    Ok(MetricSpec {
         kind: fields.word("type")?,
         object: fields.object("object", object_source)?,
         pods: fields.object("pods", pods_source)?,
@@ -114,14 +120,14 @@ fn metric(fields: Fields<'_>) -> Option<MetricSpec> {
     })
 }
 
-fn identifier(fields: Fields<'_>, selector: &str) -> Option<MetricIdentifier> {
+fn identifier(fields: Fields<'_>, selector: &str) -> Read<MetricIdentifier> {
     let selector: Option<LabelSelector> = fields.read(selector)?;
-    Some(MetricIdentifier { name: fields.or_default("metricName")?, selector, ..Default::default() })
+    Ok(MetricIdentifier { name: fields.or_default("metricName")?, selector, ..Default::default() })
 }
 
-fn object_source(fields: Fields<'_>) -> Option<ObjectMetricSource> {
+fn object_source(fields: Fields<'_>) -> Read<ObjectMetricSource> {
     let target = fields.object("target", |fields| {
-        Some(CrossVersionObjectReference {
+        Ok(CrossVersionObjectReference {
             api_version: fields.or_default("apiVersion")?,
             kind: fields.or_default("kind")?,
             name: fields.or_default("name")?,
@@ -131,7 +137,7 @@ fn object_source(fields: Fields<'_>) -> Option<ObjectMetricSource> {
     let value: Quantity = fields.or_default("targetValue")?;
     let average_value: Option<Quantity> = fields.read("averageValue")?;
     let kind = if average_value.is_none() { MetricTargetType::Value } else { MetricTargetType::AverageValue };
-    Some(ObjectMetricSource {
+    Ok(ObjectMetricSource {
         described_object: target.unwrap_or_default(),
         target: MetricTarget {
             kind: Some(kind),
@@ -145,23 +151,23 @@ fn object_source(fields: Fields<'_>) -> Option<ObjectMetricSource> {
     })
 }
 
-fn pods_source(fields: Fields<'_>) -> Option<PodsMetricSource> {
+fn pods_source(fields: Fields<'_>) -> Read<PodsMetricSource> {
     let target = MetricTarget {
         kind: Some(MetricTargetType::AverageValue),
         average_value: Some(fields.or_default("targetAverageValue")?),
         ..Default::default()
     };
-    Some(PodsMetricSource { metric: identifier(fields, "selector")?, target, ..Default::default() })
+    Ok(PodsMetricSource { metric: identifier(fields, "selector")?, target, ..Default::default() })
 }
 
-fn resource_target(fields: Fields<'_>) -> Option<MetricTarget> {
+fn resource_target(fields: Fields<'_>) -> Read<MetricTarget> {
     let average_utilization: Option<i32> = fields.read("targetAverageUtilization")?;
     let kind = if average_utilization.is_none() {
         MetricTargetType::AverageValue
     } else {
         MetricTargetType::Utilization
     };
-    Some(MetricTarget {
+    Ok(MetricTarget {
         kind: Some(kind),
         average_value: fields.read("targetAverageValue")?,
         average_utilization,
@@ -169,13 +175,13 @@ fn resource_target(fields: Fields<'_>) -> Option<MetricTarget> {
     })
 }
 
-fn resource_source(fields: Fields<'_>) -> Option<ResourceMetricSource> {
+fn resource_source(fields: Fields<'_>) -> Read<ResourceMetricSource> {
     let name: Str = fields.or_default("name")?;
-    Some(ResourceMetricSource { name, target: resource_target(fields)?, ..Default::default() })
+    Ok(ResourceMetricSource { name, target: resource_target(fields)?, ..Default::default() })
 }
 
-fn container_resource_source(fields: Fields<'_>) -> Option<ContainerResourceMetricSource> {
-    Some(ContainerResourceMetricSource {
+fn container_resource_source(fields: Fields<'_>) -> Read<ContainerResourceMetricSource> {
+    Ok(ContainerResourceMetricSource {
         name: fields.or_default("name")?,
         container: fields.or_default("container")?,
         target: resource_target(fields)?,
@@ -183,7 +189,7 @@ fn container_resource_source(fields: Fields<'_>) -> Option<ContainerResourceMetr
     })
 }
 
-fn external_source(fields: Fields<'_>) -> Option<ExternalMetricSource> {
+fn external_source(fields: Fields<'_>) -> Read<ExternalMetricSource> {
     let value: Option<Quantity> = fields.read("targetValue")?;
     let kind = if value.is_none() { MetricTargetType::AverageValue } else { MetricTargetType::Value };
     let target = MetricTarget {
@@ -192,22 +198,22 @@ fn external_source(fields: Fields<'_>) -> Option<ExternalMetricSource> {
         average_value: fields.read("targetAverageValue")?,
         ..Default::default()
     };
-    Some(ExternalMetricSource { metric: identifier(fields, "metricSelector")?, target, ..Default::default() })
+    Ok(ExternalMetricSource { metric: identifier(fields, "metricSelector")?, target, ..Default::default() })
 }
 
 /// A behavior of neither direction is none.
-fn behavior(value: &Value) -> Option<HorizontalPodAutoscalerBehavior> {
-    let fields = Fields::of(value)??;
+fn behavior(value: &Value) -> Read<Option<HorizontalPodAutoscalerBehavior>> {
+    let Some(fields) = Fields::of(value)? else { return Ok(None) };
     let behavior = HorizontalPodAutoscalerBehavior {
         scale_up: fields.object("scaleUp", rules)?,
         scale_down: fields.object("scaleDown", rules)?,
         ..Default::default()
     };
-    (behavior.scale_up.is_some() || behavior.scale_down.is_some()).then_some(behavior)
+    Ok((behavior.scale_up.is_some() || behavior.scale_down.is_some()).then_some(behavior))
 }
 
-fn rules(fields: Fields<'_>) -> Option<HpaScalingRules> {
-    Some(HpaScalingRules {
+fn rules(fields: Fields<'_>) -> Read<HpaScalingRules> {
+    Ok(HpaScalingRules {
         stabilization_window_seconds: fields.read("stabilizationWindowSeconds")?,
         select_policy: fields.read("selectPolicy")?,
         // The API server checks this form before it fills anything in: without policies it refuses the object.
@@ -217,8 +223,8 @@ fn rules(fields: Fields<'_>) -> Option<HpaScalingRules> {
     })
 }
 
-fn policy(fields: Fields<'_>) -> Option<HpaScalingPolicy> {
-    Some(HpaScalingPolicy {
+fn policy(fields: Fields<'_>) -> Read<HpaScalingPolicy> {
+    Ok(HpaScalingPolicy {
         kind: fields.word("type")?,
         value: fields.or_default("value")?,
         period_seconds: fields.or_default("periodSeconds")?,

@@ -341,8 +341,7 @@ mod tests {
 
     #[test]
     fn with_the_gate_0_replicas_need_a_metric_from_outside() {
-        let mut options = Options::default();
-        options.scale_to_zero = true;
+        let options = Options { scale_to_zero: true, ..Default::default() };
         let mut object = HorizontalPodAutoscaler::default();
         object.spec.min_replicas = Some(0);
         object.spec.max_replicas = 1;
