@@ -466,10 +466,43 @@ wire! {
 }
 
 wire! {
+    /// A folder that lives as long as the pod.
+    pub struct EmptyDirVolumeSource {
+        /// `Memory`: it is no disk of the node.
+        medium: Str = "medium",
+    }
+    passed { "sizeLimit" }
+    unmodelled { }
+}
+
+wire! {
+    /// A folder of the node.
+    pub struct HostPathVolumeSource {
+        /// Which.
+        path: Str = "path",
+    }
+    passed { "type" }
+    unmodelled { }
+}
+
+wire! {
+    /// Files that the kubelet writes for the pod; only its being there matters.
+    pub struct ProjectedVolumeSource {}
+    passed { "sources", "defaultMode" }
+    unmodelled { }
+}
+
+wire! {
     /// A volume of a pod.
     pub struct Volume {
         /// Name.
         name: Str = "name",
+        /// A folder that lives as long as the pod.
+        empty_dir: Option<Box<EmptyDirVolumeSource>> = "emptyDir",
+        /// A folder of the node.
+        host_path: Option<Box<HostPathVolumeSource>> = "hostPath",
+        /// Files that the kubelet writes.
+        projected: Option<Box<ProjectedVolumeSource>> = "projected",
         /// An existing claim.
         persistent_volume_claim: Option<PersistentVolumeClaimVolumeSource> = "persistentVolumeClaim",
         /// A claim made with the pod.
@@ -490,7 +523,7 @@ wire! {
         image: Option<Box<ImageVolumeSource>> = "image",
     }
     passed {
-        "emptyDir", "hostPath", "configMap", "secret", "projected", "downwardAPI", "nfs", "csi", "fc",
+        "configMap", "secret", "downwardAPI", "nfs", "csi", "fc",
         "cephfs", "glusterfs", "gitRepo", "azureFile", "flexVolume",
         "flocker", "photonPersistentDisk", "portworxVolume", "quobyte", "scaleIO", "storageos",
         "vsphereVolume",
