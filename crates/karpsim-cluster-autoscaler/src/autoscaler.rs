@@ -152,9 +152,7 @@ impl<P: Predicates> Run<P> {
         let mut nodes: Vec<(NodeRef, Option<usize>)> = view
             .nodes
             .iter()
-            .map(|node| {
-                (autoscaler.taints.as_taken(node), group_of.get(&node.metadata.name).copied())
-            })
+            .map(|node| (autoscaler.taints.as_taken(node), group_of.get(&node.metadata.name).copied()))
             .collect();
         nodes.sort_by(|(a, _), (b, _)| a.metadata.name.cmp(&b.metadata.name));
 
@@ -209,9 +207,9 @@ impl<P: Predicates> Run<P> {
         cloud: &mut dyn Cloud,
     ) -> RunDecision {
         let nodes = &self.nodes;
-        autoscaler.in_progress.retain(|name, _| {
-            nodes.binary_search_by(|(node, _)| node.metadata.name.cmp(name)).is_ok()
-        });
+        autoscaler
+            .in_progress
+            .retain(|name, _| nodes.binary_search_by(|(node, _)| node.metadata.name.cmp(name)).is_ok());
         let templates = autoscaler.templates.of_all(
             &autoscaler.groups,
             &self.nodes,
@@ -434,7 +432,8 @@ impl<P: Predicates> Run<P> {
         let oldest = |pods: &mut dyn Iterator<Item = &PodRef>| {
             pods.map(|pod| moment(pod.metadata.creation_timestamp)).min()
         };
-        let is_new = |oldest: Option<Nanos>, wait| oldest.is_some_and(|oldest| oldest.saturating_add(wait) > self.now);
+        let is_new =
+            |oldest: Option<Nanos>, wait| oldest.is_some_and(|oldest| oldest.saturating_add(wait) > self.now);
         if is_new(oldest(&mut pods.iter()), WAIT)
             || is_new(oldest(&mut pods.iter().filter(|pod| requests_gpu(pod))), GPU_WAIT)
         {

@@ -103,7 +103,12 @@ impl ClusterState {
         repairs
     }
 
-    fn update_unregistered(&mut self, nodes: &[(NodeRef, Option<usize>)], states: &[NodeGroupState], now: Nanos) {
+    fn update_unregistered(
+        &mut self,
+        nodes: &[(NodeRef, Option<usize>)],
+        states: &[NodeGroupState],
+        now: Nanos,
+    ) {
         let registered: BTreeSet<&str> = nodes.iter().map(|(node, _)| node.metadata.name.as_str()).collect();
         let mut unregistered = BTreeMap::new();
         for (group, state) in states.iter().enumerate() {
@@ -182,7 +187,8 @@ impl ClusterState {
     fn note_failed_instances(&mut self, states: &[NodeGroupState], now: Nanos) {
         let mut failed = BTreeSet::new();
         for (group, state) in states.iter().enumerate() {
-            let unseen = state.failed_instances.iter().filter(|name| !self.failed.contains(*name)).count() as i64;
+            let unseen =
+                state.failed_instances.iter().filter(|name| !self.failed.contains(*name)).count() as i64;
             failed.extend(state.failed_instances.iter().cloned());
             if unseen == 0 || self.missing(group, state.target_size) <= 0 {
                 continue;

@@ -40,7 +40,8 @@ pub(crate) struct DrainRules<'a> {
 }
 
 /// Namespaces and names of DaemonSets.
-pub(crate) type DaemonSetNames = std::collections::BTreeSet<(karpsim::api::meta::Str, karpsim::api::meta::Str)>;
+pub(crate) type DaemonSetNames =
+    std::collections::BTreeSet<(karpsim::api::meta::Str, karpsim::api::meta::Str)>;
 
 /// The pods of a node that must move, or wait.
 #[derive(Debug, Clone, Default)]
@@ -122,9 +123,7 @@ impl DrainRules<'_> {
             "ReplicationController" => true,
             _ if is_daemon(pod) => {
                 let is_known = group == "apps" && owner.kind == "DaemonSet";
-                let is_there = || {
-                    self.daemon_sets.contains(&(namespace.into(), owner.name.clone()))
-                };
+                let is_there = || self.daemon_sets.contains(&(namespace.into(), owner.name.clone()));
                 return (is_known && !is_there()).then_some(BlockingReason::ControllerNotFound);
             }
             "ReplicaSet" => true,
@@ -134,7 +133,7 @@ impl DrainRules<'_> {
         };
         match controllers.find(&owner.kind, namespace, &owner.name) {
             None => Some(BlockingReason::ControllerNotFound),
-            Some(Some(replicas)) if counts_replicas && replicas < self.options.min_replica_count => {
+            Some(Some(replicas)) if counts_replicas && *replicas < self.options.min_replica_count => {
                 Some(BlockingReason::MinReplicasReached)
             }
             Some(_) => None,
@@ -240,7 +239,10 @@ mod tests {
         );
         assert_eq!(in_default(BY_OPERATOR, ""), Fate::Blocks(BlockingReason::NotReplicated));
         let metadata = format!(r#""namespace": "default", {BY_OPERATOR}"#);
-        assert_eq!(fate(&[("skip-nodes-with-custom-controller-pods", "false")], &metadata, "", 1), Fate::Moves);
+        assert_eq!(
+            fate(&[("skip-nodes-with-custom-controller-pods", "false")], &metadata, "", 1),
+            Fate::Moves
+        );
     }
 
     #[test]
@@ -259,7 +261,8 @@ mod tests {
 
     #[test]
     fn files_on_the_node_keep_it_unless_they_are_named_or_in_memory() {
-        let volumes = r#""volumes": [{"name": "a", "emptyDir": {}}, {"name": "m", "emptyDir": {"medium": "Memory"}}]"#;
+        let volumes =
+            r#""volumes": [{"name": "a", "emptyDir": {}}, {"name": "m", "emptyDir": {"medium": "Memory"}}]"#;
         assert_eq!(in_default(OWNED, volumes), Fate::Blocks(BlockingReason::LocalStorageRequested));
         let given_up =
             r#""annotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes": "x,a"}"#;

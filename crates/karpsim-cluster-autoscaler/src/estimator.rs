@@ -95,7 +95,8 @@ pub(crate) fn estimate<P: Predicates>(
 
 /// The groups by the first pod's share of the node's cpu and memory, largest first.
 fn by_size<'a>(groups: &[&'a [PodRef]], node: &Node) -> Vec<&'a [PodRef]> {
-    let mut scored: Vec<(f64, &[PodRef])> = groups.iter().map(|group| (score(&group[0], node), *group)).collect();
+    let mut scored: Vec<(f64, &[PodRef])> =
+        groups.iter().map(|group| (score(&group[0], node), *group)).collect();
     sort_slice(&mut scored, |a, b| a.0 > b.0);
     scored.into_iter().map(|(_, group)| group).collect()
 }
@@ -141,9 +142,9 @@ fn anti_affinity(pod: &Pod) -> &[PodAffinityTerm] {
 fn rough_nodes(group: &[PodRef], node: &Node) -> i64 {
     let pod = &group[0];
     let pods = group.len() as i64;
-    let repelled = anti_affinity(pod)
-        .iter()
-        .any(|term| term.topology_key == HOSTNAME && selects(term.label_selector.as_ref(), &pod.metadata.labels));
+    let repelled = anti_affinity(pod).iter().any(|term| {
+        term.topology_key == HOSTNAME && selects(term.label_selector.as_ref(), &pod.metadata.labels)
+    });
     let requests = pod.spec.containers.first().map(|container| &container.resources.requests);
     let needs = |resource: &str| {
         let requested = requests?.get(resource).unwrap_or_default();

@@ -85,9 +85,10 @@ fn least<'o, 'a, K: PartialOrd + Copy>(
     for option in options {
         let own = key(option);
         match best.first() {
+            None => best = vec![(own, option)],
             Some((least, _)) if own == *least => best.push((own, option)),
-            Some((least, _)) if !(own < *least) => {}
-            _ => best = vec![(own, option)],
+            Some((least, _)) if own < *least => best = vec![(own, option)],
+            Some(_) => {}
         }
     }
     best.into_iter().map(|(_, option)| option).collect()
@@ -139,8 +140,9 @@ mod tests {
     }
 
     fn pods(count: usize) -> Vec<PodRef> {
-        let text = r#"{"spec": {"containers": [{"resources": {"requests": {"cpu": "1", "memory": "1Gi"}}}]}}"#;
-        vec![Arc::new(serde_json::from_str(text).unwrap()); count]
+        let text =
+            r#"{"spec": {"containers": [{"resources": {"requests": {"cpu": "1", "memory": "1Gi"}}}]}}"#;
+        (0..count).map(|_| Arc::new(serde_json::from_str(text).unwrap())).collect()
     }
 
     fn chosen(chain: &[Expander], options: &[(Node, i64, usize)], priorities: Option<&str>) -> usize {
@@ -171,7 +173,7 @@ mod tests {
 
     #[test]
     fn expanders_filter_in_turn() {
-        let options = [(node("4", "8Gi"), 2, 3), (node("4", "8Gi"), 1, 2), (node("8", "8Gi"), 1, 3)];
+        let options = [(node("4", "8Gi"), 2, 3), (node("4", "16Gi"), 1, 2), (node("8", "8Gi"), 1, 3)];
         assert_eq!(chosen(&[Expander::MostPods, Expander::LeastNodes], &options, None), 2);
         assert_eq!(chosen(&[Expander::LeastNodes, Expander::LeastWaste], &options, None), 2);
     }

@@ -135,7 +135,8 @@ pub(crate) struct TaintRules {
 
 impl TaintRules {
     pub(crate) fn new(options: &Options) -> Self {
-        let mut startup_prefixes: Vec<Str> = STARTUP_TAINT_PREFIXES.iter().map(|&prefix| prefix.into()).collect();
+        let mut startup_prefixes: Vec<Str> =
+            STARTUP_TAINT_PREFIXES.iter().map(|&prefix| prefix.into()).collect();
         startup_prefixes.extend(options.startup_taint_prefixes.iter().cloned());
         TaintRules {
             startup: options.startup_taints.clone(),
@@ -162,10 +163,13 @@ impl TaintRules {
 
     /// The node as the autoscaler takes it: one that is ready but for its GPU, or for a startup taint, is not.
     pub(crate) fn as_taken(&self, node: &NodeRef) -> NodeRef {
-        let lacks_gpu =
-            node.metadata.labels.get(GPU_LABEL).is_some() && allocatable_gpu(node).is_none();
+        let lacks_gpu = node.metadata.labels.get(GPU_LABEL).is_some() && allocatable_gpu(node).is_none();
         let starts = node.spec.taints.iter().any(|taint| self.is_startup(&taint.key));
-        if is_ready_and_schedulable(node) && (lacks_gpu || starts) { Arc::new(unready(node)) } else { node.clone() }
+        if is_ready_and_schedulable(node) && (lacks_gpu || starts) {
+            Arc::new(unready(node))
+        } else {
+            node.clone()
+        }
     }
 }
 
@@ -219,8 +223,11 @@ mod tests {
         let ready = r#""conditions": [{"type": "Ready", "status": "True"}]"#;
         let gpu = r#""metadata": {"labels": {"k8s.amazonaws.com/accelerator": "nvidia-t4"}}"#;
         assert!(!taken(&format!(r#"{{{gpu}, "status": {{{ready}, "allocatable": {{"cpu": "4"}}}}}}"#)));
-        assert!(taken(&format!(r#"{{{gpu}, "status": {{{ready}, "allocatable": {{"nvidia.com/gpu": "1"}}}}}}"#)));
-        let taint = |key: &str| format!(r#"{{"spec": {{"taints": [{{"key": "{key}"}}]}}, "status": {{{ready}}}}}"#);
+        assert!(taken(&format!(
+            r#"{{{gpu}, "status": {{{ready}, "allocatable": {{"nvidia.com/gpu": "1"}}}}}}"#
+        )));
+        let taint =
+            |key: &str| format!(r#"{{"spec": {{"taints": [{{"key": "{key}"}}]}}, "status": {{{ready}}}}}"#);
         assert!(!taken(&taint("startup-taint.cluster-autoscaler.kubernetes.io/x")));
         assert!(taken(&taint("dedicated")));
     }

@@ -74,6 +74,10 @@ impl ClusterView {
             "Pod" => self.pods.push(read(&kind, object)?),
             "DaemonSet" => self.daemon_sets.push(read(&kind, object)?),
             "PodDisruptionBudget" => self.disruption_budgets.push(read(&kind, object)?),
+            "PersistentVolume" => self.persistent_volumes.push(read(&kind, object)?),
+            "PersistentVolumeClaim" => self.persistent_volume_claims.push(read(&kind, object)?),
+            "StorageClass" => self.storage_classes.push(read(&kind, object)?),
+            "CSINode" => self.csi_nodes.push(read(&kind, object)?),
             "ReplicaSet" | "StatefulSet" | "ReplicationController" | "Job" => {
                 let it: Arc<Controller> = read(&kind, object)?;
                 self.controllers.insert(&kind, &it.metadata.namespace, &it.metadata.name, it.spec.replicas);

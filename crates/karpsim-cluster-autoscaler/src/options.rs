@@ -101,7 +101,9 @@ impl NodeGroupOptions {
             scale_down_gpu_utilization_threshold: self
                 .scale_down_gpu_utilization_threshold
                 .unwrap_or(defaults.scale_down_gpu_utilization_threshold),
-            scale_down_unneeded_time: self.scale_down_unneeded_time.unwrap_or(defaults.scale_down_unneeded_time),
+            scale_down_unneeded_time: self
+                .scale_down_unneeded_time
+                .unwrap_or(defaults.scale_down_unneeded_time),
             scale_down_unready_time: self.scale_down_unready_time.unwrap_or(defaults.scale_down_unready_time),
             ignore_daemon_sets_utilization: self
                 .ignore_daemon_sets_utilization
@@ -360,7 +362,8 @@ impl Options {
             "cores-total" => self.cores_total = flag.limits()?,
             "memory-total" => {
                 let Limits { min, max } = flag.limits()?;
-                self.memory_total_bytes = Limits { min: min.saturating_mul(GIB), max: max.saturating_mul(GIB) };
+                self.memory_total_bytes =
+                    Limits { min: min.saturating_mul(GIB), max: max.saturating_mul(GIB) };
             }
             "max-nodes-per-scaleup" => self.max_nodes_per_scale_up = flag.integer()?,
             "force-ds" => self.force_daemon_sets = flag.boolean()?,

@@ -28,7 +28,9 @@ pub(crate) trait Predicates {
     /// Whether `pod` could come to a node.
     fn check(&mut self, pod: &PodRef, number: NodeNumber) -> Result<(), Refusal>;
     /// The first of `numbers` that `pod` could come to.
-    fn first_fitting(&mut self, pod: &PodRef, numbers: &mut dyn Iterator<Item = NodeNumber>) -> Option<NodeNumber> {
-        numbers.find(|number| self.check(pod, *number).is_ok())
-    }
+    fn first_fitting(
+        &mut self,
+        pod: &PodRef,
+        numbers: impl Iterator<Item = NodeNumber>,
+    ) -> Option<NodeNumber>;
 }

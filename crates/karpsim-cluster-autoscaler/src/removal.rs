@@ -49,8 +49,8 @@ pub(crate) fn simulate<P: Predicates>(
     }
     snapshot.replace_with_bare(node, tainted);
     let unbound: Vec<PodRef> = pods.moving.iter().map(unbound).collect();
-    let placed =
-        placer.place(snapshot, &unbound, true, |info| info.name() != node && destinations.contains(info.name()));
+    let placed = placer
+        .place(snapshot, &unbound, true, |info| info.name() != node && destinations.contains(info.name()));
     if placed.contains(&false) {
         snapshot.revert();
         return Err(UnremovableReason::NoPlaceToMovePods);

@@ -146,7 +146,11 @@ impl Planner {
             }
             *a_before && !b_before
         });
-        candidates.into_iter().map(|(candidate, ..)| candidate).filter(|(_, group)| !is_delayed(*group)).collect()
+        candidates
+            .into_iter()
+            .map(|(candidate, ..)| candidate)
+            .filter(|(_, group)| !is_delayed(*group))
+            .collect()
     }
 
     /// Finds out which nodes could go. `destinations` are the nodes that pods can move to.
@@ -166,8 +170,7 @@ impl Planner {
             .filter(|name| !run.in_progress.contains_key(name))
             .collect();
         self.unremovable.clear();
-        self.left_alone_until
-            .retain(|name, until| run.snapshot.get(name).is_some() && *until > run.now);
+        self.left_alone_until.retain(|name, until| run.snapshot.get(name).is_some() && *until > run.now);
 
         let mut eligible = Vec::new();
         for (node, group) in candidates {

@@ -122,7 +122,11 @@ impl<'a, P: Predicates> ScaleUp<'a, P> {
     }
 
     fn quotas(&self) -> Quotas {
-        Quotas::upwards(self.options, self.groups.len(), self.nodes.iter().map(|(node, group)| (node, *group)))
+        Quotas::upwards(
+            self.options,
+            self.groups.len(),
+            self.nodes.iter().map(|(node, group)| (node, *group)),
+        )
     }
 
     /// Whether a group can grow by a node.
@@ -162,8 +166,7 @@ impl<'a, P: Predicates> ScaleUp<'a, P> {
         if !taken.is_empty() {
             option.similar = self.similar_groups(group, pod_groups);
             let limit = self.node_limit(group, &option.similar);
-            let estimate =
-                estimate(self.snapshot, &taken, template, limit, self.options.fastpath_binpacking);
+            let estimate = estimate(self.snapshot, &taken, template, limit, self.options.fastpath_binpacking);
             (option.nodes, option.pods) = (estimate.nodes, estimate.pods);
         }
         option

@@ -197,10 +197,10 @@ impl<P: Predicates> Snapshot<P> {
     ) -> Option<Str> {
         let count = self.order.len();
         let (order, infos) = (&self.order, &self.infos);
-        let mut candidates = (0..count)
+        let candidates = (0..count)
             .map(|step| order[(step + 1 + self.last_found) % count])
             .filter(|&number| !infos[number].node.spec.unschedulable && acceptable(&infos[number]));
-        let number = self.predicates.first_fitting(pod, &mut candidates)?;
+        let number = self.predicates.first_fitting(pod, candidates)?;
         self.last_found = self.order.iter().position(|&it| it == number)?;
         self.put(pod.clone(), number);
         Some(self.infos[number].name().clone())

@@ -1,5 +1,6 @@
 //! What a new node of a group will be, and which pods it will have from the start.
 
+use crate::filters::belongs_on;
 use crate::nodes::{HOSTNAME, NodeRef, TO_BE_DELETED_TAINT, TaintRules, has_taint, readiness};
 use crate::pods::{PodRef, controller, is_daemon, is_mirror};
 use crate::predicates::Predicates;
@@ -8,7 +9,6 @@ use crate::time::{MINUTE, Nanos};
 use crate::view::NodeGroup;
 use karpsim::api::core::{DaemonSet, Node, Pod, TaintEffect, Toleration, TolerationOperator};
 use karpsim::api::meta::{ObjectMeta, OwnerReference, Str};
-use karpsim_scheduler::{fits_node_affinity, tolerates_taints};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -28,11 +28,14 @@ pub(crate) struct Templates {
     force_daemon_sets: bool,
     /// By group: the last one that was made of a live node.
     seen: Vec<Option<NodeInfo>>,
+    /// How many were made. Each has a name of its own, so that a place found for a pod on a node that was expected is not
+    /// taken for one on another that is expected later.
+    made: u64,
 }
 
 impl Templates {
     pub(crate) fn new(groups: usize, force_daemon_sets: bool) -> Self {
-        Templates { force_daemon_sets, seen: vec![None; groups] }
+        Templates { force_daemon_sets, seen: vec![None; groups], made: 0 }
     }
 
     /// The template of each group: made of the first of its nodes that is a good example, else the last such one, else
@@ -53,17 +56,26 @@ impl Templates {
                 continue;
             }
             if let Some(example) = snapshot.get(&node.metadata.name) {
-                let template = template_of(example, &groups[group].name, daemon_sets, self.force_daemon_sets, taints);
+                let name = self.next_name(&groups[group]);
+                let template = template_of(example, &name, daemon_sets, self.force_daemon_sets, taints);
                 self.seen[group] = Some(template.clone());
                 found[group] = Some(template);
             }
         }
-        let templates = found.into_iter().zip(groups).zip(&self.seen);
+        let mut templates = Vec::with_capacity(groups.len());
+        for (number, (found, group)) in found.into_iter().zip(groups).enumerate() {
+            let template = found.or_else(|| self.seen[number].clone());
+            templates.push(match template {
+                Some(template) => template,
+                None => of_cloud(group, &self.next_name(group), daemon_sets, taints),
+            });
+        }
         templates
-            .map(|((found, group), seen)| {
-                found.or_else(|| seen.clone()).unwrap_or_else(|| of_cloud(group, daemon_sets, taints))
-            })
-            .collect()
+    }
+
+    fn next_name(&mut self, group: &NodeGroup) -> String {
+        self.made += 1;
+        format!("template-node-for-{}-{}", group.name, self.made)
     }
 }
 
@@ -76,9 +88,9 @@ fn is_good_example(node: &Node, now: Nanos) -> bool {
         && !has_taint(node, TO_BE_DELETED_TAINT)
 }
 
-fn of_cloud(group: &NodeGroup, daemon_sets: &[Arc<DaemonSet>], taints: &TaintRules) -> NodeInfo {
+fn of_cloud(group: &NodeGroup, name: &str, daemon_sets: &[Arc<DaemonSet>], taints: &TaintRules) -> NodeInfo {
     let example = NodeInfo { node: group.template.clone(), pods: Vec::new() };
-    let mut info = template_of(&example, &group.name, daemon_sets, true, taints);
+    let mut info = template_of(&example, name, daemon_sets, true, taints);
     let labels = &mut Arc::make_mut(&mut info.node).metadata.labels;
     for (stable, deprecated) in DEPRECATED_LABELS {
         if let Some(value) = labels.get(stable).map(Str::from) {
@@ -90,17 +102,18 @@ fn of_cloud(group: &NodeGroup, daemon_sets: &[Arc<DaemonSet>], taints: &TaintRul
 
 fn template_of(
     example: &NodeInfo,
-    group: &str,
+    name: &str,
     daemon_sets: &[Arc<DaemonSet>],
     force_daemon_sets: bool,
     taints: &TaintRules,
 ) -> NodeInfo {
-    let mut node = named(&example.node, &format!("template-node-for-{group}"));
+    let mut node = named(&example.node, name);
     node.spec.taints.retain(|taint| taints.lasts(taint));
     // The taints must be gone before DaemonSets are asked whether they run here.
+    let mut node = Arc::new(node);
     let pods = pods_of_fresh_node(&example.pods, &node, daemon_sets, force_daemon_sets);
-    node.metadata.labels.insert(TEMPLATE_LABEL, "true");
-    NodeInfo { node: Arc::new(node), pods }
+    Arc::make_mut(&mut node).metadata.labels.insert(TEMPLATE_LABEL, "true");
+    NodeInfo { node, pods }
 }
 
 fn named(node: &Node, name: &str) -> Node {
@@ -130,11 +143,12 @@ pub(crate) fn fresh_node(template: &NodeInfo, suffix: &str) -> NodeInfo {
 
 fn pods_of_fresh_node(
     present: &[PodRef],
-    node: &Node,
+    node: &NodeRef,
     daemon_sets: &[Arc<DaemonSet>],
     force_daemon_sets: bool,
 ) -> Vec<PodRef> {
-    let staying: Vec<&PodRef> = present.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect();
+    let staying: Vec<&PodRef> =
+        present.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect();
     let running: BTreeSet<&Str> = staying
         .iter()
         .filter_map(|pod| controller(pod))
@@ -155,7 +169,7 @@ fn pods_of_fresh_node(
             continue;
         }
         let pod = daemon_pod(daemon_set, node);
-        if (force_daemon_sets || preempts_everywhere(&pod)) && runs_on(&pod, node) {
+        if (force_daemon_sets || preempts_everywhere(&pod)) && belongs_on(&pod, node) {
             pods.push(Arc::new(pod));
         }
     }
@@ -207,11 +221,6 @@ fn daemon_tolerations(host_network: bool) -> impl Iterator<Item = Toleration> {
         effect: Some(effect),
         ..Toleration::default()
     })
-}
-
-/// Whether the DaemonSet controller would have the pod run there. Room is not asked for.
-fn runs_on(pod: &Pod, node: &Node) -> bool {
-    fits_node_affinity(pod, node) && tolerates_taints(pod, node)
 }
 
 /// Whether the pod makes room for itself on every node that it belongs to.

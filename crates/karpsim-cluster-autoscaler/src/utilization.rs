@@ -66,7 +66,8 @@ mod tests {
 
     #[test]
     fn daemons_that_do_not_count_are_taken_off_both_sides() {
-        let node = info(r#""cpu": "4", "memory": "8Gi""#, &[(DAEMON, r#""cpu": "1""#), ("", r#""cpu": "1""#)]);
+        let node =
+            info(r#""cpu": "4", "memory": "8Gi""#, &[(DAEMON, r#""cpu": "1""#), ("", r#""cpu": "1""#)]);
         let with = |daemons| utilization(&node, Ignored { daemons, mirrors: false }, 0);
         assert_eq!(with(false), Some(0.5));
         assert_eq!(with(true), Some(1.0 / 3.0));

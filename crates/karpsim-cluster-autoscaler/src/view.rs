@@ -1,7 +1,9 @@
 //! What the autoscaler sees in a run: the cluster and the cloud.
 
 use crate::options::NodeGroupOptions;
-use karpsim::api::core::{DaemonSet, Node, Pod, PodDisruptionBudget};
+use karpsim::api::core::{
+    CsiNode, DaemonSet, Node, PersistentVolume, PersistentVolumeClaim, Pod, PodDisruptionBudget, StorageClass,
+};
 use karpsim::api::meta::{Labels, Str};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -43,8 +45,11 @@ pub struct NodeGroupState {
 /// Objects that make pods anew, and how many of them they should have.
 #[derive(Debug, Clone, Default)]
 pub struct Controllers {
-    replicas: BTreeMap<(Str, Str, Str), Option<i64>>,
+    replicas: BTreeMap<(Str, Str, Str), Replicas>,
 }
+
+/// `spec.replicas`, if it is there.
+pub(crate) type Replicas = Option<i64>;
 
 impl Controllers {
     /// Notes a ReplicaSet, StatefulSet, ReplicationController or Job (`kind`), with `spec.replicas`.
@@ -57,9 +62,9 @@ impl Controllers {
         self.replicas.remove(&(kind.into(), namespace.into(), name.into()));
     }
 
-    /// `Some`: it is there, with these replicas.
-    pub(crate) fn find(&self, kind: &str, namespace: &str, name: &str) -> Option<Option<i64>> {
-        self.replicas.get(&(kind.into(), namespace.into(), name.into())).copied()
+    /// `Some`: it is there, and says how many replicas it should have, or does not.
+    pub(crate) fn find(&self, kind: &str, namespace: &str, name: &str) -> Option<&Replicas> {
+        self.replicas.get(&(kind.into(), namespace.into(), name.into()))
     }
 }
 
@@ -79,6 +84,14 @@ pub struct ClusterView {
     pub controllers: Controllers,
     /// Labels of namespaces.
     pub namespaces: BTreeMap<Str, Labels>,
+    /// All volumes.
+    pub persistent_volumes: Vec<Arc<PersistentVolume>>,
+    /// All claims.
+    pub persistent_volume_claims: Vec<Arc<PersistentVolumeClaim>>,
+    /// All storage classes.
+    pub storage_classes: Vec<Arc<StorageClass>>,
+    /// What the nodes' storage drivers say.
+    pub csi_nodes: Vec<Arc<CsiNode>>,
     /// `data.priorities` of the ConfigMap `kube-system/cluster-autoscaler-priority-expander`.
     pub expander_priorities: Option<String>,
     /// The cloud's side of the groups, by name. What is missing is empty.
