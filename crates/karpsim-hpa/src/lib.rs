@@ -7,7 +7,7 @@
 //!
 //! ```
 //! # use karpsim_hpa::{Hpa, Metrics, Options, PodSample, SECOND, Scale, Spec, Unavailable};
-//! # use karpsim::api::autoscaling::{CrossVersionObjectReference, MetricIdentifier};
+//! # use karpsim::model::autoscaling::{CrossVersionObjectReference, MetricIdentifier};
 //! struct Queue(i64); // thousandths
 //! impl Metrics for Queue {
 //!     fn external(&self, _: &MetricIdentifier) -> Result<Vec<i64>, Unavailable> { Ok(vec![self.0]) }

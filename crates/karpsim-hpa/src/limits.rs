@@ -3,7 +3,7 @@
 use crate::amount::{Nanos, ceil_i32, truncate_i32};
 use crate::history::Changes;
 use crate::spec::{ScalingPolicy, ScalingRules};
-use karpsim::api::autoscaling::{HpaScalingPolicyType, ScalingPolicySelect};
+use karpsim::model::autoscaling::{HpaScalingPolicyType, ScalingPolicySelect};
 
 /// Changes in both directions.
 #[derive(Debug, Clone, Default)]

@@ -1,7 +1,7 @@
 //! Where metrics come from: the three metrics APIs, as far as the controller asks them.
 
 use crate::amount::Nanos;
-use karpsim::api::autoscaling::{CrossVersionObjectReference, MetricIdentifier};
+use karpsim::model::autoscaling::{CrossVersionObjectReference, MetricIdentifier};
 use karpsim::model::meta::Str;
 
 /// What the metrics APIs answer at the moment of a sync.

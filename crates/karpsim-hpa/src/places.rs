@@ -1,6 +1,6 @@
 //! Problems of one autoscaler, with their places.
 
-use karpsim::api::autoscaling::HorizontalPodAutoscaler;
+use karpsim::model::autoscaling::HorizontalPodAutoscaler;
 use karpsim::problem::{Place, Problem, ProblemKind};
 use std::fmt::Display;
 

@@ -21,7 +21,7 @@ use crate::requests;
 use crate::spec::{MetricSpec, ResourceTarget, ValueTarget};
 use crate::status::MetricValue;
 use crate::tolerance::Tolerance;
-use karpsim::api::autoscaling::MetricIdentifier;
+use karpsim::model::autoscaling::MetricIdentifier;
 use std::collections::BTreeMap;
 
 /// What is seen at the moment of a sync.

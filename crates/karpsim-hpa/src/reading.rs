@@ -10,8 +10,8 @@ use crate::places::Places;
 use crate::spec::{Behavior, MetricSpec, ResourceTarget, ScalingPolicy, ScalingRules, Spec, ValueTarget};
 use crate::v1;
 use crate::validation::validate;
-use karpsim::api::autoscaling as api;
-use karpsim::api::autoscaling::{MetricSourceType, MetricTargetType};
+use karpsim::model::autoscaling as api;
+use karpsim::model::autoscaling::{MetricSourceType, MetricTargetType};
 use karpsim::input::{Findings, read_object};
 use karpsim::problem::{Problem, ProblemKind, near_miss};
 use serde_json::Value;
@@ -186,7 +186,7 @@ fn policy(places: &Places, policy: &api::HpaScalingPolicy, path: &str) -> Result
 mod tests {
     use crate::spec::{Behavior, MetricSpec, ResourceTarget, ScalingPolicy, Spec, ValueTarget};
     use crate::{Options, SECOND};
-    use karpsim::api::autoscaling::{HpaScalingPolicyType, ScalingPolicySelect};
+    use karpsim::model::autoscaling::{HpaScalingPolicyType, ScalingPolicySelect};
     use serde_json::{Value, json};
 
     fn read(version: &str, annotations: &Value, more: &Value) -> Result<Spec, String> {

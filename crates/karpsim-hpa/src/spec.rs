@@ -1,7 +1,7 @@
 //! An autoscaler's spec as the controller uses it: complete, amounts in thousandths.
 
 use crate::amount::{Nanos, SECOND};
-use karpsim::api::autoscaling::{
+use karpsim::model::autoscaling::{
     CrossVersionObjectReference, HpaScalingPolicyType, MetricIdentifier, ScalingPolicySelect,
 };
 use karpsim::model::meta::Str;

@@ -3,7 +3,7 @@
 use crate::amount::{Nanos, render_binary, render_decimal};
 use crate::error::{MetricError, ScaleError, SelectorError};
 use crate::spec::MetricSpec;
-use karpsim::api::autoscaling::{CrossVersionObjectReference, MetricIdentifier};
+use karpsim::model::autoscaling::{CrossVersionObjectReference, MetricIdentifier};
 use karpsim::model::meta::{LabelSelector, SelectorOperator};
 use serde::ser::{Serialize, Serializer};
 use serde_json::{Map, Value, json};

@@ -4,7 +4,7 @@
 //! written with Go's names, `ScaleUp`), unknown fields are skipped, and an annotation that is not of its form counts as
 //! not being there. Metrics of the annotation come before the field's.
 
-use karpsim::api::autoscaling::{
+use karpsim::model::autoscaling::{
     ContainerResourceMetricSource, CrossVersionObjectReference, ExternalMetricSource,
     HorizontalPodAutoscaler, HorizontalPodAutoscalerBehavior, HorizontalPodAutoscalerSpec,
     HorizontalPodAutoscalerV1, HpaScalingPolicy, HpaScalingRules, MetricIdentifier, MetricSourceType,

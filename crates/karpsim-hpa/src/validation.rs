@@ -2,7 +2,7 @@
 
 use crate::Options;
 use crate::places::Places;
-use karpsim::api::autoscaling::{
+use karpsim::model::autoscaling::{
     CrossVersionObjectReference, HorizontalPodAutoscaler, HpaScalingPolicy, HpaScalingRules,
     MetricIdentifier, MetricSourceType, MetricSpec, MetricTarget,
 };
@@ -227,7 +227,7 @@ impl Places {
 mod tests {
     use super::validate;
     use crate::Options;
-    use karpsim::api::autoscaling::HorizontalPodAutoscaler;
+    use karpsim::model::autoscaling::HorizontalPodAutoscaler;
     use serde_json::{Value, json};
 
     /// What is said of an autoscaler with one field set to another value.

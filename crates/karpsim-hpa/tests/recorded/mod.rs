@@ -1,6 +1,6 @@
 //! Recorded series of syncs: what the world around an autoscaler was, tick by tick.
 
-use karpsim::api::autoscaling::{CrossVersionObjectReference, HorizontalPodAutoscaler, MetricIdentifier};
+use karpsim::model::autoscaling::{CrossVersionObjectReference, HorizontalPodAutoscaler, MetricIdentifier};
 use karpsim::model::core::PodSpec;
 use karpsim::quantity::Quantity;
 use karpsim_hpa::{

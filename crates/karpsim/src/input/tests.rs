@@ -467,7 +467,7 @@ fn what_is_accepted_is_said_once_with_its_first_place() {
         .map(|name| {
             format!(
                 r#"{{"apiVersion": "v1", "kind": "Pod", "metadata": {{"name": "{name}"}}, "spec": {{
-                "schedulingGates": [], "containers": [{{}}, {{"hologram": 1}}]}}}}"#
+                "containers": [{{}}, {{"hologram": 1}}]}}}}"#
             )
         })
         .collect();
@@ -486,7 +486,6 @@ fn what_is_accepted_is_said_once_with_its_first_place() {
              belong to the node class, and capacity and overhead are the catalogue's",
             "`objects[4]`: objects of the unknown kind Widget (example.com/v1) have no effect (and 1 more like it)",
             "`objects[6]`: objects of the unknown kind Pods (v1) have no effect (did you mean `Pod`?)",
-            "Pod `a`: `spec`: field `schedulingGates` is not modelled and has no effect (and 2 more like it)",
             "Pod `a`: `spec.containers[1]`: unknown field `hologram` has no effect (and 2 more like it)",
             "NodePool `gpu`: `status.conditions`: does not count: its status has no condition ValidationSucceeded, nor \
              NodeClassReady, nor Ready that is True",
