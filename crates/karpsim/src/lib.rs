@@ -41,6 +41,7 @@ pub mod disruption;
 pub mod explain;
 pub mod go_sort;
 pub mod labels;
+pub mod provider;
 pub mod provisioning;
 pub mod quantity;
 pub mod requirements;

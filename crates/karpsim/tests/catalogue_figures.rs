@@ -45,7 +45,7 @@ fn formulas_give_all_figures_of_all_catalogues() {
 fn network_facts_agree_with_labels_and_resources() {
     for (name, _) in &FILES[..4] {
         for instance_type in &load(name).instance_types {
-            let network = catalogue::aws::network(&instance_type.name).unwrap();
+            let network = karpsim::provider::aws::network(&instance_type.name).unwrap();
             let pod_eni = instance_type.capacity.get("vpc.amazonaws.com/pod-eni").unwrap_or(Quantity::ZERO);
             assert_eq!(Quantity::from_units(network.branch_interfaces), pod_eni, "{}", instance_type.name);
         }
@@ -164,9 +164,9 @@ fn image_families_differ() {
 #[test]
 fn prefix_delegation_is_a_figure_for_max_pods() {
     // The VPC CNI's calculator for m5.large: 3 × 9 × 16 + 2 = 434, at most 110; for c5.18xlarge (72 vCPUs) at most 250.
-    assert_eq!(catalogue::aws::prefix_delegation_pods(2, 3, 10), 110);
-    assert_eq!(catalogue::aws::prefix_delegation_pods(72, 15, 50), 250);
-    assert_eq!(catalogue::aws::prefix_delegation_pods(1, 2, 2), 34);
+    assert_eq!(karpsim::provider::aws::prefix_delegation_pods(2, 3, 10), 110);
+    assert_eq!(karpsim::provider::aws::prefix_delegation_pods(72, 15, 50), 250);
+    assert_eq!(karpsim::provider::aws::prefix_delegation_pods(1, 2, 2), 34);
 }
 
 #[test]

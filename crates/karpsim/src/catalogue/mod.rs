@@ -4,7 +4,6 @@
 //! prices and resources; [`import`] and [`kwok`] make catalogues out of what clouds and Karpenter itself print; [`view`],
 //! [`expression`] and [`mod@diff`] are for people.
 
-pub mod aws;
 pub mod azure;
 pub mod capacity;
 pub mod diff;
@@ -16,7 +15,7 @@ pub mod kwok;
 pub mod node_class;
 pub mod overlay;
 pub mod price_series;
-mod read;
+pub(crate) mod read;
 pub mod view;
 mod write;
 

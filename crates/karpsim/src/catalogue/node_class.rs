@@ -2,20 +2,12 @@
 
 use super::read::{typed, value_problem};
 use crate::api::core::ResourceList;
-use crate::api::meta::{Labels, ObjectMeta, Str, words};
+use crate::api::meta::{Labels, ObjectMeta, Str};
 use crate::api::problem::Problem;
 use crate::api::wire::wire;
 use crate::api::yaml;
-use crate::quantity::Quantity;
+use crate::provider::aws::Ec2NodeClass;
 use serde_json::Value;
-
-words! {
-    /// What the disks of an instance store are used for.
-    pub enum InstanceStorePolicy {
-        /// One volume out of all, for pods' ephemeral storage.
-        Raid0 = "RAID0",
-    }
-}
 
 wire! {
     /// Settings of the kubelet.
@@ -37,91 +29,6 @@ wire! {
         "topologyManagerPolicy", "allowedUnsafeSysctls", "containerLogMaxSize", "containerLogMaxFiles", "podPidsLimit",
         "singleProcessOOMKill", "failSwapOn", "seccompDefault",
     }
-    unmodelled { }
-}
-
-wire! {
-    /// Selects machine images.
-    pub struct ImageSelectorTerm {
-        /// Family and version, as `al2023@latest`.
-        alias: Str = "alias",
-    }
-    passed { "id", "name", "owner", "tags", "ssmParameter" }
-    unmodelled { }
-}
-
-wire! {
-    /// A volume of the cloud.
-    pub struct BlockDevice {
-        /// Its size.
-        volume_size: Option<Quantity> = "volumeSize",
-    }
-    passed {
-        "deleteOnTermination", "encrypted", "iops", "kmsKeyID", "snapshotID", "throughput", "volumeType",
-        "volumeInitializationRate",
-    }
-    unmodelled { }
-}
-
-wire! {
-    /// A volume at a device name.
-    pub struct BlockDeviceMapping {
-        /// The device.
-        device_name: Str = "deviceName",
-        /// The volume.
-        ebs: BlockDevice = "ebs",
-        /// The volume that the kubelet keeps its data on.
-        root_volume: bool = "rootVolume",
-    }
-    passed { }
-    unmodelled { }
-}
-
-wire! {
-    /// A network interface of the instance.
-    pub struct NetworkInterface {
-        /// Network card.
-        network_card_index: i64 = "networkCardIndex",
-        /// `interface` or `efa-only`.
-        interface_type: Str = "interfaceType",
-    }
-    passed { "deviceIndex" }
-    unmodelled { }
-}
-
-wire! {
-    /// `spec` of an EC2NodeClass.
-    pub struct Ec2NodeClassSpec {
-        /// Image family; absent: that of the alias.
-        ami_family: Str = "amiFamily",
-        /// Images.
-        ami_selector_terms: Vec<ImageSelectorTerm> = "amiSelectorTerms",
-        /// Kubelet.
-        kubelet: KubeletConfiguration = "kubelet",
-        /// Instance store.
-        instance_store_policy: Option<InstanceStorePolicy> = "instanceStorePolicy",
-        /// Volumes.
-        block_device_mappings: Vec<BlockDeviceMapping> = "blockDeviceMappings",
-        /// Network interfaces.
-        network_interfaces: Option<Vec<NetworkInterface>> = "networkInterfaces",
-    }
-    passed {
-        "associatePublicIPAddress", "capacityReservationSelectorTerms", "context", "detailedMonitoring", "instanceProfile",
-        "metadataOptions", "role", "securityGroupSelectorTerms", "subnetSelectorTerms", "tags", "userData",
-        "placementGroupSelector", "ipPrefixCount", "connectionTracking", "cpuOptions",
-    }
-    unmodelled { }
-}
-
-wire! {
-    /// `EC2NodeClass.karpenter.k8s.aws`.
-    pub struct Ec2NodeClass {
-        /// Metadata.
-        metadata: ObjectMeta = "metadata",
-        /// Spec.
-        spec: Ec2NodeClassSpec = "spec",
-    }
-    passed { "apiVersion", "kind", "status" }
     unmodelled { }
 }
 

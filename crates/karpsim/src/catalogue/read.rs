@@ -30,7 +30,7 @@ pub fn read(text: &str) -> Result<Catalogue, Problem> {
 }
 
 /// The one JSON or YAML value in a text.
-pub(super) fn one_value(text: &str) -> Result<Value, Problem> {
+pub(crate) fn one_value(text: &str) -> Result<Value, Problem> {
     if yaml::looks_like_json(text) {
         return serde_json::from_str(text).map_err(|error| {
             let kind = if error.is_eof() {
@@ -52,7 +52,7 @@ pub(super) fn one_value(text: &str) -> Result<Value, Problem> {
 }
 
 /// `value` as a `T`, without fields that `T` does not have. Problems are said to be in `object`.
-pub(super) fn typed<T: serde::de::DeserializeOwned + Audit>(
+pub(crate) fn typed<T: serde::de::DeserializeOwned + Audit>(
     value: &Value,
     object: &str,
 ) -> Result<T, Problem> {
@@ -126,7 +126,7 @@ fn named(value: &Value, object: &str, path: &str) -> (String, String) {
     (object.to_owned(), path.to_owned())
 }
 
-pub(super) fn value_problem(
+pub(crate) fn value_problem(
     object: impl Into<String>,
     path: impl Into<String>,
     found: impl Into<String>,

@@ -2,6 +2,5 @@
 
 pub mod aws;
 mod aws_prices;
-mod aws_types;
 
 pub use aws_prices::SpotPrice;
