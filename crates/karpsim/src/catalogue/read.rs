@@ -316,7 +316,7 @@ fn shown(requirement: &NodeSelectorRequirement) -> String {
 }
 
 /// The one value of a label among requirements.
-pub(super) fn one<'a>(requirements: &'a [NodeSelectorRequirement], key: &str) -> Option<&'a str> {
+pub(crate) fn one<'a>(requirements: &'a [NodeSelectorRequirement], key: &str) -> Option<&'a str> {
     let requirement = requirements.iter().find(|requirement| requirement.key == key)?;
     match (requirement.operator, requirement.values.as_slice()) {
         (Some(Operator::In), [value]) => Some(value.as_str()),

@@ -1,20 +1,8 @@
-//! CreateFleet: what is asked of EC2, what it answers, and a model of how it chooses.
-//!
-//! EC2 does not say how deep its pools are, so how it chooses among them is a model here ([`choose`]):
-//!
-//! - `lowest-price` (on demand): the cheapest pool that takes the instance.
-//! - `price-capacity-optimized` (spot): of the pools that are deepest by [`PoolDepth`], the cheapest.
-//! - `capacity-optimized-prioritized` (spot): of the deepest, the one of the lowest priority number.
-//! - `prioritized` (on demand): the one of the lowest priority number.
-//!
-//! Among equals the instance type that is first by name is taken, then the zone. If all pools are equally deep, which is
-//! what holds where nobody says otherwise, spot instances are launched where they are cheapest.
+//! CreateFleet: what is asked of EC2, and what it answers.
 
-use super::errors::{ApiError, NO_CAPACITY};
+use super::errors::ApiError;
 use crate::api::meta::{Labels, Str};
 use crate::labels;
-use std::cmp::Ordering;
-use std::collections::BTreeMap;
 
 /// How capacity is paid for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -218,61 +206,4 @@ pub trait Fleet {
     ///
     /// If the request as a whole is refused.
     fn create(&mut self, request: &FleetRequest) -> Result<FleetAnswer, ApiError>;
-}
-
-/// How deep EC2's spot pools are: by instance type and zone, from 0 (empty) to 10. What is not named is 10 deep.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PoolDepth(BTreeMap<(Str, Str), u8>);
-
-impl PoolDepth {
-    const DEEPEST: u8 = 10;
-
-    /// Says how deep a pool is.
-    pub fn set(&mut self, instance_type: impl Into<Str>, zone: impl Into<Str>, depth: u8) {
-        self.0.insert((instance_type.into(), zone.into()), depth.min(Self::DEEPEST));
-    }
-
-    /// How deep a pool is.
-    pub fn get(&self, instance_type: &Str, zone: &Str) -> u8 {
-        self.0.get(&(instance_type.clone(), zone.clone())).copied().unwrap_or(Self::DEEPEST)
-    }
-}
-
-/// EC2's choice by the request's strategy, as far as it is modelled (see the module's head). `price_usd_per_hour` tells what
-/// a pool costs; empty spot pools refuse.
-pub fn choose(
-    request: &FleetRequest,
-    depths: &PoolDepth,
-    price_usd_per_hour: impl Fn(&Override) -> f64,
-) -> FleetAnswer {
-    let spot = request.capacity_type == CapacityType::Spot;
-    let depth =
-        |pool: &Override| if spot { depths.get(&pool.instance_type, &pool.zone) } else { PoolDepth::DEEPEST };
-    let cost =
-        |pool: &Override| if request.is_prioritized() { pool.priority } else { price_usd_per_hour(pool) };
-    let mut pools: Vec<(&TemplateConfig, &Override)> = request.pools().collect();
-    pools.sort_by(|(a_config, a), (b_config, b)| {
-        depth(b).cmp(&depth(a)).then_with(|| by_cost((cost(a), a_config, a), (cost(b), b_config, b)))
-    });
-    let mut answer = FleetAnswer::default();
-    for (config, pool) in pools {
-        if depth(pool) > 0 {
-            answer.take(config, pool);
-            break;
-        }
-        answer.refuse(config, pool, NO_CAPACITY, "");
-    }
-    answer
-}
-
-/// Cheaper pools first; among equals by instance type, zone, reservation.
-pub(super) fn by_cost(
-    (a_cost, a_config, a): (f64, &TemplateConfig, &Override),
-    (b_cost, b_config, b): (f64, &TemplateConfig, &Override),
-) -> Ordering {
-    a_cost
-        .total_cmp(&b_cost)
-        .then_with(|| a.instance_type.cmp(&b.instance_type))
-        .then_with(|| a.zone.cmp(&b.zone))
-        .then_with(|| a_config.reservation.cmp(&b_config.reservation))
 }

@@ -7,31 +7,37 @@
 //! Not here: the node class's own controllers (what its selectors find stands in its status), user data, IPv6, the
 //! merging of like requests within some milliseconds, and EC2 itself but for a model of how it chooses.
 
+mod allocation;
 mod ami_family;
 mod candidates;
 mod capacity;
 mod compatibility;
 mod errors;
 mod fleet;
+mod hash;
 pub mod labels;
 mod launch;
 mod machine;
 mod memory;
 mod network;
 mod node_class;
+mod of_catalogue;
+mod older;
 mod region;
 mod resolve;
 pub mod scenario;
 mod settings;
 mod templates;
 
+pub use allocation::{ModelledFleet, PoolDepth};
 pub use ami_family::{AmiFamily, DefaultVolume};
 pub use capacity::{Facts, VM_MEMORY_OVERHEAD_PERCENT, eni_limited_pods, figures, prefix_delegation_pods};
 pub use errors::{ApiError, LaunchError};
 pub use fleet::{
-    CapacityType, Fleet, FleetAnswer, FleetError, FleetInstance, FleetRequest, Override, PoolDepth,
-    TemplateConfig, TemplateInterface, TemplateVolume, choose,
+    CapacityType, Fleet, FleetAnswer, FleetError, FleetInstance, FleetRequest, Override, TemplateConfig,
+    TemplateInterface, TemplateVolume,
 };
+pub use hash::{HASH_ANNOTATION, HASH_VERSION, HASH_VERSION_ANNOTATION, static_hash};
 pub use launch::{ClaimToLaunch, Launch, LaunchedInstance, Launcher, News, SentRequest};
 pub use machine::Machine;
 pub use memory::{Memory, UNAVAILABLE_NANOS, UnavailableOffering};
@@ -42,6 +48,8 @@ pub use node_class::{
     NetworkInterface, NodeClassCondition, NodeClassMeta, PlacementGroupSelector, ReservationState,
     ReservationType, SecurityGroup, Subnet, Switch, Zone,
 };
+pub use of_catalogue::{Assumption, OverCatalogue, of_catalogue};
+pub use older::{NODE_CLASS_FORMS, ReadNodeClass, read_node_class};
 pub use region::{PlacementGroup, Prices, Region};
 pub use resolve::{NodeClassTypes, ResolveError, resolve};
 pub use settings::ProviderSettings;

@@ -1,6 +1,6 @@
 //! What an EC2NodeClass makes of the machines of its region: instance types with offerings.
 //!
-//! Two ways lead here: [`resolve`] from EC2's own answers, and [`NodeClassTypes::of_catalogue`](super::of_catalogue) from a
+//! Two ways lead here: [`resolve`] from EC2's own answers, and [`of_catalogue`](super::of_catalogue()) from a
 //! catalogue. Most of it stays as it is while nodes are launched. What does not (pools that could not be had, reservations
 //! that are used up) is in [`Memory`] and is looked up for each [`Offer`] when it is asked for: resolving a thousand types
 //! takes some ten milliseconds, looking up some microseconds a type.
@@ -24,7 +24,7 @@ use crate::quantity::Quantity;
 use std::collections::BTreeSet;
 
 /// Karpenter takes reserved instances for paid: they cost next to nothing, but are still ordered by their price.
-const RESERVED_DIVISOR: f64 = 10_000_000.0;
+pub(super) const RESERVED_DIVISOR: f64 = 10_000_000.0;
 
 /// Why a node class has no instance types.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,6 +65,13 @@ pub(super) struct ResolvedType {
     pub(super) instance_type: InstanceType,
     /// Its offerings once more, in the same order.
     pub(super) offers: Vec<Offer>,
+}
+
+impl ResolvedType {
+    /// A type without offerings.
+    pub(super) fn of(instance_type: InstanceType) -> Self {
+        ResolvedType { instance_type, offers: Vec::new() }
+    }
 }
 
 /// The instance types of a node class.
@@ -239,7 +246,10 @@ impl<'a> Builder<'a> {
         compatibility::fits(machine, &self.class.spec, self.family, self.placement_group.as_ref())
     }
 
-    fn reservations_of(&self, instance_type: &Str) -> impl Iterator<Item = &'a CapacityReservation> {
+    pub(super) fn reservations_of(
+        &self,
+        instance_type: &Str,
+    ) -> impl Iterator<Item = &'a CapacityReservation> {
         let all = self.class.capacity_reservations();
         all.iter().filter(move |reservation| reservation.instance_type == *instance_type)
     }
@@ -281,14 +291,18 @@ impl<'a> Builder<'a> {
             instance_type.capacity.insert(PRIVATE_IPV4_ADDRESS, Quantity::from_units(addresses));
         }
         figures.put_into(&mut instance_type);
-        Ok(ResolvedType { instance_type, offers: Vec::new() })
+        Ok(ResolvedType::of(instance_type))
     }
 
     fn is_windows(&self) -> bool {
         matches!(self.family, AmiFamily::Windows { .. })
     }
 
-    fn requirements(&self, machine: &Machine, zones: &BTreeSet<Str>) -> Vec<NodeSelectorRequirement> {
+    pub(super) fn requirements(
+        &self,
+        machine: &Machine,
+        zones: &BTreeSet<Str>,
+    ) -> Vec<NodeSelectorRequirement> {
         let mut requirements: Vec<NodeSelectorRequirement> =
             machine.labels().map(|(key, value)| requirement(key, value.cloned())).collect();
         let reservations: Vec<&CapacityReservation> = self.reservations_of(&machine.name).collect();
@@ -377,6 +391,25 @@ impl<'a> Builder<'a> {
             zone_index,
         };
         self.push(it, offering, offer);
+    }
+
+    /// Adds an offering of a catalogue.
+    pub(super) fn take_over(
+        &self,
+        it: &mut ResolvedType,
+        offering: Offering,
+        capacity_type: CapacityType,
+        zone: &Str,
+        reservation: Option<Str>,
+        sold: bool,
+    ) {
+        let reservation = reservation.map(|id| ReservationOfOffer {
+            id,
+            kind: ReservationType::Default,
+            interruptible: false,
+        });
+        let zone_index = self.zone_index(zone);
+        self.push(it, offering, Offer { capacity_type, zone: zone.clone(), reservation, sold, zone_index });
     }
 
     /// Adds an offering as often as there are partitions, with its requirements in order.

@@ -2,10 +2,9 @@
 
 use super::text::{ApiErrorText, FleetText, RefusalText};
 use crate::api::meta::Str;
+use crate::provider::aws::allocation::by_cost;
 use crate::provider::aws::errors::{ApiError, RESERVATION_USED_UP};
-use crate::provider::aws::fleet::{
-    CapacityType, Fleet, FleetAnswer, FleetRequest, Override, TemplateConfig, by_cost,
-};
+use crate::provider::aws::fleet::{CapacityType, Fleet, FleetAnswer, FleetRequest, Override, TemplateConfig};
 use crate::provider::aws::region::Prices;
 use std::collections::{BTreeMap, VecDeque};
 

@@ -29,6 +29,7 @@ use crate::api::scenario::MinValuesPolicy;
 use crate::catalogue::Settings;
 use crate::catalogue::read::{one_value, typed, value_problem};
 use crate::labels;
+use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,6 +43,29 @@ enum Kind {
 
 /// The kinds of scenarios that are read here.
 pub const KINDS: [&str; 2] = ["aws-instance-types", "aws-launch"];
+
+/// Whether a JSON text is a scenario of the provider, or a recorded pair with one.
+pub fn is_one(text: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Inner {
+        #[serde(default)]
+        kind: Value,
+    }
+    #[derive(Deserialize)]
+    struct Outermost {
+        #[serde(default)]
+        kind: Value,
+        scenario: Option<Inner>,
+    }
+    // Other scenarios are many and large: few of them have the words anywhere.
+    if !KINDS.iter().any(|kind| text.contains(kind)) {
+        return false;
+    }
+    serde_json::from_str::<Outermost>(text).is_ok_and(|outermost| {
+        let kind = outermost.scenario.map_or(outermost.kind, |scenario| scenario.kind);
+        kind.as_str().is_some_and(|kind| KINDS.contains(&kind))
+    })
+}
 
 /// A scenario of the provider.
 #[derive(Debug, Clone)]
