@@ -294,10 +294,11 @@ impl One<'_> {
         let read = processor::seconds();
         let decision = scenario.decide();
         let decided = processor::seconds();
-        let line = with_name(&scenario.name, |line| serde_json::to_writer(line, &decision)).map_err(|error| {
-            let failure = Failure::resources(error.to_string());
-            Box::new(Refused { failure, findings: Findings::default() })
-        })?;
+        let line =
+            with_name(&scenario.name, |line| serde_json::to_writer(line, &decision)).map_err(|error| {
+                let failure = Failure::resources(error.to_string());
+                Box::new(Refused { failure, findings: Findings::default() })
+            })?;
         timing.read = read - start;
         timing.decide = decided - read;
         timing.render = processor::seconds() - decided;

@@ -59,9 +59,9 @@ wire! {
     }
     passed {
         "serviceAccount", "imageSelectorTerms", "imageFamily", "subnetRangeName", "labels", "metadata", "networkTags",
-        "shieldedInstanceConfig", "networkConfig", "autoGPUTaint",
+        "shieldedInstanceConfig", "networkConfig",
     }
-    unmodelled { }
+    unmodelled { "autoGPUTaint" }
 }
 
 wire! {
@@ -83,12 +83,13 @@ wire! {
         os_disk_size_gb: Option<i64> = "osDiskSizeGB",
         /// The most pods on a node; absent: by the network plugin.
         max_pods: Option<i64> = "maxPods",
+        /// Image family.
+        image_family: Option<Str> = "imageFamily",
+        /// `FIPS` or `Disabled`.
+        fips_mode: Option<Str> = "fipsMode",
     }
-    passed {
-        "vnetSubnetID", "imageFamily", "imageVersion", "fipsMode", "tags", "kubelet", "security", "localDNS",
-        "artifactStreaming", "linuxOSConfig", "kubernetesVersion",
-    }
-    unmodelled { }
+    passed { "vnetSubnetID", "imageVersion", "tags", "kubelet", "linuxOSConfig", "kubernetesVersion" }
+    unmodelled { "security", "localDNS", "artifactStreaming", "gpu" }
 }
 
 wire! {
@@ -107,7 +108,7 @@ wire! {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NodeClass {
     /// AWS.
-    Ec2(Ec2NodeClass),
+    Ec2(Box<Ec2NodeClass>),
     /// GCP.
     Gce(GceNodeClass),
     /// Azure.
@@ -153,7 +154,7 @@ impl NodeClass {
         }
         match classes.as_slice() {
             [(place, kind, object)] => match kind.as_str() {
-                "EC2NodeClass" => typed(object, place).map(NodeClass::Ec2),
+                "EC2NodeClass" => typed(object, place).map(|class| NodeClass::Ec2(Box::new(class))),
                 "GCENodeClass" => typed(object, place).map(NodeClass::Gce),
                 _ => typed(object, place).map(NodeClass::Aks),
             },
@@ -182,6 +183,16 @@ impl NodeClass {
             NodeClass::Gce(_) => "GCENodeClass",
             NodeClass::Aks(_) => "AKSNodeClass",
         }
+    }
+
+    /// Fields that it has and that count for its nodes, but not here.
+    pub fn unmodelled(&self) -> Vec<String> {
+        let leftover = match self {
+            NodeClass::Ec2(class) => &class.spec.leftover,
+            NodeClass::Gce(class) => &class.spec.leftover,
+            NodeClass::Aks(class) => &class.spec.leftover,
+        };
+        leftover.iter().filter(|field| field.unmodelled).map(|field| format!("spec.{}", field.name)).collect()
     }
 
     /// The `provider` of the catalogues that it is for.

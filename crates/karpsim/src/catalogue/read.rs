@@ -51,7 +51,8 @@ pub(crate) fn one_value(text: &str) -> Result<Value, Problem> {
     }
 }
 
-/// `value` as a `T`, without fields that `T` does not have. Problems are said to be in `object`.
+/// `value` as a `T`, without fields that `T` does not have; those that are known and not modelled are left to the caller.
+/// Problems are said to be in `object`.
 pub(crate) fn typed<T: serde::de::DeserializeOwned + Audit>(
     value: &Value,
     object: &str,
@@ -107,7 +108,7 @@ struct FirstLeftover {
 
 impl Sink for FirstLeftover {
     fn leftover(&mut self, path: &Path<'_>, field: &LeftoverField, known: &'static [&'static str]) {
-        if self.found.is_none() {
+        if self.found.is_none() && !field.unmodelled {
             self.found = Some((path.to_string(), field.name.to_string(), known));
         }
     }

@@ -3,13 +3,22 @@
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// The place where two values differ first; fields named in `passed` are not looked at.
+/// The place where two values differ first. Fields named in `passed` are not looked at; of `podErrors` the names are, for
+/// the words are for reading.
 pub(crate) fn difference(path: &str, ours: &Value, recorded: &Value, passed: &[&str]) -> Option<String> {
     match (ours, recorded) {
         (Value::Object(a), Value::Object(b)) => {
             let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
             keys.into_iter().filter(|key| !passed.contains(&key.as_str())).find_map(|key| {
                 match (a.get(key), b.get(key)) {
+                    (Some(x), Some(y)) if key == "podErrors" => {
+                        let names = |errors: &Value| -> Vec<String> {
+                            errors.as_object().into_iter().flat_map(|errors| errors.keys().cloned()).collect()
+                        };
+                        let (ours, recorded) = (names(x), names(y));
+                        (ours != recorded)
+                            .then(|| format!("{path}.podErrors: {ours:?} instead of {recorded:?}"))
+                    }
                     (Some(x), Some(y)) => difference(&format!("{path}.{key}"), x, y, passed),
                     (x, y) => Some(format!("{path}.{key}: {x:?} instead of {y:?}")),
                 }

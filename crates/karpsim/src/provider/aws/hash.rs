@@ -263,10 +263,12 @@ fn field(kind: &Kind, value: &Value, path: &str) -> Result<Option<u64>, Problem>
             other => text(other),
         },
         Kind::Bool => fnv([u8::from(boolean()?)]),
-        Kind::PlainBool => match boolean()? {
-            false => return Ok(None),
-            true => fnv([1]),
-        },
+        Kind::PlainBool => {
+            if !boolean()? {
+                return Ok(None);
+            }
+            fnv([1])
+        }
         Kind::Int32 => fnv(int32()?.to_le_bytes()),
         Kind::PlainInt32 => match int32()? {
             0 => return Ok(None),
