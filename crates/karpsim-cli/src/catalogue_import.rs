@@ -5,9 +5,11 @@ use crate::failure::Failure;
 use crate::output::OutputFile;
 use crate::unpack;
 use clap::{Args, Subcommand, ValueEnum};
-use karpsim::catalogue::import::aws::AwsImport;
-use karpsim::catalogue::{self, Catalogue, Settings, kwok, price_series};
+use karpsim::catalogue::{self, Catalogue, kwok};
 use karpsim::model::meta::Time;
+use karpsim::provider::Settings;
+use karpsim::provider::import::aws::AwsImport;
+use karpsim::provider::import::price_series;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 

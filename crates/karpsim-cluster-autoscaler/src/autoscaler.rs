@@ -23,9 +23,9 @@ use crate::snapshot::{NodeInfo, Snapshot};
 use crate::templates::{Templates, fresh_node};
 use crate::time::{Nanos, SECOND, later, moment};
 use crate::view::{Cloud, ClusterView, NodeGroup, NodeGroupState};
+use karpsim::go_sort::sort_slice;
 use karpsim::model::core::Pod;
 use karpsim::model::meta::{Duration, Str, Time};
-use karpsim::go_sort::sort_slice;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -8,10 +8,10 @@ use crate::pods::{PodRef, milli, selects};
 use crate::predicates::{Predicates, Refusal};
 use crate::snapshot::{NodeInfo, Snapshot};
 use crate::templates::fresh_node;
+use karpsim::go_sort::sort_slice;
+use karpsim::kubernetes::requests::pod_requests;
 use karpsim::model::core::{Node, Pod, PodAffinityTerm};
 use karpsim::model::meta::Str;
-use karpsim::kubernetes::requests::pod_requests;
-use karpsim::go_sort::sort_slice;
 use karpsim::quantity::Quantity;
 use std::collections::BTreeSet;
 

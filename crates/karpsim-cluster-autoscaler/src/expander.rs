@@ -3,10 +3,10 @@
 use crate::options::Expander;
 use crate::pods::{PodRef, milli};
 use crate::view::NodeGroup;
-use karpsim::model::core::Node;
-use karpsim::yaml;
 use karpsim::kubernetes::requests::pod_requests;
+use karpsim::model::core::Node;
 use karpsim::quantity::Quantity;
+use karpsim::yaml;
 use regex_lite::Regex;
 use std::collections::BTreeMap;
 

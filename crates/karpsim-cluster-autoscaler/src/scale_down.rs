@@ -17,9 +17,9 @@ use crate::snapshot::{NodeInfo, Snapshot};
 use crate::time::{MINUTE, Nanos, SECOND, later};
 use crate::utilization::{Ignored, utilization};
 use crate::view::{Controllers, NodeGroup};
+use karpsim::go_sort::sort_slice;
 use karpsim::model::core::Node;
 use karpsim::model::meta::Str;
-use karpsim::go_sort::sort_slice;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A node that could go.

@@ -3,10 +3,10 @@
 use crate::options::Options;
 use crate::pods::milli;
 use crate::snapshot::NodeInfo;
+use karpsim::go_sort::sort_slice;
+use karpsim::kubernetes::requests::{add, pod_requests};
 use karpsim::model::core::ResourceList;
 use karpsim::model::meta::Str;
-use karpsim::kubernetes::requests::{add, pod_requests};
-use karpsim::go_sort::sort_slice;
 use karpsim::quantity::Quantity;
 use std::collections::{BTreeMap, BTreeSet};
 

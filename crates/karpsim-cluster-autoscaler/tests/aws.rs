@@ -1,7 +1,7 @@
 //! Node groups from what AWS users have.
 
-use karpsim::model::core::TaintEffect;
 use karpsim::catalogue::{self, Catalogue};
+use karpsim::model::core::TaintEffect;
 use karpsim_cluster_autoscaler::aws::{
     AwsError, Discovery, DiscoveryError, Lookups, read_auto_scaling_groups, read_eksctl,
 };

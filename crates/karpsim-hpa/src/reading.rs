@@ -10,9 +10,9 @@ use crate::places::Places;
 use crate::spec::{Behavior, MetricSpec, ResourceTarget, ScalingPolicy, ScalingRules, Spec, ValueTarget};
 use crate::v1;
 use crate::validation::validate;
+use karpsim::input::{Findings, read_object};
 use karpsim::model::autoscaling as api;
 use karpsim::model::autoscaling::{MetricSourceType, MetricTargetType};
-use karpsim::input::{Findings, read_object};
 use karpsim::problem::{Problem, ProblemKind, near_miss};
 use serde_json::Value;
 

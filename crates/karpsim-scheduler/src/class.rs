@@ -3,14 +3,15 @@
 //! What must be worked out of a pod's objects is worked out once a class: requests, ports, terms, constraints.
 
 use crate::kubernetes::{
-    HostPort, RequestOptions, Selector, has_pod_level_requests, host_ports, image_with_tag, milli,
-    required_node_affinity, requests,
+    HostPort, RequestOptions, Selector, has_pod_level_requests, host_ports, image_with_tag, milli, requests,
+    required_node_affinity,
 };
 use crate::options::Options;
 use crate::resources::Resources;
 use crate::topology::TopologyId;
 use karpsim::model::core::{
-    Container, NodeInclusionPolicy, Pod, PodAffinity, PodAffinityTerm, PodSpec, TopologySpreadConstraint, WhenUnsatisfiable,
+    Container, NodeInclusionPolicy, Pod, PodAffinity, PodAffinityTerm, PodSpec, TopologySpreadConstraint,
+    WhenUnsatisfiable,
 };
 use karpsim::model::meta::{Labels, Operator, OwnerReference, Str};
 use karpsim::quantity::Quantity;
@@ -295,7 +296,8 @@ impl Usage {
         let plain = requests(pod, RequestOptions { use_status, ..RequestOptions::default() });
         // With requests of the pod as a whole, containers count for a default only if nothing asks for the resource.
         let whole = has_pod_level_requests(&pod.spec);
-        let missing = |name: &str, default: Quantity| (!whole || !plain.contains_key(name)).then_some(default);
+        let missing =
+            |name: &str, default: Quantity| (!whole || !plain.contains_key(name)).then_some(default);
         let nonzero = requests(
             pod,
             RequestOptions {

@@ -2,8 +2,8 @@
 //! names of resources, the zone of a node.
 
 use karpsim::model::core::{
-    Container, Node, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, Pod, PodSpec, ResourceList, Taint, TaintEffect,
-    Toleration, TolerationOperator,
+    Container, Node, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, Pod, PodSpec, ResourceList,
+    Taint, TaintEffect, Toleration, TolerationOperator,
 };
 use karpsim::model::meta::{LabelSelector, Labels, Operator, SelectorOperator, Str};
 use karpsim::quantity::Quantity;

@@ -36,8 +36,7 @@ impl Resources {
 
     /// What a pod requests. The number of pods is no request.
     pub(crate) fn of_pod(amounts: &Amounts) -> Self {
-        let mut resources =
-            Resources::new(amounts.iter().map(|(name, quantity)| (name.as_str(), *quantity)));
+        let mut resources = Resources::new(amounts.iter().map(|(name, quantity)| (name.as_str(), *quantity)));
         resources.pods = 0;
         resources
     }

@@ -7,11 +7,11 @@
 use crate::kubernetes::selects_node;
 use crate::kubernetes::{BETA_REGION, BETA_ZONE, REGION, Selector, ZONE};
 use crate::reason::{CycleError, Reason};
+use karpsim::go_sort::sort_slice;
 use karpsim::model::core::{
     CsiNode, Node, NodeSelector, PersistentVolume, PersistentVolumeClaim, Pod, StorageClass, Volume,
 };
 use karpsim::model::meta::{Labels, Operator, Str};
-use karpsim::go_sort::sort_slice;
 use karpsim::quantity::Quantity;
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
@@ -351,11 +351,7 @@ impl Storage {
         })
     }
 
-    fn can_provision(
-        &self,
-        claims: &[Arc<PersistentVolumeClaim>],
-        node: &Node,
-    ) -> Result<bool, NodeVerdict> {
+    fn can_provision(&self, claims: &[Arc<PersistentVolumeClaim>], node: &Node) -> Result<bool, NodeVerdict> {
         for claim in claims {
             let name = class_of_claim(claim);
             if name.is_empty() {
@@ -447,12 +443,7 @@ impl Storage {
     }
 
     /// The volumes of a pod that count for the limits of a node: unique names, each with its driver.
-    pub(crate) fn attached<'a>(
-        &'a self,
-        pod: &Pod,
-        node: &str,
-        found: &mut BTreeSet<(Str, Str)>,
-    ) {
+    pub(crate) fn attached<'a>(&'a self, pod: &Pod, node: &str, found: &mut BTreeSet<(Str, Str)>) {
         let csi_node = self.csi_nodes.get(node);
         for volume in &pod.spec.volumes {
             let handle = match claim_name(pod, volume) {

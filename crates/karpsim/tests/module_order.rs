@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the ground up.
-const ORDER: [&str; 19] = [
+const ORDER: [&str; 20] = [
     "problem",
     "go_sort",
     "quantity",
@@ -20,6 +20,7 @@ const ORDER: [&str; 19] = [
     "batching",
     "requirements",
     "compile",
+    "provider",
     "topology",
     "decision",
     "provisioning",

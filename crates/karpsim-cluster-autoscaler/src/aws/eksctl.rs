@@ -3,10 +3,10 @@
 use super::template::{Parts, effect_of, template};
 use super::{AwsError, ManagedNodeGroup};
 use crate::view::NodeGroup;
+use karpsim::catalogue::Catalogue;
 use karpsim::model::core::Taint;
 use karpsim::model::meta::{Labels, Str};
 use karpsim::yaml;
-use karpsim::catalogue::Catalogue;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;

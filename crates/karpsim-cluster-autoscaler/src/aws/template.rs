@@ -1,9 +1,9 @@
 //! What the autoscaler takes a new node of an Auto Scaling group to be, before it has seen one.
 
 use super::{AwsError, ManagedNodeGroup};
+use karpsim::catalogue::{Catalogue, InstanceType};
 use karpsim::model::core::{Node, NodeSpec, NodeStatus, ResourceList, Taint, TaintEffect};
 use karpsim::model::meta::{Condition, Labels, ObjectMeta, Str};
-use karpsim::catalogue::{Catalogue, InstanceType};
 use karpsim::quantity::Quantity;
 
 const LABEL_TAG: &str = "k8s.io/cluster-autoscaler/node-template/label/";

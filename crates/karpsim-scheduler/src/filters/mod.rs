@@ -305,12 +305,7 @@ fn fits(
         requested.ephemeral_storage_bytes,
     );
     for (name, amount) in asked.scalars() {
-        check(
-            name,
-            amount,
-            allocatable.scalar(name).unwrap_or(0),
-            requested.scalar(name).unwrap_or(0),
-        );
+        check(name, amount, allocatable.scalar(name).unwrap_or(0), requested.scalar(name).unwrap_or(0));
     }
     if reasons.is_empty() {
         return Ok(());

@@ -134,10 +134,7 @@ impl SpreadState {
             let constraint = &*counts.constraint;
             let domain = cluster.topologies[constraint.topology].domain(node);
             if domain == NONE {
-                return Err(Refusal::unresolvable(
-                    Plugin::PodTopologySpread,
-                    Reason::TopologySpreadLabel,
-                ));
+                return Err(Refusal::unresolvable(Plugin::PodTopologySpread, Reason::TopologySpreadLabel));
             }
             let own = i64::from(constraint.selector.matches(class.labels()));
             let skew = i64::from(counts.get(domain)) + own - i64::from(counts.least());

@@ -42,12 +42,9 @@ impl Restrictions {
             let bound = cluster.pods_of(view.info).map(|bound| &bound.pod);
             bound.chain(view.extra.iter().map(|info| &info.pod))
         };
-        let conflict = pod
-            .spec
-            .volumes
-            .iter()
-            .filter(|volume| is_disk(volume))
-            .any(|volume| others().flat_map(|other| &other.spec.volumes).any(|other| conflicts(volume, other)));
+        let conflict = pod.spec.volumes.iter().filter(|volume| is_disk(volume)).any(|volume| {
+            others().flat_map(|other| &other.spec.volumes).any(|other| conflicts(volume, other))
+        });
         if conflict {
             return Err(Refusal::resolvable(plugin, Reason::DiskConflict));
         }

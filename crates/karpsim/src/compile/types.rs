@@ -166,7 +166,7 @@ pub fn constraint_of(
 }
 
 /// Everything that is kept from a capacity.
-fn total(overhead: &Overhead) -> RawAmounts {
+pub(crate) fn total(overhead: &Overhead) -> RawAmounts {
     let mut total = raw(&overhead.kube_reserved);
     add(&mut total, &raw(&overhead.system_reserved));
     add(&mut total, &raw(&overhead.eviction_threshold));
@@ -174,7 +174,7 @@ fn total(overhead: &Overhead) -> RawAmounts {
 }
 
 /// Capacity less overhead, memory less what huge pages hold. Only resources of the capacity count.
-fn allocatable(capacity: &RawAmounts, overhead: &RawAmounts) -> RawAmounts {
+pub(crate) fn allocatable(capacity: &RawAmounts, overhead: &RawAmounts) -> RawAmounts {
     let mut left = RawAmounts::new();
     for (name, quantity) in capacity {
         left.insert(name.clone(), *quantity - overhead.get(name).copied().unwrap_or_default());

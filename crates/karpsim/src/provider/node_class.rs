@@ -1,21 +1,13 @@
 //! Node classes, as far as capacity, overhead and allocatable follow from them.
 
-use super::read::{typed, value_problem};
+use crate::catalogue::read::{typed, value_problem};
 use crate::model::core::ResourceList;
-use crate::model::meta::{Labels, ObjectMeta, Str, words};
+use crate::model::meta::{Labels, ObjectMeta, Str};
 use crate::model::wire::wire;
 use crate::problem::Problem;
-use crate::quantity::Quantity;
+use crate::provider::aws::Ec2NodeClass;
 use crate::yaml;
 use serde_json::Value;
-
-words! {
-    /// What the disks of an instance store are used for.
-    pub enum InstanceStorePolicy {
-        /// One volume out of all, for pods' ephemeral storage.
-        Raid0 = "RAID0",
-    }
-}
 
 wire! {
     /// Settings of the kubelet.
@@ -37,91 +29,6 @@ wire! {
         "topologyManagerPolicy", "allowedUnsafeSysctls", "containerLogMaxSize", "containerLogMaxFiles", "podPidsLimit",
         "singleProcessOOMKill", "failSwapOn", "seccompDefault",
     }
-    unmodelled { }
-}
-
-wire! {
-    /// Selects machine images.
-    pub struct ImageSelectorTerm {
-        /// Family and version, as `al2023@latest`.
-        alias: Str = "alias",
-    }
-    passed { "id", "name", "owner", "tags", "ssmParameter" }
-    unmodelled { }
-}
-
-wire! {
-    /// A volume of the cloud.
-    pub struct BlockDevice {
-        /// Its size.
-        volume_size: Option<Quantity> = "volumeSize",
-    }
-    passed {
-        "deleteOnTermination", "encrypted", "iops", "kmsKeyID", "snapshotID", "throughput", "volumeType",
-        "volumeInitializationRate",
-    }
-    unmodelled { }
-}
-
-wire! {
-    /// A volume at a device name.
-    pub struct BlockDeviceMapping {
-        /// The device.
-        device_name: Str = "deviceName",
-        /// The volume.
-        ebs: BlockDevice = "ebs",
-        /// The volume that the kubelet keeps its data on.
-        root_volume: bool = "rootVolume",
-    }
-    passed { }
-    unmodelled { }
-}
-
-wire! {
-    /// A network interface of the instance.
-    pub struct NetworkInterface {
-        /// Network card.
-        network_card_index: i64 = "networkCardIndex",
-        /// `interface` or `efa-only`.
-        interface_type: Str = "interfaceType",
-    }
-    passed { "deviceIndex" }
-    unmodelled { }
-}
-
-wire! {
-    /// `spec` of an EC2NodeClass.
-    pub struct Ec2NodeClassSpec {
-        /// Image family; absent: that of the alias.
-        ami_family: Str = "amiFamily",
-        /// Images.
-        ami_selector_terms: Vec<ImageSelectorTerm> = "amiSelectorTerms",
-        /// Kubelet.
-        kubelet: KubeletConfiguration = "kubelet",
-        /// Instance store.
-        instance_store_policy: Option<InstanceStorePolicy> = "instanceStorePolicy",
-        /// Volumes.
-        block_device_mappings: Vec<BlockDeviceMapping> = "blockDeviceMappings",
-        /// Network interfaces.
-        network_interfaces: Option<Vec<NetworkInterface>> = "networkInterfaces",
-    }
-    passed {
-        "associatePublicIPAddress", "capacityReservationSelectorTerms", "context", "detailedMonitoring", "instanceProfile",
-        "metadataOptions", "role", "securityGroupSelectorTerms", "subnetSelectorTerms", "tags", "userData",
-        "placementGroupSelector", "ipPrefixCount", "connectionTracking", "cpuOptions",
-    }
-    unmodelled { }
-}
-
-wire! {
-    /// `EC2NodeClass.karpenter.k8s.aws`.
-    pub struct Ec2NodeClass {
-        /// Metadata.
-        metadata: ObjectMeta = "metadata",
-        /// Spec.
-        spec: Ec2NodeClassSpec = "spec",
-    }
-    passed { "apiVersion", "kind", "status" }
     unmodelled { }
 }
 
@@ -152,9 +59,9 @@ wire! {
     }
     passed {
         "serviceAccount", "imageSelectorTerms", "imageFamily", "subnetRangeName", "labels", "metadata", "networkTags",
-        "shieldedInstanceConfig", "networkConfig", "autoGPUTaint",
+        "shieldedInstanceConfig", "networkConfig",
     }
-    unmodelled { }
+    unmodelled { "autoGPUTaint" }
 }
 
 wire! {
@@ -176,12 +83,13 @@ wire! {
         os_disk_size_gb: Option<i64> = "osDiskSizeGB",
         /// The most pods on a node; absent: by the network plugin.
         max_pods: Option<i64> = "maxPods",
+        /// Image family.
+        image_family: Option<Str> = "imageFamily",
+        /// `FIPS` or `Disabled`.
+        fips_mode: Option<Str> = "fipsMode",
     }
-    passed {
-        "vnetSubnetID", "imageFamily", "imageVersion", "fipsMode", "tags", "kubelet", "security", "localDNS",
-        "artifactStreaming", "linuxOSConfig", "kubernetesVersion",
-    }
-    unmodelled { }
+    passed { "vnetSubnetID", "imageVersion", "tags", "kubelet", "linuxOSConfig", "kubernetesVersion" }
+    unmodelled { "security", "localDNS", "artifactStreaming", "gpu" }
 }
 
 wire! {
@@ -200,7 +108,7 @@ wire! {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NodeClass {
     /// AWS.
-    Ec2(Ec2NodeClass),
+    Ec2(Box<Ec2NodeClass>),
     /// GCP.
     Gce(GceNodeClass),
     /// Azure.
@@ -246,7 +154,7 @@ impl NodeClass {
         }
         match classes.as_slice() {
             [(place, kind, object)] => match kind.as_str() {
-                "EC2NodeClass" => typed(object, place).map(NodeClass::Ec2),
+                "EC2NodeClass" => typed(object, place).map(|class| NodeClass::Ec2(Box::new(class))),
                 "GCENodeClass" => typed(object, place).map(NodeClass::Gce),
                 _ => typed(object, place).map(NodeClass::Aks),
             },
@@ -275,6 +183,16 @@ impl NodeClass {
             NodeClass::Gce(_) => "GCENodeClass",
             NodeClass::Aks(_) => "AKSNodeClass",
         }
+    }
+
+    /// Fields that it has and that count for its nodes, but not here.
+    pub fn unmodelled(&self) -> Vec<String> {
+        let leftover = match self {
+            NodeClass::Ec2(class) => &class.spec.leftover,
+            NodeClass::Gce(class) => &class.spec.leftover,
+            NodeClass::Aks(class) => &class.spec.leftover,
+        };
+        leftover.iter().filter(|field| field.unmodelled).map(|field| format!("spec.{}", field.name)).collect()
     }
 
     /// The `provider` of the catalogues that it is for.

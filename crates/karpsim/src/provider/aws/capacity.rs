@@ -1,71 +1,25 @@
-//! AWS: capacity and overhead of an EC2 instance under an EC2NodeClass (Karpenter v1.14.1).
+//! Capacity and overhead of an EC2 instance under an EC2NodeClass.
 //!
-//! What a catalogue does not keep of a machine (interfaces, addresses, branch interfaces) stands in [`network`]. Prefix
-//! delegation is not modelled, as in Karpenter: users set `maxPods` to what the VPC CNI can give,
+//! Prefix delegation is not modelled, as in Karpenter: users set `maxPods` to what the VPC CNI can give,
 //! [`prefix_delegation_pods`].
 
-use super::capacity::{CapacityError, Figures, MIB, MOST, Settings, label, number, reserved_cpu_milli};
-use super::node_class::{Ec2NodeClass, Ec2NodeClassSpec, InstanceStorePolicy};
-use super::{Catalogue, InstanceType, Overhead};
+use super::ami_family::AmiFamily;
+use super::network::{instance_store_gb, network};
+use super::node_class::{Ec2NodeClass, Ec2NodeClassSpec, InstanceStorePolicy, InterfaceType};
+use crate::catalogue::{Catalogue, InstanceType, Overhead};
 use crate::model::core::ResourceList;
 use crate::model::meta::{Operator, Str};
+use crate::provider::capacity::{
+    CapacityError, Figures, MIB, MOST, Settings, label, number, reserved_cpu_milli,
+};
 use crate::quantity::Quantity;
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::LazyLock;
 
 /// `--vm-memory-overhead-percent` if it is not given.
 pub const VM_MEMORY_OVERHEAD_PERCENT: f64 = 0.075;
 
 /// Memory that the kernel of an arm64 machine keeps for contiguous allocations, in MiB.
 const ARM64_CMA_MIB: i64 = 64;
-
-/// Facts about the network of an instance type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    /// Interfaces of the default network card.
-    pub interfaces: i64,
-    /// IPv4 addresses an interface.
-    pub ipv4_addresses_per_interface: i64,
-    /// Branch interfaces for `vpc.amazonaws.com/pod-eni`; 0 without trunking.
-    pub branch_interfaces: i64,
-    /// Network bandwidth in Mbit/s, if it is published.
-    pub bandwidth_mbps: Option<i64>,
-}
-
-static NETWORK: LazyLock<BTreeMap<&'static str, Network>> = LazyLock::new(|| {
-    include_str!("aws_network.csv")
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .filter_map(|line| {
-            let mut fields = line.split(',');
-            let name = fields.next()?;
-            let mut next = || fields.next().and_then(|field| field.parse::<i64>().ok());
-            let network = Network {
-                interfaces: next()?,
-                ipv4_addresses_per_interface: next()?,
-                branch_interfaces: next()?,
-                bandwidth_mbps: next().filter(|&mbps| mbps > 0),
-            };
-            Some((name, network))
-        })
-        .collect()
-});
-
-/// Instance stores that no label tells of, in GB.
-static INSTANCE_STORE: LazyLock<BTreeMap<&'static str, i64>> = LazyLock::new(|| {
-    include_str!("aws_instance_store.csv")
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .filter_map(|line| line.split_once(','))
-        .filter_map(|(name, gb)| Some((name, gb.parse().ok()?)))
-        .collect()
-});
-
-/// What is known about the network of an instance type.
-pub fn network(instance_type: &str) -> Option<Network> {
-    NETWORK.get(instance_type).copied()
-}
 
 /// What decides capacity and overhead of a machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,63 +55,10 @@ impl Facts {
             arm64: label(instance_type, "kubernetes.io/arch") == Some("arm64"),
             instance_store_gb: label(instance_type, "karpenter.k8s.aws/instance-local-nvme")
                 .and_then(|value| value.parse().ok())
-                .or_else(|| INSTANCE_STORE.get(instance_type.name.as_str()).copied()),
+                .or_else(|| instance_store_gb(&instance_type.name)),
             interfaces: network.map(|network| network.interfaces),
             ipv4_addresses_per_interface: network.map(|network| network.ipv4_addresses_per_interface),
         })
-    }
-}
-
-/// Families of machine images, as far as they differ here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AmiFamily {
-    /// Amazon Linux.
-    AmazonLinux,
-    /// Bottlerocket.
-    Bottlerocket,
-    /// Windows, with the build of its label.
-    Windows {
-        /// `node.kubernetes.io/windows-build`.
-        build: &'static str,
-    },
-    /// The user's own.
-    Custom,
-}
-
-impl AmiFamily {
-    /// Names that `spec.amiFamily` can have; an alias is a lower-case one of them.
-    pub const NAMES: [&'static str; 7] =
-        ["AL2", "AL2023", "Bottlerocket", "Windows2019", "Windows2022", "Windows2025", "Custom"];
-
-    fn of(spec: &Ec2NodeClassSpec) -> Result<AmiFamily, CapacityError> {
-        let alias =
-            spec.ami_selector_terms.iter().map(|term| term.alias.as_str()).find(|alias| !alias.is_empty());
-        let family = match (spec.ami_family.as_str(), alias) {
-            ("", Some(alias)) => alias.split('@').next().unwrap_or_default(),
-            ("", None) if spec.ami_selector_terms.is_empty() => "AL2023",
-            ("", None) => "Custom",
-            (family, _) => family,
-        };
-        match family.to_ascii_lowercase().as_str() {
-            "al2" | "al2023" => Ok(AmiFamily::AmazonLinux),
-            "bottlerocket" => Ok(AmiFamily::Bottlerocket),
-            "windows2019" => Ok(AmiFamily::Windows { build: "10.0.17763" }),
-            "windows2022" => Ok(AmiFamily::Windows { build: "10.0.20348" }),
-            "windows2025" => Ok(AmiFamily::Windows { build: "10.0.26100" }),
-            "custom" => Ok(AmiFamily::Custom),
-            _ => Err(CapacityError::AmiFamily { family: family.into() }),
-        }
-    }
-
-    /// The device that holds the kubelet's data, and its size unless the node class says otherwise.
-    fn ephemeral_device(self) -> (Option<&'static str>, Quantity) {
-        let gib = |count: i64| Quantity::from_units(count << 30);
-        match self {
-            AmiFamily::AmazonLinux => (Some("/dev/xvda"), gib(20)),
-            AmiFamily::Bottlerocket => (Some("/dev/xvdb"), gib(20)),
-            AmiFamily::Windows { .. } => (Some("/dev/sda1"), gib(50)),
-            AmiFamily::Custom => (None, gib(20)),
-        }
     }
 }
 
@@ -189,7 +90,7 @@ pub fn figures(facts: &Facts, class: &Ec2NodeClass, settings: &Settings) -> Resu
     let pods = pods(facts, spec, family, settings)?;
     let reserved_for_pods = match family {
         // Their kubelets know the limit only without what Karpenter reserves.
-        AmiFamily::AmazonLinux | AmiFamily::Custom => match pods_by_interfaces(facts, spec, 0) {
+        AmiFamily::Al2 | AmiFamily::Al2023 | AmiFamily::Custom => match pods_by_interfaces(facts, spec, 0) {
             Ok(pods) => pods,
             Err(_) if spec.kubelet.kube_reserved.get("memory").is_some() => 0,
             Err(error) => return Err(error),
@@ -260,11 +161,11 @@ fn ephemeral_storage(facts: &Facts, spec: &Ec2NodeClassSpec, family: AmiFamily) 
 }
 
 /// Interfaces that `networkInterfaces` gives to EFA only and that so carry no pods.
-fn efa_only(spec: &Ec2NodeClassSpec, card: Option<i64>) -> i64 {
+pub(super) fn efa_only(spec: &Ec2NodeClassSpec, card: Option<i64>) -> i64 {
     spec.network_interfaces
         .iter()
         .flatten()
-        .filter(|interface| interface.interface_type == "efa-only")
+        .filter(|interface| interface.interface_type == Some(InterfaceType::EfaOnly))
         .filter(|interface| card.is_none_or(|card| interface.network_card_index == card))
         .count() as i64
 }
@@ -320,7 +221,7 @@ fn eviction_signal(signal: &str, value: &str, whole: Quantity) -> Result<Quantit
 }
 
 /// Every type of `catalogue` under `class`.
-pub(super) fn apply(
+pub(crate) fn apply(
     catalogue: &mut Catalogue,
     class: &Ec2NodeClass,
     settings: &Settings,

@@ -3,17 +3,18 @@
 //! The catalogues carry the figures of each provider's default node class. [`recompute`] derives them anew for another
 //! node class or other settings of Karpenter, so that allocatable is what Karpenter would reckon with.
 
-use super::node_class::{AksNodeClass, Ec2NodeClass, GceNodeClass, NodeClass};
-use super::{Catalogue, InstanceType, Overhead, aws, azure, gcp};
+use super::node_class::{AksNodeClass, GceNodeClass, NodeClass};
+use super::{azure, gcp};
+use crate::catalogue::{Catalogue, InstanceType, Overhead};
 use crate::model::core::ResourceList;
 use crate::model::meta::{Operator, Str};
-use crate::quantity::Quantity;
+use crate::provider::aws::{self, Ec2NodeClass};
 
 /// More vCPUs, MiB, GiB or pods than any machine has: figures below it can be multiplied without a second thought.
-pub(in crate::catalogue) const MOST: i64 = 1 << 31;
+pub(crate) const MOST: i64 = 1 << 31;
 
 /// MiB.
-pub(super) const MIB: i64 = 1 << 20;
+pub(crate) const MIB: i64 = 1 << 20;
 
 /// Settings of the Karpenter deployment that capacity depends on.
 #[derive(Debug, Clone, PartialEq)]
@@ -129,25 +130,8 @@ pub fn recompute(
     Ok(result)
 }
 
-/// Capacity less all overhead, never below nothing.
-pub fn allocatable(instance_type: &InstanceType) -> ResourceList {
-    instance_type
-        .capacity
-        .iter()
-        .map(|(name, amount)| {
-            let overhead = &instance_type.overhead;
-            let kept = [&overhead.kube_reserved, &overhead.system_reserved, &overhead.eviction_threshold]
-                .into_iter()
-                .filter_map(|list| list.get(name))
-                .fold(Quantity::ZERO, |sum, quantity| sum + quantity);
-            let left = amount - kept;
-            (name, if left.is_negative() { Quantity::ZERO } else { left })
-        })
-        .collect()
-}
-
 /// The one value that a type has for a label.
-pub(super) fn label<'a>(instance_type: &'a InstanceType, key: &str) -> Option<&'a str> {
+pub(crate) fn label<'a>(instance_type: &'a InstanceType, key: &str) -> Option<&'a str> {
     let requirement = instance_type.requirements.iter().find(|requirement| requirement.key == key)?;
     match (requirement.operator, requirement.values.as_slice()) {
         (Some(Operator::In), [value]) => Some(value.as_str()),
@@ -156,7 +140,7 @@ pub(super) fn label<'a>(instance_type: &'a InstanceType, key: &str) -> Option<&'
 }
 
 /// The same as a whole number.
-pub(super) fn number(instance_type: &InstanceType, key: &'static str) -> Result<i64, CapacityError> {
+pub(crate) fn number(instance_type: &InstanceType, key: &'static str) -> Result<i64, CapacityError> {
     label(instance_type, key)
         .and_then(|value| value.parse().ok())
         .filter(|amount| (0..=MOST).contains(amount))
@@ -165,7 +149,7 @@ pub(super) fn number(instance_type: &InstanceType, key: &'static str) -> Result<
 
 impl Figures {
     /// Puts the figures in the place of those of `instance_type`; other resources stay.
-    pub(super) fn put_into(self, instance_type: &mut InstanceType) {
+    pub(crate) fn put_into(self, instance_type: &mut InstanceType) {
         for (name, amount) in self.capacity.iter() {
             instance_type.capacity.insert(name, amount);
         }
@@ -190,7 +174,7 @@ pub(super) const MEMORY_BRACKETS: [(i64, i64); 5] =
 
 /// Reserved cpu as EKS and GKE have it, in thousandths: 6 % of the first core, 1 % of the second, 0.5 % of the next two,
 /// 0.25 % of the rest.
-pub(super) fn reserved_cpu_milli(vcpus: i64) -> i64 {
+pub(crate) fn reserved_cpu_milli(vcpus: i64) -> i64 {
     let part =
         |from: i64, to: i64, per_core_tenths: i64| (vcpus.min(to) - from).max(0) * per_core_tenths / 10;
     part(0, 1, 600) + part(1, 2, 100) + part(2, 4, 50) + part(4, i64::MAX, 25)

@@ -2,7 +2,8 @@
 
 use super::capacity::{CapacityError, Figures, MEMORY_BRACKETS, MIB, MOST, Settings, brackets, number};
 use super::node_class::AksNodeClass;
-use super::{Catalogue, Overhead};
+use crate::catalogue::overlay::in_one;
+use crate::catalogue::{Catalogue, InstanceType, Overhead};
 use crate::quantity::Quantity;
 use std::sync::Arc;
 
@@ -88,6 +89,32 @@ pub(super) fn apply(
         let vcpus = number(instance_type, "karpenter.azure.com/sku-cpu")?;
         let memory_mib = number(instance_type, "karpenter.azure.com/sku-memory")?;
         figures(vcpus, memory_mib, class, settings).put_into(instance_type);
+        label_with_image(instance_type, class);
     }
     Ok(())
+}
+
+/// What the image says of a node: its distribution, and whether it is compliant with FIPS. Only where the node class says
+/// something of it: catalogues leave these labels out.
+fn label_with_image(instance_type: &mut InstanceType, class: &AksNodeClass) {
+    let spec = &class.spec;
+    if let Some(family) = &spec.image_family {
+        // Ubuntu2204 and Ubuntu2404 are versions of one distribution.
+        let distribution = if family.starts_with("Ubuntu") { "Ubuntu" } else { family.as_str() };
+        set_label(instance_type, "kubernetes.azure.com/os-sku", distribution);
+    }
+    if spec.fips_mode.as_deref() == Some("FIPS") {
+        set_label(instance_type, "kubernetes.azure.com/fips_enabled", "true");
+    }
+}
+
+fn set_label(instance_type: &mut InstanceType, key: &str, value: &str) {
+    let known = instance_type.requirements.iter_mut().find(|requirement| requirement.key == key);
+    match known {
+        Some(known) => *known = in_one(key, value),
+        None => {
+            instance_type.requirements.push(in_one(key, value));
+            instance_type.requirements.sort_by(|a, b| a.key.cmp(&b.key));
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Prices that change: a spot price history as the `price` events of a trace.
 
-use super::import::SpotPrice;
+use super::SpotPrice;
 use crate::kubernetes::labels;
 use crate::model::meta::Str;
 use jiff::Timestamp;
@@ -88,7 +88,7 @@ impl PriceEvent {
 /// and no `name`, so that the trace it is laid over keeps its own.
 pub fn write_trace(events: &[PriceEvent], start: Timestamp) -> String {
     let head = json!({
-        "apiVersion": super::overlay::API_VERSION,
+        "apiVersion": crate::catalogue::overlay::API_VERSION,
         "kind": "Trace",
         "source": format!("aws ec2 describe-spot-price-history, from {start} on"),
     });

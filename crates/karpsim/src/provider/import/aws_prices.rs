@@ -1,10 +1,10 @@
 //! `aws pricing get-products` and `aws ec2 describe-spot-price-history`.
 
 use super::aws::text;
-use super::aws_types::RawType;
 use crate::catalogue::read::value_problem;
 use crate::model::meta::{Str, Time};
 use crate::problem::Problem;
+use crate::provider::aws::Machine;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -88,7 +88,7 @@ fn decimal(value: &Value) -> Option<f64> {
 pub(super) fn newest_on_demand(
     prices: &[OnDemandPrice],
     region: &str,
-    types: &BTreeMap<Str, RawType>,
+    types: &BTreeMap<Str, Machine>,
 ) -> BTreeMap<Str, OnDemandPrice> {
     let mut newest: BTreeMap<Str, OnDemandPrice> = BTreeMap::new();
     for price in prices {

@@ -6,15 +6,14 @@
 //! prices for one thing the newest wins; prices of zero, of Windows and of other tenancies are passed over.
 
 use super::aws_prices::{self, OnDemandPrice, SpotPrice};
-use super::aws_types::{self, RawType};
-use crate::catalogue::aws::figures;
-use crate::catalogue::node_class::Ec2NodeClass;
 use crate::catalogue::overlay::in_one;
 use crate::catalogue::read::{one_value, value_problem};
-use crate::catalogue::{Catalogue, InstanceType, Offering, Price, Settings};
+use crate::catalogue::{Catalogue, InstanceType, Offering, Price};
 use crate::kubernetes::labels;
 use crate::model::meta::Str;
 use crate::problem::{Place, Problem, ProblemKind};
+use crate::provider::Settings;
+use crate::provider::aws::{Ec2NodeClass, Machine, figures, labels as aws_labels};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -121,7 +120,7 @@ impl std::fmt::Display for ImportNote {
 #[derive(Debug, Default)]
 pub struct AwsImport {
     seen: BTreeSet<Part>,
-    types: BTreeMap<Str, RawType>,
+    types: BTreeMap<Str, Machine>,
     /// Type and zone.
     offered: BTreeSet<(Str, Str)>,
     zones: BTreeMap<Str, Zone>,
@@ -171,7 +170,7 @@ impl AwsImport {
             let path = format!("{}[{index}]", part.field());
             match part {
                 Part::InstanceTypes => {
-                    let raw = aws_types::read(element, &path)?;
+                    let raw = Machine::read(element, &path)?;
                     self.types.insert(raw.name.clone(), raw);
                 }
                 Part::Offerings => {
@@ -280,7 +279,7 @@ impl AwsImport {
         let china = region.starts_with("cn-");
         let catalogue = Catalogue {
             provider: "aws".into(),
-            well_known_labels: aws_types::WELL_KNOWN_LABELS.map(Str::from).to_vec(),
+            well_known_labels: aws_labels::WELL_KNOWN.map(Str::from).to_vec(),
             restricted_label_domains: vec!["karpenter.k8s.aws".into()],
             normalized_labels: [("topology.ebs.csi.aws.com/zone", labels::ZONE)].into_iter().collect(),
             reservation_id_label: "karpenter.k8s.aws/capacity-reservation-id".into(),
@@ -349,7 +348,7 @@ impl AwsImport {
 
     fn offerings(
         &self,
-        raw: &RawType,
+        raw: &Machine,
         zones: &[Str],
         on_demand: Option<&OnDemandPrice>,
         spot: &BTreeMap<(Str, Str), &SpotPrice>,

@@ -2,6 +2,6 @@
 
 pub mod aws;
 mod aws_prices;
-mod aws_types;
+pub mod price_series;
 
 pub use aws_prices::SpotPrice;
