@@ -2,15 +2,14 @@
 
 use crate::delays::{DelaySettings, Step};
 use crate::error::Error;
-use crate::ledger::Ledger;
 use crate::result::ReplayResult;
 use crate::trace::{Header, Trace, TraceEvent};
-use crate::world::{Cloud, Observer, World};
+use crate::world::{self, Cloud, NodeNames, Observer, World};
 use karpsim::api::meta::Duration;
 use karpsim::api::scenario::FeatureGates;
 use karpsim::batching::BatchWindow;
 use karpsim::catalogue::Catalogue;
-use karpsim_controller::{Binding, Calendar, Controller, Nanos, Profile, Settings};
+use karpsim_controller::{Binding, Calendar, Controller, Nanos, NodeClaimNames, Profile, Settings};
 use std::sync::Arc;
 
 /// How a trace is played. What is `None` is as the trace says, or at its default.
@@ -32,6 +31,45 @@ pub struct ReplayOptions {
     pub think_time: Nanos,
     /// Where the replay stops, before the trace does.
     pub end: Option<Nanos>,
+    /// How the NodeClaims and nodes that the replay makes are called.
+    pub names: Names,
+}
+
+/// How the NodeClaims and nodes that a replay makes are called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Names {
+    /// NodeClaims are `POOL-1`, `POOL-2`, …, and nodes are called as their NodeClaims: easy to read.
+    #[default]
+    Numbered,
+    /// As in a real cluster: NodeClaims as the API server names them (`POOL-x7k2p`), nodes as their provider does
+    /// (`ip-10-0-1-2.us-west-2.compute.internal`). What is random is drawn with the seed.
+    Realistic,
+    /// Numbered, and the nodes have something behind that.
+    #[cfg(test)]
+    NodesWithSuffix(&'static str),
+}
+
+impl Names {
+    fn of_node_claims(self, seed: u64) -> NodeClaimNames {
+        match self {
+            Names::Realistic => NodeClaimNames::Generated { seed },
+            _ => NodeClaimNames::Numbered,
+        }
+    }
+
+    fn of_nodes(self, seed: u64, catalogue: &Catalogue) -> NodeNames {
+        match self {
+            Names::Numbered => NodeNames::AsNodeClaim,
+            Names::Realistic => NodeNames::AsProvider {
+                provider: catalogue.provider.clone(),
+                region: catalogue.region.clone(),
+                seed,
+            },
+            #[cfg(test)]
+            Names::NodesWithSuffix(suffix) => NodeNames::WithSuffix(suffix),
+        }
+    }
 }
 
 impl ReplayOptions {
@@ -95,6 +133,7 @@ pub fn replay_events(
     if has_static && karpenter.feature_gates.static_capacity.is_none() {
         karpenter.feature_gates = FeatureGates { static_capacity: Some(true), ..karpenter.feature_gates };
     }
+    let feature_gates = karpenter.feature_gates.clone();
     let settings = Settings {
         options: karpenter,
         batch_idle: options.batch_idle.unwrap_or(BatchWindow::IDLE_DEFAULT),
@@ -102,6 +141,7 @@ pub fn replay_events(
         profile,
         binding,
         disruption_loop_first: delays.draw(Step::DisruptionLoopFirst, "karpenter"),
+        node_claim_names: options.names.of_node_claims(seed),
         think_time: options.think_time,
     };
     let cloud = Cloud::new(catalogue, &header.options.node_resources);
@@ -110,9 +150,16 @@ pub fn replay_events(
         (Some(own), Some(trace)) => Some(own.min(trace)),
         (own, trace) => own.or(trace),
     };
-    let mut world =
-        World::new(calendar, delays, binding, end, controller, cloud, Ledger::default(), observer);
-    world.set_pod_template_paths(header.pod_template_paths.clone());
+    let settings = world::Settings {
+        calendar,
+        delays,
+        binding,
+        end,
+        feature_gates,
+        node_names: options.names.of_nodes(seed, cloud.catalogue()),
+        pod_template_paths: header.pod_template_paths.clone(),
+    };
+    let mut world = World::new(settings, controller, cloud, observer);
     if !header.options.device_shares.is_empty() {
         world.say("deviceShares: shares of a device are counted together, not device by device");
     }

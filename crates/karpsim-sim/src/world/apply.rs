@@ -142,14 +142,14 @@ impl World<'_> {
             }
             "NodeOverlay" => {
                 let overlay: NodeOverlay = self.read(object)?;
-                if !self.controller.settings().options.node_overlay() {
+                if !self.feature_gates.node_overlay.unwrap_or(false) {
                     self.warn(format!("NodeOverlay: {}", NoticeKind::GateOff { gate: "NodeOverlay" }));
                 }
                 self.tell(Event::NodeOverlay(Box::new(overlay)));
             }
             "NodeClaim" => {
                 let claim: NodeClaim = self.read(object)?;
-                self.tell(Event::NodeClaim(Arc::new(claim)));
+                self.add_found_node_claim(claim);
             }
             "Node" => {
                 let node: Node = self.read(object)?;
@@ -449,14 +449,18 @@ impl World<'_> {
                 }
                 None => false,
             },
-            "Node" | "NodeClaim" => {
-                let node = Str::from(name.as_str());
-                if self.instances.get(&node).is_some_and(|instance| !instance.managed) {
-                    self.instance_gone(&node);
-                } else {
-                    self.tell(Event::DeleteNodeClaim(node.clone()));
+            "Node" => {
+                let id = self.instances.of_node(name);
+                match id.and_then(|id| self.instances.get(id)).map(|it| it.node_claim().is_some()) {
+                    Some(false) => id.into_iter().for_each(|id| self.instance_gone(id)),
+                    Some(true) | None => self.tell(Event::DeleteNode(name.as_str().into())),
                 }
-                stored || self.instances.contains_key(&node)
+                stored || id.is_some()
+            }
+            "NodeClaim" => {
+                let known = self.instances.of_node_claim(name).is_some();
+                self.tell(Event::DeleteNodeClaim(name.as_str().into()));
+                stored || known
             }
             "Deployment" => self.delete_workload(&workload(Kind::Deployment)),
             "ReplicaSet" | "ReplicationController" => self.delete_workload(&workload(Kind::ReplicaSet)),
