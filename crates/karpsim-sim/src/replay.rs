@@ -6,7 +6,6 @@ use crate::result::ReplayResult;
 use crate::trace::{Header, Trace, TraceEvent};
 use crate::world::{self, Cloud, NodeNames, Observer, World};
 use karpsim::api::meta::Duration;
-use karpsim::api::scenario::FeatureGates;
 use karpsim::batching::BatchWindow;
 use karpsim::catalogue::Catalogue;
 use karpsim_controller::{Binding, Calendar, Controller, Nanos, NodeClaimNames, Profile, Settings};
@@ -123,16 +122,7 @@ pub fn replay_events(
     let seed = options.seed.or(header.options.seed).unwrap_or_default();
     let delays = options.delays.or(header.options.delays).resolve(seed);
     let calendar = Calendar::new(header.start);
-    let mut karpenter = header.options.karpenter.clone();
-    // A NodePool with `replicas` says that this gate is on.
-    let has_static = header
-        .objects
-        .iter()
-        .map(|object| &object.value)
-        .any(|object| object.pointer("/spec/replicas").is_some() && object["kind"] == "NodePool");
-    if has_static && karpenter.feature_gates.static_capacity.is_none() {
-        karpenter.feature_gates = FeatureGates { static_capacity: Some(true), ..karpenter.feature_gates };
-    }
+    let karpenter = header.options.karpenter.clone();
     let feature_gates = karpenter.feature_gates.clone();
     let settings = Settings {
         options: karpenter,

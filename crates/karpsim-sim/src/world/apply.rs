@@ -11,10 +11,11 @@ use karpsim::api::core::{
     CsiNode, DaemonSet, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, PodDisruptionBudget,
     StorageClass,
 };
-use karpsim::api::karpenter::{NodeClaim, NodeOverlay, NodePool};
+use karpsim::api::karpenter::{NodeClaim, NodeClassReference, NodeOverlay, NodePool};
 use karpsim::api::meta::{IntOrString, Str};
 use karpsim::api::problem::{NoticeKind, Place, Problem, ProblemKind};
 use karpsim::api::{convert, defaults, door, resources};
+use karpsim::labels::is_known_node_class;
 use karpsim_controller::{Event, Nanos};
 use serde::Deserialize;
 use serde_json::Value;
@@ -135,6 +136,7 @@ impl World<'_> {
                 if let Some(replicas) = pool.spec.replicas {
                     trace::nodes("spec.replicas", &replicas.into())?;
                 }
+                self.warn_of_inert(&pool);
                 for notice in resources::limits_without_resource(object, self.cloud.catalogue()) {
                     self.warn(notice.to_string());
                 }
@@ -213,6 +215,17 @@ impl World<'_> {
             _ => self.apply_other(object, namespace, name, durations)?,
         }
         Ok(())
+    }
+
+    /// NodePools that are none of this Karpenter's business, or would be if a gate were on.
+    fn warn_of_inert(&mut self, pool: &NodePool) {
+        let class = &pool.spec.template.spec.node_class_ref;
+        if !is_known_node_class(&self.cloud.catalogue().provider, class) {
+            self.warn(of_another_karpenter("NodePools", class));
+        } else if pool.spec.replicas.is_some() && !self.feature_gates.static_capacity.unwrap_or(false) {
+            let notice = NoticeKind::GateOff { gate: "StaticCapacity" };
+            self.warn(format!("NodePool with `replicas`: {notice}"));
+        }
     }
 
     /// A kind that karpsim does not know: the trace may say where its pod templates are.
@@ -499,6 +512,14 @@ impl World<'_> {
     pub(crate) fn apply_group(&mut self, group: &NodeGroup) -> Result<(), Error> {
         self.add_group(group)
     }
+}
+
+/// Objects of a node class that the provider does not have: another Karpenter sees to them.
+pub(super) fn of_another_karpenter(what: &str, class: &NodeClassReference) -> String {
+    format!(
+        "{what} of the node class {} ({}) are another Karpenter's: nothing is done about them",
+        class.kind, class.group
+    )
 }
 
 /// `group/version.Kind`, as `podTemplatePaths` names kinds.

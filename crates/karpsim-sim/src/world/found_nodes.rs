@@ -2,6 +2,7 @@
 //! NodeClaims.
 
 use super::World;
+use super::apply::of_another_karpenter;
 use super::instances::Instance;
 use super::nodes::with_hostname;
 use crate::error::Error;
@@ -134,11 +135,7 @@ impl World<'_> {
     /// A NodeClaim of a cluster's dump.
     pub(crate) fn add_found_node_claim(&mut self, claim: NodeClaim) {
         if !is_known_node_class(&self.cloud.catalogue().provider, &claim.spec.node_class_ref) {
-            let class = &claim.spec.node_class_ref;
-            self.warn(format!(
-                "NodeClaims of the node class {} ({}) are another Karpenter's: nothing is done about them",
-                class.kind, class.group
-            ));
+            self.warn(of_another_karpenter("NodeClaims", &claim.spec.node_class_ref));
         } else if let Some(id) = self.instances.found(&claim)
             && let Some(entry) = self.instances.get(id).map(|instance| instance.entry)
         {
