@@ -5,8 +5,8 @@ use crate::replay::{Format, print};
 use crate::scenario_file::ScenarioFlags;
 use crate::table::{Align, Table};
 use clap::Args;
-use karpsim::api::meta::{Duration, Time};
 use karpsim::explain::BudgetRow;
+use karpsim::model::meta::{Duration, Time};
 use serde::Serialize;
 
 const EXAMPLES: &str = "\

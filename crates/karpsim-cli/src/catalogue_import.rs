@@ -5,9 +5,9 @@ use crate::failure::Failure;
 use crate::output::OutputFile;
 use crate::unpack;
 use clap::{Args, Subcommand, ValueEnum};
-use karpsim::api::meta::Time;
 use karpsim::catalogue::import::aws::AwsImport;
 use karpsim::catalogue::{self, Catalogue, Settings, kwok, price_series};
+use karpsim::model::meta::Time;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 

@@ -5,13 +5,13 @@ use crate::replay::{Format, print};
 use crate::scenario_file::{Loaded, ScenarioFlags};
 use crate::table::{Align, Table, shortened};
 use clap::Args;
-use karpsim::api::problem::near_miss;
+use karpsim::decision::reasons::{Refusals, Refused, Step};
 use karpsim::decision::{Launch, Method};
-use karpsim::explain::facts::{Refusals, Refused, Step};
 use karpsim::explain::{
     Arithmetic, LaunchExplanation, LeftOver, MethodExplanation, NodeExplanation, PodExplanation, PodOutcome,
     Verdict,
 };
+use karpsim::problem::near_miss;
 use std::fmt::Write;
 
 const EXAMPLES: &str = "\
@@ -251,8 +251,9 @@ fn price(dollars: f64) -> String {
 }
 
 fn node_table(explanation: &NodeExplanation) -> String {
-    let or_none =
-        |label: &Option<karpsim::api::meta::Str>| label.as_ref().map_or("-".to_owned(), ToString::to_string);
+    let or_none = |label: &Option<karpsim::model::meta::Str>| {
+        label.as_ref().map_or("-".to_owned(), ToString::to_string)
+    };
     let mut text = format!(
         "node {} of NodePool {}: {} {} in {}, {} pod(s), {} of them to be moved\n",
         explanation.node,

@@ -6,7 +6,7 @@ use crate::replay::{Format, print};
 use crate::scenario_file::ScenarioFlags;
 use crate::table::dollars;
 use clap::{Args, ValueEnum};
-use karpsim::api::scenario::ScenarioKind;
+use karpsim::scenario::ScenarioKind;
 use karpsim_optimum::{Aim, Limits, Optimum, Preferences, Problem, Progress, Watch};
 use std::cell::Cell;
 use std::io::{IsTerminal, Write};

@@ -1,9 +1,9 @@
 //! What `karpsim optimum` shows.
 
 use crate::table::{Align, Table, dollars, shortened};
-use karpsim::api::meta::Str;
-use karpsim::api::scenario::Scenario;
 use karpsim::decision::{Command, NewNodeClaim, ProvisioningDecision};
+use karpsim::model::meta::Str;
+use karpsim::scenario::Scenario;
 use karpsim_optimum::{Optimum, Relaxation, Status};
 use serde::Serialize;
 use std::collections::BTreeMap;

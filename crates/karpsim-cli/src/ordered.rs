@@ -164,7 +164,7 @@ mod tests {
             "kind: A\nb:\n- x: 1\n  a:\n  - 1.5\n  - \"2\"\n- []\n- {}\na:\n  \"on\": \"yes\"\n  t: \"12:30\"\n  \"n\": \
              null\n  s: \"a: b\"\nz: {}\n"
         );
-        let back = karpsim::api::yaml::documents(&text).unwrap();
+        let back = karpsim::yaml::documents(&text).unwrap();
         assert_eq!(back[0].value, serde_json::from_str::<serde_json::Value>(json).unwrap());
     }
 }

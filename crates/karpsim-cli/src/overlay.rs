@@ -3,12 +3,12 @@
 use crate::failure::Failure;
 use crate::trace_file::{as_json, trace_failure};
 use crate::unpack;
-use karpsim::api::problem::{Place, Problem, ProblemKind, near_miss};
-use karpsim::api::yaml;
 use karpsim::catalogue::import::SpotPrice;
 use karpsim::catalogue::import::aws::AwsImport;
 use karpsim::catalogue::price_series::{self, PriceEvent};
 use karpsim::catalogue::{Catalogue, CatalogueOverlay};
+use karpsim::problem::{Place, Problem, ProblemKind, near_miss};
+use karpsim::yaml;
 use karpsim_sim::Trace;
 use karpsim_sim::trace::{EventKind, Header, NewPrice, Offerings, TraceEvent, merge_events};
 use serde::Deserialize;

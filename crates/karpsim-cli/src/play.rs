@@ -5,10 +5,10 @@ use crate::overlay::{Events, TraceOverlays};
 use crate::settings::{BatchFlags, Settings, SettingsFlags, duration};
 use crate::sources::Sources;
 use clap::{Args, ValueEnum};
-use karpsim::api::door;
-use karpsim::api::meta::Duration;
-use karpsim::api::problem::near_miss;
 use karpsim::catalogue::{Catalogue, CatalogueReference};
+use karpsim::input;
+use karpsim::model::meta::Duration;
+use karpsim::problem::near_miss;
 use karpsim_controller::{Binding, Profile};
 use karpsim_sim::trace::Header;
 use karpsim_sim::{Delay, DelaySettings, Names, ReplayOptions};
@@ -209,6 +209,6 @@ impl Play {
         shown: &str,
         reference: &CatalogueReference,
     ) -> Result<Arc<Catalogue>, Failure> {
-        door::resolve(reference, &self.sources).map_err(|problem| Failure::problem(shown, 0, &problem))
+        input::resolve(reference, &self.sources).map_err(|problem| Failure::problem(shown, 0, &problem))
     }
 }

@@ -5,7 +5,7 @@ use crate::catalogue_table::json;
 use crate::failure::Failure;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use karpsim::api::documents::Document;
+use karpsim::input::documents::Document;
 
 const EXAMPLES: &str = "\
 Example:

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::unpack::{self, Reader, reading, utf8};
-use karpsim::api::yaml;
+use karpsim::yaml;
 use karpsim_sim::TraceReader;
 use std::io::{BufRead, Cursor, Read};
 use std::path::Path;

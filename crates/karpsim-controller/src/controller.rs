@@ -6,7 +6,6 @@ use crate::decider::{Decider, Karpsim};
 use crate::disruption::DisruptionLoop;
 use crate::event::Event;
 use crate::names::GivenNames;
-use crate::pods;
 use crate::provisioner::LastRound;
 use crate::queue::Orchestrated;
 use crate::ready::Ready;
@@ -14,11 +13,12 @@ use crate::record::{Cause, Decided, Milestone, Reason, Record, Removed};
 use crate::settings::Settings;
 use crate::termination::{EvictionState, Termination};
 use crate::time::{Calendar, Nanos};
-use karpsim::api::core::Pod;
-use karpsim::api::karpenter::NodePool;
-use karpsim::api::meta::Str;
 use karpsim::batching::BatchWindow;
 use karpsim::catalogue::Catalogue;
+use karpsim::kubernetes::pods;
+use karpsim::model::core::Pod;
+use karpsim::model::karpenter::NodePool;
+use karpsim::model::meta::Str;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -269,7 +269,7 @@ impl Controller {
         }
     }
 
-    fn observe_claim(&mut self, now: Nanos, object: Arc<karpsim::api::karpenter::NodeClaim>) {
+    fn observe_claim(&mut self, now: Nanos, object: Arc<karpsim::model::karpenter::NodeClaim>) {
         // Another Karpenter sees to those of other node classes.
         if !self.cluster.is_managed(&object.spec.node_class_ref) {
             return;
@@ -321,11 +321,7 @@ impl Controller {
     }
 
     pub(crate) fn claims_of_pool(&self, pool: &str) -> Vec<Str> {
-        self.cluster
-            .claims()
-            .filter(|claim| claim.pool == pool)
-            .map(|claim| claim.name().clone())
-            .collect()
+        self.cluster.claims().filter(|claim| claim.pool == pool).map(|claim| claim.name().clone()).collect()
     }
 
     pub(crate) fn milestone(&mut self, claim: &Str, milestone: Milestone) {

@@ -1,14 +1,15 @@
 //! What the world tells the controller.
 
 use crate::capacity::OfferingKey;
-use karpsim::api::core::{
+use karpsim::catalogue::{InstanceType, Price};
+use karpsim::decision::reasons::PodError;
+use karpsim::decision::{Launch, NewNodeClaim};
+use karpsim::model::core::{
     CsiNode, DaemonSet, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, PodDisruptionBudget,
     StorageClass,
 };
-use karpsim::api::karpenter::{NodeClaim, NodeOverlay, NodePool};
-use karpsim::api::meta::Str;
-use karpsim::catalogue::{InstanceType, Price};
-use karpsim::decision::Launch;
+use karpsim::model::karpenter::{NodeClaim, NodeOverlay, NodePool};
+use karpsim::model::meta::Str;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 

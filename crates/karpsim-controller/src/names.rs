@@ -1,6 +1,6 @@
 //! Names of new NodeClaims, and the draws that random ones are made of.
 
-use karpsim::api::meta::Str;
+use karpsim::model::meta::Str;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -5,10 +5,10 @@
 //! drop the records, and whoever only counts can drop the actions.
 
 use crate::record::Record;
-use karpsim::api::core::{Node, Taint};
-use karpsim::api::karpenter::NodeClaim;
-use karpsim::api::meta::{Labels, Str};
 use karpsim::decision::NewNodeClaim;
+use karpsim::model::core::{Node, Taint};
+use karpsim::model::karpenter::NodeClaim;
+use karpsim::model::meta::{Labels, Str};
 use std::sync::Arc;
 
 /// What came of events and wake-ups since the last one was taken ([`Controller::ready`](crate::Controller::ready)).
@@ -154,7 +154,7 @@ impl NodePatch {
 mod tests {
     use super::{Action, NodePatch, Ready, Step};
     use crate::record::{Loop, Record};
-    use karpsim::api::core::{Node, Taint, TaintEffect};
+    use karpsim::model::core::{Node, Taint, TaintEffect};
 
     #[test]
     fn records_keep_their_place_among_the_actions() {

@@ -1,8 +1,9 @@
 //! What there is to know of what the controller did: the lines of its log and the figures of its metrics, as data.
 
-use karpsim::api::karpenter::DisruptionReason;
-use karpsim::api::meta::Str;
 use karpsim::decision::NewNodeClaim;
+use karpsim::decision::reasons::PodError;
+use karpsim::model::karpenter::DisruptionReason;
+use karpsim::model::meta::Str;
 use serde::{Serialize, Serializer};
 
 /// Something that happened. Nobody has to do anything about it.
@@ -191,7 +192,7 @@ pub struct Decided {
     /// Pods promised to nodes that are there: node, pods.
     pub existing: Vec<(Str, Vec<Str>)>,
     /// Pods that found no place, and why.
-    pub failed: Vec<(Str, String)>,
+    pub failed: Vec<(Str, PodError)>,
 }
 
 impl Decided {
@@ -209,13 +210,6 @@ impl Decided {
 
     /// NodeClaims go, and nothing comes in their place.
     pub(crate) fn removing(cause: Cause, reason: Reason, removed: Vec<Removed>) -> Self {
-        Decided {
-            cause,
-            reason,
-            launched: Vec::new(),
-            removed,
-            existing: Vec::new(),
-            failed: Vec::new(),
-        }
+        Decided { cause, reason, launched: Vec::new(), removed, existing: Vec::new(), failed: Vec::new() }
     }
 }

@@ -2,9 +2,9 @@
 
 use crate::names::NodeClaimNames;
 use crate::time::{Nanos, SECOND};
-use karpsim::api::Options;
-use karpsim::api::meta::Duration;
 use karpsim::batching::BatchWindow;
+use karpsim::model::meta::Duration;
+use karpsim::scenario::Options;
 use serde::{Deserialize, Serialize};
 
 /// Which Karpenter's timing is followed. Decisions are the same in both.

@@ -2,13 +2,13 @@
 
 use crate::claim::Claim;
 use crate::controller::{Controller, Subject, Timer};
-use crate::pods;
 use crate::ready::{Action, NodePatch};
 use crate::record::Milestone;
 use crate::settings::Profile;
 use crate::time::{Nanos, SECOND};
-use karpsim::api::core::Pod;
-use karpsim::api::meta::Str;
+use karpsim::kubernetes::{eviction, pods};
+use karpsim::model::core::Pod;
+use karpsim::model::meta::Str;
 use std::sync::Arc;
 
 /// A drain takes at least this long, from the time of its beginning as it is written.
@@ -79,7 +79,7 @@ impl Controller {
         let Some(node) = self.cluster.claim(claim).and_then(Claim::node).cloned() else { return };
         let tainted = self.cluster.nodes.get(&node).is_none_or(|node| is_tainted(&node.spec.taints));
         if !tainted {
-            let taints_added = vec![pods::disrupted_taint()];
+            let taints_added = vec![eviction::disrupted_taint()];
             self.patch_node(&node, NodePatch { taints_added, ..NodePatch::default() });
             self.milestone(claim, Milestone::Disrupted);
         }
@@ -92,7 +92,7 @@ impl Controller {
         if let Some(node) = node
             && self.cluster.nodes.get(&node).is_some_and(|node| is_tainted(&node.spec.taints))
         {
-            let taints_removed = vec![pods::DISRUPTED.into()];
+            let taints_removed = vec![eviction::DISRUPTED.into()];
             self.patch_node(&node, NodePatch { taints_removed, ..NodePatch::default() });
             self.milestone(claim, Milestone::Undisrupted);
             self.trigger_for_node(&node, now);
@@ -116,7 +116,7 @@ impl Controller {
         let waiting: Vec<Arc<Pod>> = self
             .cluster
             .pods_of(claim)
-            .filter(|pod| pods::is_waiting_for_eviction(pod, &calendar, now))
+            .filter(|pod| eviction::is_waiting_for_eviction(pod, calendar.wall(now)))
             .cloned()
             .collect();
         if let Some(deadline) = deadline {
@@ -131,8 +131,9 @@ impl Controller {
             (critical, pods::is_owned_by_daemon_set(pod))
         };
         if let Some(first) = waiting.iter().map(group).min() {
-            for pod in
-                waiting.iter().filter(|pod| group(pod) == first && pods::is_evictable(pod, &calendar, now))
+            for pod in waiting
+                .iter()
+                .filter(|pod| group(pod) == first && eviction::is_evictable(pod, calendar.wall(now)))
             {
                 let key = pods::pod_key(pod);
                 if !self.evictions.contains_key(&key) {
@@ -213,6 +214,6 @@ impl Controller {
     }
 }
 
-fn is_tainted(taints: &[karpsim::api::core::Taint]) -> bool {
-    taints.iter().any(|taint| taint.key == pods::DISRUPTED)
+fn is_tainted(taints: &[karpsim::model::core::Taint]) -> bool {
+    taints.iter().any(|taint| taint.key == eviction::DISRUPTED)
 }

@@ -1,12 +1,12 @@
 //! `ttlSecondsAfterEmpty` of Karpenter v0.6: a node goes so long after it became empty, and that is all.
 
 use crate::controller::{Controller, Timer};
-use crate::pods;
 use crate::record::{Cause, Reason};
 use crate::settings::Profile;
 use crate::time::Nanos;
-use karpsim::api::karpenter::DisruptionReason;
-use karpsim::api::meta::{NillableDuration, Str};
+use karpsim::kubernetes::pods;
+use karpsim::model::karpenter::DisruptionReason;
+use karpsim::model::meta::{NillableDuration, Str};
 
 impl Controller {
     /// Pods of `node` changed, or it became ready: is it empty?

@@ -5,9 +5,9 @@ use crate::error::Error;
 use crate::result::ReplayResult;
 use crate::trace::{Header, Trace, TraceEvent};
 use crate::world::{self, Cloud, NodeNames, Observer, World};
-use karpsim::api::meta::Duration;
 use karpsim::batching::BatchWindow;
 use karpsim::catalogue::Catalogue;
+use karpsim::model::meta::Duration;
 use karpsim_controller::{Binding, Calendar, Controller, Nanos, NodeClaimNames, Profile, Settings};
 use std::sync::Arc;
 

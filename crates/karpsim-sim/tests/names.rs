@@ -76,7 +76,10 @@ fn an_empty_node_of_another_name_is_removed() {
         assert_eq!(shown, ("p-x7k2p", "p", "m5.xlarge"));
         let [record] = result.nodes.as_slice() else { panic!("{:?}", result.nodes) };
         // A drain of 5 s at least, and 30 s until the instance is gone.
-        assert_eq!((record.name.as_str(), record.disrupted, record.gone), ("p-x7k2p", Some(45.0), Some(80.0)));
+        assert_eq!(
+            (record.name.as_str(), record.disrupted, record.gone),
+            ("p-x7k2p", Some(45.0), Some(80.0))
+        );
         assert!((record.cost_usd - 80.0 / 3600.0 * 0.192).abs() < 1e-8, "{}", record.cost_usd);
         assert_eq!(result.totals.nodes_removed, 1);
     }
@@ -165,8 +168,10 @@ fn static_node_pools_need_their_gate() {
     assert_eq!((result.nodes.len(), result.decisions.len()), (0, 0));
     assert_eq!(
         result.warnings,
-        ["NodePools of the node class AKSNodeClass (karpenter.azure.com) are another Karpenter's: nothing is done \
-          about them"]
+        [
+            "NodePools of the node class AKSNodeClass (karpenter.azure.com) are another Karpenter's: nothing is done \
+          about them"
+        ]
     );
 }
 
@@ -197,8 +202,9 @@ fn realistic_names_are_those_of_a_real_cluster() {
         play("traces/e2e/pdb.trace.json", &options)
     };
     let (one, two) = (play(1), play(2));
-    let names =
-        |result: &ReplayResult| -> Vec<String> { result.nodes.iter().map(|it| it.name.to_string()).collect() };
+    let names = |result: &ReplayResult| -> Vec<String> {
+        result.nodes.iter().map(|it| it.name.to_string()).collect()
+    };
     let made = one.nodes.iter().filter(|node| node.node_pool.is_some());
     for node in made {
         let pool = node.node_pool.as_deref().unwrap();

@@ -1,7 +1,7 @@
 //! What Karpenter wants done, and what it has to tell.
 
 use super::World;
-use karpsim::api::meta::Str;
+use karpsim::model::meta::Str;
 use karpsim_controller::{Action, Milestone, Record, Step};
 
 impl World<'_> {

@@ -9,13 +9,13 @@ use crate::error::Error;
 use crate::ledger::NanoDollarsPerHour;
 use crate::scheduler::NodeInfo;
 use crate::trace::NodeGroup;
-use karpsim::api::core::{Node, NodeSpec, NodeStatus};
-use karpsim::api::karpenter::NodeClaim;
-use karpsim::api::meta::{Labels, ObjectMeta, Str};
-use karpsim::api::problem::near_miss;
 use karpsim::catalogue::Price;
 use karpsim::decision::Launch;
-use karpsim::labels::is_known_node_class;
+use karpsim::label_rules::is_known_node_class;
+use karpsim::model::core::{Node, NodeSpec, NodeStatus};
+use karpsim::model::karpenter::NodeClaim;
+use karpsim::model::meta::{Labels, ObjectMeta, Str};
+use karpsim::problem::near_miss;
 use karpsim_controller::{Event, Machine, OfferingKey, machine};
 use std::sync::Arc;
 

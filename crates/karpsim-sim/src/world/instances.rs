@@ -5,10 +5,10 @@
 //! has in its status and the node in its spec, and by the NodeClaim's `status.nodeName`.
 
 use crate::ledger::EntryId;
-use karpsim::api::core::Taint;
-use karpsim::api::karpenter::NodeClaim;
-use karpsim::api::meta::Str;
 use karpsim::decision::NewNodeClaim;
+use karpsim::model::core::Taint;
+use karpsim::model::karpenter::NodeClaim;
+use karpsim::model::meta::Str;
 use karpsim_controller::{Machine, Nanos, OfferingKey};
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 //! How the nodes of launched instances are called.
 
-use karpsim::api::meta::Str;
+use karpsim::model::meta::Str;
 use karpsim_controller::{draw, name_suffix};
 use std::collections::BTreeSet;
 

@@ -8,7 +8,7 @@ use crate::result::{
 };
 use crate::scheduler::PodId;
 use crate::trace::seconds::shown;
-use karpsim::api::meta::Str;
+use karpsim::model::meta::Str;
 use karpsim_controller::{Binding, Decided, Nanos, Profile, launch_order};
 use std::collections::BTreeMap;
 
@@ -33,7 +33,8 @@ impl World<'_> {
         }
         let instance = self.instances.of_node(node).and_then(|id| self.instances.get(id));
         let entry = instance.and_then(|instance| self.ledger.entry(instance.entry));
-        let column: Str = match entry.filter(|entry| entry.pool.is_some()).and_then(|it| it.offering.as_ref()) {
+        let column: Str = match entry.filter(|entry| entry.pool.is_some()).and_then(|it| it.offering.as_ref())
+        {
             Some(key) => key.instance_type.clone(),
             None => "unmanaged".into(),
         };
@@ -114,7 +115,7 @@ impl World<'_> {
             launched,
             removed,
             existing: decided.existing.iter().cloned().collect(),
-            failed: decided.failed.iter().cloned().collect(),
+            failed: decided.failed.iter().map(|(pod, error)| (pod.clone(), error.to_string())).collect(),
         };
         self.log("decision", record.kind, || {
             vec![("decision", serde_json::to_value(&record).unwrap_or_default())]
