@@ -2,8 +2,7 @@
 
 use crate::capacity::OfferingKey;
 use karpsim::catalogue::{InstanceType, Price};
-use karpsim::decision::reasons::PodError;
-use karpsim::decision::{Launch, NewNodeClaim};
+use karpsim::decision::Launch;
 use karpsim::model::core::{
     CsiNode, DaemonSet, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, PodDisruptionBudget,
     StorageClass,

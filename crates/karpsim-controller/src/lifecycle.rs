@@ -10,6 +10,7 @@ use karpsim::decision::Launch;
 use karpsim::kubernetes::eviction;
 use karpsim::kubernetes::taints::same_taint;
 use karpsim::model::core::{Node, TaintEffect};
+use karpsim::model::karpenter::NodeClaim;
 use karpsim::model::meta::{Str, condition_is_true};
 use std::sync::Arc;
 

@@ -10,7 +10,6 @@ use karpsim::decision::{Launch, NewNodeClaim};
 use karpsim::model::core::{Node, NodeSpec, NodeStatus, ResourceList, Taint, TaintEffect};
 use karpsim::model::karpenter::NodeClaim;
 use karpsim::model::meta::{Labels, ObjectMeta, Str};
-use karpsim::problem::near_miss;
 use karpsim::quantity::Quantity;
 use karpsim_controller::{Event, Nanos, OfferingKey, SECOND, launch_order, machine};
 use std::sync::Arc;
