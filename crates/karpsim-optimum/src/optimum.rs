@@ -1,19 +1,19 @@
 //! The optimum of a scenario: what it costs, what is proven, and how it differs from Karpenter's decision.
 
-use crate::answer::priorities;
-use crate::bill::Bill;
-use crate::course::Course;
-use crate::facts::Relaxation;
 use crate::limits::{Limits, Progress};
+use crate::model::existing_nodes::Standing;
+use crate::model::facts::Relaxation;
+use crate::model::preferences::{require, review};
+use crate::model::rearrangement::{Lifted, marked};
+use crate::model::rules::{Strength, rules_of};
 use crate::money::NEGLIGIBLE_NANO_DOLLARS;
-use crate::preferences::{require, review};
 use crate::problem::{Aim, Preferences, Problem};
-use crate::rearrangement::{Lifted, marked};
-use crate::render::render;
-use crate::rules::{Strength, rules_of};
+use crate::result::answer::priorities;
+use crate::result::differences::{difference, steps};
+use crate::result::evaluation::Bill;
+use crate::result::render::render;
 use crate::search::Best;
-use crate::standing::Standing;
-use crate::words::{difference, steps};
+use crate::search::strategy::Course;
 use karpsim::compile::{Problem as Compiled, compile};
 use karpsim::decision::{Command, ProvisioningDecision};
 use karpsim::model::meta::Str;

@@ -1,9 +1,9 @@
 //! Branch and price: parts of the tree of linear programs, the least promising bound first.
 
 use super::{Best, Search};
-use crate::generation::{Generated, Task};
+use crate::linear::generation::{Generated, Task};
 use crate::model::Pattern;
-use crate::tree::{is_whole, split};
+use crate::search::branch_and_price::{is_whole, split};
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 

@@ -1,12 +1,12 @@
 //! From patterns to answers: pods take their seats, and what keeps all rules is offered.
 
 use super::{Best, EXCHANGES, Search};
-use crate::answer::{Answer, PlannedNode};
-use crate::check::out_of_order;
-use crate::domains::choose_domains;
 use crate::model::Pattern;
-use crate::seating::{Seating, exchange};
-use crate::slots::{Place, Slot};
+use crate::model::slots::{Place, Slot};
+use crate::result::answer::{Answer, PlannedNode};
+use crate::result::check::out_of_order;
+use crate::search::node_domains::choose_domains;
+use crate::search::pod_assignment::{Seating, exchange};
 
 impl Search<'_, '_> {
     /// Nodes with pods, out of patterns that may hold more pods than there are.

@@ -4,11 +4,11 @@
 //! topology over nodes that counts pods other than its own, which asks for some pods to come before others. Pods that
 //! have such rules choose first, and shun nodes where no order would do.
 
-use crate::answer::Answer;
-use crate::items::Item;
+use crate::model::items::Item;
+use crate::model::rules::Rules;
+use crate::model::slots::Slot;
 use crate::model::{Model, Pattern};
-use crate::rules::Rules;
-use crate::slots::Slot;
+use crate::result::answer::Answer;
 use karpsim::compile::Problem;
 use karpsim::compile::pods::ClassId;
 use karpsim::topology::Kind;

@@ -3,9 +3,9 @@
 //! Topologies speak of a pod at the time it is placed. An answer keeps them if its pods can be placed in some order, each
 //! where the rules let it go; the order is sought greedily, pods with rules of their own first.
 
-use crate::answer::{Answer, PlannedNode};
-use crate::rules::{Rules, alternatives, tolerations_of};
-use crate::slots::{Place, limits_left};
+use crate::model::rules::{Rules, alternatives, tolerations_of};
+use crate::model::slots::{Place, limits_left};
+use crate::result::answer::{Answer, PlannedNode};
 use karpsim::compile::Problem;
 use karpsim::compile::asked::{Asked, Host};
 use karpsim::compile::min_values;

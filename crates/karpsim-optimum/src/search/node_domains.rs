@@ -1,7 +1,7 @@
 //! Which domain each node of an answer is in, where that was left open: such that there are seats where pods are sent.
 
+use crate::model::slots::Place;
 use crate::model::{Counting, Model, Pattern};
-use crate::slots::Place;
 use karpsim::requirements::ValueId;
 use rustc_hash::FxHashMap;
 

@@ -1,11 +1,11 @@
 //! An answer with names, in the form of Karpenter's decisions.
 
-use crate::answer::{Answer, PlannedNode};
-use crate::check::base_constraint;
+use crate::model::existing_nodes::Standing;
+use crate::model::rules::alternatives;
+use crate::model::slots::Place;
 use crate::money::nanos;
-use crate::rules::alternatives;
-use crate::slots::Place;
-use crate::standing::Standing;
+use crate::result::answer::{Answer, PlannedNode};
+use crate::result::check::base_constraint;
 use karpsim::compile::Problem;
 use karpsim::compile::asked::{Asked, Host};
 use karpsim::compile::min_values;

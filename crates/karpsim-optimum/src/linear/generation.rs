@@ -4,11 +4,11 @@
 //! Of many items the multipliers swing widely while few patterns are known. So they begin with prices by size, are kept
 //! near those that proved most (Wentges), and beside the best pattern of each slot whole sets are found that fit together.
 
-use crate::master::{Column, Solved, entries, prices_of_resources, solve};
+use crate::linear::master::{Column, Solved, entries, prices_of_resources, solve};
+use crate::linear::pricing::{Ban, Knapsack, Prices};
+use crate::model::slots::Slot;
 use crate::model::{Counting, Model, Pattern, Row};
 use crate::money::dollars;
-use crate::pricing::{Ban, Knapsack, Prices};
-use crate::slots::Slot;
 use karpsim::compile::Problem;
 use karpsim::requirements::Algebra;
 use rustc_hash::FxHashSet;
@@ -448,7 +448,7 @@ impl<'a, 'p> Generator<'a, 'p> {
         let model = self.model;
         let mut groups: Vec<(usize, &[Option<karpsim::requirements::ValueId>], Vec<usize>)> = Vec::new();
         for (at, slot) in model.slots.iter().enumerate().take(model.new_count) {
-            let crate::slots::Place::New { template, .. } = slot.place else { continue };
+            let crate::model::slots::Place::New { template, .. } = slot.place else { continue };
             if knapsacks[at].is_none() || uppers[at] <= self.cost(at) + self.tolerance(at) {
                 continue;
             }
@@ -495,7 +495,7 @@ impl<'a, 'p> Generator<'a, 'p> {
         if cost > 0.0 { 1e-9 * cost } else { 1e-9 }
     }
 
-    fn search(&mut self, knapsack: &Knapsack<'_>, floor: f64, steps: usize) -> crate::pricing::Found {
+    fn search(&mut self, knapsack: &Knapsack<'_>, floor: f64, steps: usize) -> crate::linear::pricing::Found {
         let (model, problem, algebra) = (self.model, self.problem, &mut *self.algebra);
         knapsack.search(floor, steps, &mut |pattern| model.keeps_together(problem, algebra, pattern))
     }

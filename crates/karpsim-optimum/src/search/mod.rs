@@ -1,20 +1,26 @@
 //! The search: a bound from column generation, answers from diving and from Karpenter's own decision, and branch and price
 //! until both meet or time is up.
 
+pub(crate) mod branch_and_price;
 mod branching;
+pub(crate) mod diving;
+pub(crate) mod domain_assignment;
+pub(crate) mod node_domains;
 mod offering;
+pub(crate) mod pod_assignment;
+pub(crate) mod strategy;
 
-use crate::answer::{Answer, Merit};
-use crate::domains::choose_domains;
-use crate::generation::{Generated, Generator, Task, penalties};
-use crate::master::{Column, solve_whole};
+use crate::linear::generation::{Generated, Generator, Task, penalties};
+use crate::linear::master::{Column, solve_whole};
+use crate::model::existing_nodes::Standing;
+use crate::model::rules::Rules;
+use crate::model::slots::Place;
 use crate::model::{Counting, Model, Pattern};
 use crate::money::{NEGLIGIBLE_NANO_DOLLARS, common_unit, dollars, round_up_to_unit};
-use crate::rounding::dive;
-use crate::rules::Rules;
-use crate::seating::Manners;
-use crate::slots::Place;
-use crate::standing::Standing;
+use crate::result::answer::{Answer, Merit};
+use crate::search::diving::dive;
+use crate::search::node_domains::choose_domains;
+use crate::search::pod_assignment::Manners;
 use karpsim::compile::Problem;
 use karpsim::requirements::Algebra;
 use smallvec::SmallVec;

@@ -5,10 +5,10 @@
 //! over zones too.
 
 use crate::bits::Bits;
-use crate::facts::{Fact, Facts, Relaxation};
-use crate::items::{Items, Sent, items_of};
-use crate::slots::{Place, Slot, Slots, attaches, existing_slots, new_slots};
-use crate::standing::Standing;
+use crate::model::existing_nodes::Standing;
+use crate::model::facts::{Fact, Facts, Relaxation};
+use crate::model::items::{Items, Sent, items_of};
+use crate::model::slots::{Place, Slot, Slots, attaches, existing_slots, new_slots};
 use karpsim::compile::Problem;
 use karpsim::compile::asked::Host;
 use karpsim::compile::min_values;

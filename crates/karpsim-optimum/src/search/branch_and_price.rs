@@ -1,10 +1,10 @@
 //! Branch and price: where the linear program uses fractions of nodes, a count that must be whole is rounded down on one
 //! branch and up on the other, each a new linear program.
 
-use crate::generation::{Generated, Generator, Task};
+use crate::linear::generation::{Generated, Generator, Task};
+use crate::linear::pricing::Ban;
+use crate::model::slots::Place;
 use crate::model::{Counting, Model, Row};
-use crate::pricing::Ban;
-use crate::slots::Place;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 

@@ -3,9 +3,9 @@
 //! Only how many pods are sent where reaches the linear programs; which of them take which seat is chosen afterwards. So
 //! it costs little that the choice is made without looking at prices: seats of pods that are alike are exchanged.
 
-use crate::facts::{Fact, Facts};
-use crate::items::Sent;
-use crate::rules::{Rules, alternatives};
+use crate::model::facts::{Fact, Facts};
+use crate::model::items::Sent;
+use crate::model::rules::{Rules, alternatives};
 use karpsim::compile::Problem;
 use karpsim::compile::pods::ClassId;
 use karpsim::requirements::{Algebra, KeyId, ValueId};

@@ -1,15 +1,15 @@
 //! The course of a search: a model, its bound, answers by diving and branching; and, where topologies over domains make the
 //! model large, first a bound without them, with answers in which pods are sent to domains and nodes chosen to suit.
 
-use crate::facts::{Relaxation, facts_of};
-use crate::items::Sent;
 use crate::model::Model;
-use crate::rules::Rules;
+use crate::model::existing_nodes::Standing;
+use crate::model::facts::{Relaxation, facts_of};
+use crate::model::items::Sent;
+use crate::model::rules::Rules;
+use crate::model::slots::Place;
+use crate::search::domain_assignment::send;
+use crate::search::pod_assignment::Manners;
 use crate::search::{Best, Field, Search};
-use crate::seating::Manners;
-use crate::sending::send;
-use crate::slots::Place;
-use crate::standing::Standing;
 use karpsim::compile::Problem;
 use karpsim::requirements::Algebra;
 use std::cell::Cell;

@@ -1,7 +1,7 @@
 //! What stands already and may be given up: nodes with what they cost, and pods with the nodes they are on.
 
-use crate::answer::Answer;
-use crate::slots::Place;
+use crate::model::slots::Place;
+use crate::result::answer::Answer;
 use rustc_hash::FxHashMap;
 
 /// Nodes and pods of a running cluster that may move. Nothing of it where pending pods alone are placed.

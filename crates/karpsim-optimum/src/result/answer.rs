@@ -1,8 +1,8 @@
 //! Answers: which pods are on which nodes, apart from any model.
 
+use crate::model::existing_nodes::Standing;
+use crate::model::slots::Place;
 use crate::money::nanos;
-use crate::slots::Place;
-use crate::standing::Standing;
 use karpsim::compile::Problem;
 use karpsim::requirements::{KeyId, ValueId};
 use std::collections::BTreeMap;

@@ -1,8 +1,8 @@
 //! From fractions to nodes: diving. Patterns that the linear program uses most are taken, the rest is solved again for
 //! the pods that are left, until none is.
 
-use crate::corner::Face;
-use crate::generation::{Generated, Generator, Task};
+use crate::linear::generation::{Generated, Generator, Task};
+use crate::linear::vertex::Face;
 use crate::model::{Counting, Model, Pattern, Row};
 
 /// What share of the remaining nodes is taken at once where nothing is used a whole time.

@@ -4,8 +4,8 @@
 //! NodePools say of the moment: what is sought is what could be saved in the end. Their pods become pending pods that
 //! nothing may leave behind; the nodes themselves become places that cost what they cost.
 
+use crate::model::existing_nodes::Standing;
 use crate::money::nanos;
-use crate::standing::Standing;
 use karpsim::compile::{Problem, compile};
 use karpsim::decision::{Command, Method};
 use karpsim::disruption::candidates::{Candidate, candidates};

@@ -3,9 +3,9 @@
 //! Classes of pods that differ only in what no fact mentions become one item, so that the linear programs stay small.
 
 use crate::bits::Bits;
-use crate::facts::{Fact, Facts, Reach};
-use crate::rules::{alternatives, tolerations_of};
-use crate::standing::Standing;
+use crate::model::existing_nodes::Standing;
+use crate::model::facts::{Fact, Facts, Reach};
+use crate::model::rules::{alternatives, tolerations_of};
 use karpsim::compile::Problem;
 use karpsim::compile::asked::Asked;
 use karpsim::compile::pods::{ClassId, PortsId};

@@ -5,9 +5,9 @@
 //! good as are left out: of a catalogue of hundreds of types some dozens remain.
 
 use crate::bits::Bits;
-use crate::items::{Item, Items};
+use crate::model::existing_nodes::Standing;
+use crate::model::items::{Item, Items};
 use crate::money::nanos;
-use crate::standing::Standing;
 use karpsim::compile::Problem;
 use karpsim::compile::asked::{Asked, Host};
 use karpsim::compile::pools::Template;

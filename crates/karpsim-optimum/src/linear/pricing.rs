@@ -5,11 +5,11 @@
 //! and branch and bound over the items in order of value for money is exact unless it is cut short.
 
 use crate::bits::Bits;
-use crate::items::NodeLimit;
+use crate::linear::one_resource::{Entry, Table, gcd};
+use crate::linear::relaxation::Relaxed;
+use crate::model::items::NodeLimit;
+use crate::model::slots::Place;
 use crate::model::{Counting, Model, Pattern, Row};
-use crate::one_resource::{Entry, Table, gcd};
-use crate::relaxation::Relaxed;
-use crate::slots::Place;
 use smallvec::SmallVec;
 
 /// A value that a node has once it holds so many pods of some items.
@@ -45,7 +45,7 @@ pub(crate) struct Ban {
 
 impl Ban {
     /// Whether it keeps `item` off a slot.
-    pub(crate) fn keeps_off(&self, item: usize, slot: &crate::slots::Slot) -> bool {
+    pub(crate) fn keeps_off(&self, item: usize, slot: &crate::model::slots::Slot) -> bool {
         slot.domains[self.key] == Some(self.domain) && self.members.has(item)
     }
 }

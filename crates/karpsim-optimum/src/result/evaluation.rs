@@ -1,9 +1,9 @@
 //! A decision of Karpenter's as an answer: its nodes, and what they cost.
 
-use crate::answer::{Answer, Merit, PlannedNode, by_priority, price};
+use crate::model::existing_nodes::Standing;
+use crate::model::slots::Place;
 use crate::money::nanos;
-use crate::slots::Place;
-use crate::standing::Standing;
+use crate::result::answer::{Answer, Merit, PlannedNode, by_priority, price};
 use karpsim::compile::Problem;
 use karpsim::decision::{NewNodeClaim, ProvisioningDecision};
 use karpsim::model::meta::Str;
