@@ -71,7 +71,8 @@ pub(crate) struct GivenNames {
 impl GivenNames {
     /// A NodeClaim of `pool` has this name already.
     pub(crate) fn note(&mut self, pool: &Str, name: &Str) {
-        if let Some(number) = name.rsplit_once('-').and_then(|(_, number)| number.parse::<u64>().ok()) {
+        let number = name.strip_prefix(pool.as_str()).and_then(|rest| rest.strip_prefix('-'));
+        if let Some(number) = number.and_then(|number| number.parse::<u64>().ok()) {
             let last = self.numbers.entry(pool.clone()).or_default();
             *last = number.max(*last);
         }
@@ -130,6 +131,7 @@ mod tests {
         let pool = "default".into();
         given.note(&pool, &"default-7".into());
         given.note(&pool, &"default-x7k2p".into());
+        given.note(&pool, &"another-12".into());
         assert_eq!(given.next(NodeClaimNames::Numbered, &pool), "default-8");
         assert_eq!(given.next(NodeClaimNames::Numbered, &"other".into()), "other-1");
     }

@@ -27,4 +27,4 @@ pub use limits::{Limits, Progress, Watch};
 pub use model::facts::Relaxation;
 pub use money::{dollars, nanos};
 pub use optimum::{Optimum, Rearrangement, Status};
-pub use problem::{Aim, Preferences, Problem};
+pub use problem::{Aim, OptimizationProblem, Preferences};

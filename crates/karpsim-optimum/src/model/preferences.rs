@@ -51,8 +51,8 @@ pub(crate) fn review(
             of_class.entry(of.class).or_default().push((at, owner));
         }
     }
-    let crowds: Vec<Crowd> =
-        wishes.rules.iter().map(|rule| Crowd::new(problem, algebra, rule, answer)).collect();
+    let crowds: Vec<DomainCounts> =
+        wishes.rules.iter().map(|rule| DomainCounts::new(problem, algebra, rule, answer)).collect();
     let mut review = Review::default();
     for (at, node) in answer.nodes.iter().enumerate() {
         let (labels, host, undefined, taints) = seen(problem, algebra, node);
@@ -123,13 +123,13 @@ fn shuns(problem: &Problem<'_>, taints: TaintsId, tolerations: TolerationsId) ->
 }
 
 /// The pods that a rule selects, by domain.
-struct Crowd {
+struct DomainCounts {
     /// For each node of the answer.
     domains: Vec<Option<u32>>,
     counts: FxHashMap<u32, i64>,
 }
 
-impl Crowd {
+impl DomainCounts {
     fn new(problem: &Problem<'_>, algebra: &mut Algebra, rule: &Rule, answer: &Answer) -> Self {
         let domains: Vec<Option<u32>> = answer
             .nodes
@@ -159,7 +159,7 @@ impl Crowd {
                 *counts.entry(*domain).or_default() += selected.count() as i64;
             }
         }
-        Crowd { domains, counts }
+        DomainCounts { domains, counts }
     }
 
     /// Whether the rule is met for a pod of `owner` on the node at `at`.
