@@ -7,7 +7,7 @@ use crate::scenario_file::ScenarioFlags;
 use crate::table::dollars;
 use clap::{Args, ValueEnum};
 use karpsim::scenario::ScenarioKind;
-use karpsim_optimum::{Aim, Limits, Optimum, Preferences, Problem, Progress, Watch};
+use karpsim_optimum::{Aim, Limits, OptimizationProblem, Optimum, Preferences, Progress, Watch};
 use std::cell::Cell;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
@@ -93,7 +93,7 @@ impl OptimumCommand {
             PreferenceChoice::Ignore => Preferences::LeaveAside,
             PreferenceChoice::Respect => Preferences::Respect,
         };
-        let problem = Problem { scenario: &scenario, preferences, aim };
+        let problem = OptimizationProblem { scenario: &scenario, preferences, aim };
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let patience = Patience::new(&scenario.name)?;
         let limits = Limits {

@@ -11,7 +11,7 @@ use karpsim::model::meta::Duration;
 use karpsim::problem::near_miss;
 use karpsim_controller::{Binding, Profile};
 use karpsim_sim::trace::Header;
-use karpsim_sim::{Delay, DelaySettings, ReplayOptions};
+use karpsim_sim::{Delay, DelaySettings, Names, ReplayOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -32,9 +32,12 @@ pub(crate) struct PlayFlags {
     /// node); more than once adds up
     #[arg(long, value_name = "NAME=DURATION,…")]
     delays: Vec<String>,
-    /// What delays that vary are drawn with: another number, other draws [default: 0]
+    /// What delays that vary and realistic names are drawn with: another number, other draws [default: 0]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// How NodeClaims and nodes that the replay makes are called [default: numbered]
+    #[arg(long, value_name = "HOW")]
+    names: Option<NamesWord>,
     /// Who binds pods to new nodes: Karpenter when the node is made, or kube-scheduler when it is ready [default: by
     /// the profile]
     #[arg(long, value_name = "WHO")]
@@ -66,6 +69,14 @@ enum ProfileWord {
     Karpenter06,
     #[value(name = "karpenter-1")]
     Karpenter1,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum NamesWord {
+    /// NodeClaims are POOL-1, POOL-2, …, and nodes are called as their NodeClaims
+    Numbered,
+    /// As in a real cluster, drawn with the seed: NodeClaims as POOL-x7k2p, nodes as their provider calls them
+    Realistic,
 }
 
 /// What the flags say.
@@ -100,6 +111,10 @@ impl PlayFlags {
                 ProfileWord::Karpenter06 => Profile::Karpenter06,
                 ProfileWord::Karpenter1 => Profile::Karpenter1,
             }),
+            names: match self.names {
+                Some(NamesWord::Realistic) => Names::Realistic,
+                Some(NamesWord::Numbered) | None => Names::Numbered,
+            },
             ..ReplayOptions::default()
         };
         if let Some(text) = &self.think_time {

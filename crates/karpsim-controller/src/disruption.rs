@@ -5,7 +5,7 @@
 
 use crate::controller::Controller;
 use crate::decider::Found;
-use crate::event::Action;
+use crate::record::{Loop, Record};
 use crate::settings::Profile;
 use crate::time::{Nanos, SECOND};
 use karpsim::decision::{Command, Method};
@@ -85,7 +85,7 @@ impl Controller {
             self.disruption.stage = Stage::Waiting { until: now + UNSYNCED };
             return;
         }
-        self.actions.push(Action::Pass("disruption"));
+        self.ready.record(Record::Pass { of: Loop::Disruption });
         self.untaint_leftovers(now);
         if let Some((version, remembering)) = self.disruption.fruitless
             && version == self.cluster.version
@@ -108,8 +108,7 @@ impl Controller {
     fn untaint_leftovers(&mut self, now: Nanos) {
         let leftovers: Vec<_> = self
             .cluster
-            .claims
-            .values()
+            .claims()
             .filter(|claim| !claim.marked && claim.deleting.is_none() && claim.registered.is_some())
             .map(|claim| claim.name().clone())
             .collect();
@@ -133,7 +132,7 @@ impl Controller {
                 Method::StaticDrift | Method::Drift => "Drifted",
                 _ => "Consolidatable",
             };
-            if !self.cluster.claims.values().any(|claim| claim.is(condition)) {
+            if !self.cluster.claims().any(|claim| claim.is(condition)) {
                 continue;
             }
             let blind = remembers(method)
@@ -199,7 +198,7 @@ impl Controller {
     fn depends_on_time(&self, now: Nanos) -> bool {
         let budgets = self.cluster.node_pools.values().flat_map(|pool| &pool.spec.disruption.budgets);
         budgets.flatten().any(|budget| budget.schedule.is_some())
-            || self.cluster.claims.values().any(|claim| claim.nominated_until > now)
+            || self.cluster.claims().any(|claim| claim.nominated_until > now)
             || self.cluster.pods.values().any(|pod| {
                 pod.metadata
                     .annotations

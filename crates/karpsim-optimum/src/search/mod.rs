@@ -1,20 +1,26 @@
 //! The search: a bound from column generation, answers from diving and from Karpenter's own decision, and branch and price
 //! until both meet or time is up.
 
+pub(crate) mod branch_and_price;
 mod branching;
+pub(crate) mod diving;
+pub(crate) mod domain_assignment;
+pub(crate) mod node_domains;
 mod offering;
+pub(crate) mod pod_assignment;
+pub(crate) mod strategy;
 
-use crate::answer::{Answer, Merit};
-use crate::domains::choose_domains;
-use crate::generation::{Generated, Generator, Task, penalties};
-use crate::master::{Column, solve_whole};
+use crate::linear::generation::{Generated, Generator, Task, penalties};
+use crate::linear::master::{Column, solve_whole};
+use crate::model::existing_nodes::ExistingNodes;
+use crate::model::rules::Rules;
+use crate::model::slots::Place;
 use crate::model::{Counting, Model, Pattern};
 use crate::money::{NEGLIGIBLE_NANO_DOLLARS, common_unit, dollars, round_up_to_unit};
-use crate::rounding::dive;
-use crate::rules::Rules;
-use crate::seating::Manners;
-use crate::slots::Place;
-use crate::standing::Standing;
+use crate::result::answer::{Answer, ObjectiveValue};
+use crate::search::diving::dive;
+use crate::search::node_domains::choose_domains;
+use crate::search::pod_assignment::PlacementOrder;
 use karpsim::compile::Problem;
 use karpsim::requirements::Algebra;
 use smallvec::SmallVec;
@@ -27,7 +33,7 @@ const WHOLE_ROWS_MAX: usize = 24;
 const EXCHANGES: usize = 8;
 
 /// What a search knows of the problem, whatever the model.
-pub(crate) struct Field<'a, 'p> {
+pub(crate) struct SearchContext<'a, 'p> {
     /// The problem.
     pub(crate) problem: &'a Problem<'p>,
     /// Their priorities, highest first.
@@ -35,9 +41,9 @@ pub(crate) struct Field<'a, 'p> {
     /// Their topology rules.
     pub(crate) rules: &'a Rules,
     /// What these ask of the order of pods on a node.
-    pub(crate) manners: &'a Manners<'a>,
-    /// What stands already.
-    pub(crate) standing: &'a Standing,
+    pub(crate) placement_order: &'a PlacementOrder<'a>,
+    /// Existing nodes, and pods on them, that may move.
+    pub(crate) existing_nodes: &'a ExistingNodes,
     /// The relative gap that is good enough.
     pub(crate) gap: f64,
     /// Threads for the search for patterns.
@@ -52,15 +58,15 @@ pub(crate) struct Field<'a, 'p> {
 #[derive(Debug, Clone)]
 pub(crate) struct Best {
     /// How good it is.
-    pub(crate) merit: Merit,
+    pub(crate) merit: ObjectiveValue,
     /// The answer; `None`: Karpenter's own decision.
     pub(crate) answer: Option<Answer>,
 }
 
 impl Best {
     /// Takes `answer` if it is better.
-    pub(crate) fn improve(&mut self, field: &Field<'_, '_>, answer: Answer) -> bool {
-        let merit = answer.merit(field.problem, field.standing, field.priorities);
+    pub(crate) fn improve(&mut self, context: &SearchContext<'_, '_>, answer: Answer) -> bool {
+        let merit = answer.merit(context.problem, context.existing_nodes, context.priorities);
         if merit >= self.merit {
             return false;
         }
@@ -72,7 +78,7 @@ impl Best {
 
 /// A model under search.
 pub(crate) struct Search<'a, 'p> {
-    field: &'a Field<'a, 'p>,
+    context: &'a SearchContext<'a, 'p>,
     generator: Generator<'a, 'p>,
     penalty: Vec<i64>,
     /// All costs are multiples of this.
@@ -83,19 +89,24 @@ pub(crate) struct Search<'a, 'p> {
     pub(crate) close: f64,
     /// Whether the bound would be higher if the model knew all that the check of answers does.
     pub(crate) rests_on_check: bool,
-    /// Whether the linear programs of the whole leave open where pods are sent.
+    /// Whether the linear programs of the whole leave open where pods are assigned.
     domains_are_open: bool,
 }
 
 impl<'a, 'p> Search<'a, 'p> {
     /// A search of `model`.
-    pub(crate) fn new(field: &'a Field<'a, 'p>, algebra: &'a mut Algebra, model: &'a Model) -> Self {
+    pub(crate) fn new(
+        context: &'a SearchContext<'a, 'p>,
+        algebra: &'a mut Algebra,
+        model: &'a Model,
+    ) -> Self {
         let unit = common_unit(model.slots.iter().map(|slot| slot.price));
-        let penalty = penalties(model, field.priorities, unit);
+        let penalty = penalties(model, context.priorities, unit);
         let in_dollars = penalty.iter().map(|penalty| dollars(*penalty)).collect();
-        let generator = Generator::new(field.problem, algebra, model, in_dollars, field.threads, field.stop);
+        let generator =
+            Generator::new(context.problem, algebra, model, in_dollars, context.threads, context.stop);
         Search {
-            field,
+            context,
             generator,
             penalty,
             unit,
@@ -122,7 +133,7 @@ impl<'a, 'p> Search<'a, 'p> {
             for count in [most, 1] {
                 let pattern =
                     Pattern { slot, counts: SmallVec::from_slice(&[(item as u32, count.max(1) as u32)]) };
-                if model.holds(self.field.problem, self.generator.algebra, &pattern) {
+                if model.holds(self.context.problem, self.generator.algebra, &pattern) {
                     self.generator.add(pattern);
                 }
             }
@@ -173,7 +184,7 @@ impl<'a, 'p> Search<'a, 'p> {
         }
     }
 
-    /// Offers patterns, with more nodes for the pods that find no seat on them where they are sent.
+    /// Offers patterns, with more nodes for the pods that find no position on them where they are assigned.
     fn complete(&mut self, best: &mut Best, mut patterns: Vec<Pattern>, rounds: usize) {
         self.offer(best, &patterns);
         if !self.domains_are_open {
@@ -182,7 +193,7 @@ impl<'a, 'p> Search<'a, 'p> {
         for _ in 0..3 {
             choose_domains(self.generator.model, &mut patterns);
             let rest = self.rest(&patterns);
-            if rest.most.iter().all(|left| *left == 0) || (self.field.stop)() {
+            if rest.most.iter().all(|left| *left == 0) || (self.context.stop)() {
                 return;
             }
             patterns.extend(dive(&mut self.generator, &rest, rounds, None));
@@ -190,7 +201,7 @@ impl<'a, 'p> Search<'a, 'p> {
         }
     }
 
-    /// What there is still to do once the pods that find a seat on `patterns` have it.
+    /// What there is still to do once the pods that find a position on `patterns` have it.
     fn rest(&mut self, patterns: &[Pattern]) -> Task {
         let model = self.generator.model;
         let (_, unplaced) = self.seated(patterns);
@@ -203,9 +214,9 @@ impl<'a, 'p> Search<'a, 'p> {
             };
             row.bound = match &row.counting {
                 Counting::Item(item) => waiting(*item, &unplaced),
-                Counting::Sent { item, domains } => {
-                    let sent = model.items.items[*item].sent.iter();
-                    let there = sent.filter(|(to, _)| model.places(to) == *domains);
+                Counting::Assigned { item, domains } => {
+                    let assigned = model.items.items[*item].assigned.iter();
+                    let there = assigned.filter(|(to, _)| model.places(to) == *domains);
                     there.map(|(_, pods)| waiting(*item, pods)).sum()
                 }
                 _ => row.bound - taken,
@@ -226,7 +237,7 @@ impl<'a, 'p> Search<'a, 'p> {
         }
     }
 
-    /// Leaves open in the linear programs of the whole where pods are sent; and takes one slot for all that differ only
+    /// Leaves open in the linear programs of the whole where pods are assigned; and takes one slot for all that differ only
     /// in domains.
     pub(crate) fn leave_domains_open(&mut self) {
         self.domains_are_open = true;
@@ -262,16 +273,16 @@ impl<'a, 'p> Search<'a, 'p> {
         slots.sort_by_key(|&slot| model.slots[slot].price);
         slots.into_iter().find(|&slot| {
             let pattern = Pattern { slot, counts: counts.clone() };
-            model.holds(self.field.problem, self.generator.algebra, &pattern)
+            model.holds(self.context.problem, self.generator.algebra, &pattern)
         })
     }
 
-    /// Everything there is to do, as far as every answer has to: where pods are sent is our choice, which no bound may
+    /// Everything there is to do, as far as every answer has to: where pods are assigned is our choice, which no bound may
     /// rest on.
     fn all(&self) -> Task {
         let mut task = Task::whole(self.generator.model);
         for row in &mut task.rows {
-            if matches!(row.counting, Counting::Sent { .. }) {
+            if matches!(row.counting, Counting::Assigned { .. }) {
                 row.bound = 0.0;
             }
         }
@@ -295,7 +306,7 @@ impl<'a, 'p> Search<'a, 'p> {
         let possible = self.generator.model.possible();
         for attempt in 0..4 {
             let left: f64 = possible.iter().map(|item| generated.solved.unplaced[item]).sum();
-            if left <= self.least_unplaced as f64 + 1e-6 || (self.field.stop)() {
+            if left <= self.least_unplaced as f64 + 1e-6 || (self.context.stop)() {
                 break;
             }
             if attempt == 0 {
@@ -313,7 +324,7 @@ impl<'a, 'p> Search<'a, 'p> {
 
     fn generate_whole(&mut self, best: &Best) -> Option<Generated> {
         let task = Task { enough: self.enough(best), close: self.close, ..self.whole() };
-        let (tell, cost, unit) = (self.field.tell, best.merit.cost, self.unit);
+        let (tell, cost, unit) = (self.context.tell, best.merit.cost, self.unit);
         let penalties = self.scalar(best) - dollars(cost);
         self.generator.generate_telling(&task, &|bound| {
             tell(Some(cost_bound(bound - penalties, unit, cost)), Some(cost));
@@ -343,7 +354,7 @@ impl<'a, 'p> Search<'a, 'p> {
 
     /// Whether no answer places more pods than `best`, which leaves `left` of those that some slot takes.
     pub(crate) fn places_most(&self, left: usize) -> bool {
-        left == 0 || (left <= self.least_unplaced && self.field.priorities.len() <= 1)
+        left == 0 || (left <= self.least_unplaced && self.context.priorities.len() <= 1)
     }
 
     /// A bound on cost and penalties of answers that leave `left` of the pods that some slot takes.
@@ -366,7 +377,7 @@ impl<'a, 'p> Search<'a, 'p> {
                 .unwrap_or(0)
         };
         let penalties: f64 = self
-            .field
+            .context
             .priorities
             .iter()
             .zip(&best.merit.unplaced)
@@ -378,7 +389,7 @@ impl<'a, 'p> Search<'a, 'p> {
     /// A bound from which on nothing better can be hoped for.
     fn enough(&self, best: &Best) -> f64 {
         let step = (dollars(self.unit) * 0.999)
-            .max(self.field.gap * dollars(best.merit.cost))
+            .max(self.context.gap * dollars(best.merit.cost))
             .max(dollars(NEGLIGIBLE_NANO_DOLLARS / 2));
         let value = self.scalar(best);
         (value - step).min(value * (1.0 - 1e-7)).max(value - 1e9)

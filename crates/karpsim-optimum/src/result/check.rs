@@ -3,9 +3,9 @@
 //! Topologies speak of a pod at the time it is placed. An answer keeps them if its pods can be placed in some order, each
 //! where the rules let it go; the order is sought greedily, pods with rules of their own first.
 
-use crate::answer::{Answer, PlannedNode};
-use crate::rules::{Rules, alternatives, tolerations_of};
-use crate::slots::{Place, limits_left};
+use crate::model::rules::{Rules, alternatives, tolerations_of};
+use crate::model::slots::{Place, limits_left};
+use crate::result::answer::{Answer, PlannedNode};
 use karpsim::compile::Problem;
 use karpsim::compile::asked::{Asked, Host};
 use karpsim::compile::min_values;
@@ -371,12 +371,12 @@ impl<'a> Placing<'a> {
         let mut owners = [first, second].concat();
         loop {
             // One of a batch at a time, so that domains fill evenly; pods without rules when nothing else is left to do.
-            let progress = self.pass(&owners, Harm::None, false)
-                || self.pass(&rest, Harm::None, false)
-                || self.pass(&owners, Harm::ForNow, true)
-                || self.pass(&rest, Harm::ForNow, true)
-                || self.pass(&owners, Harm::ForGood, true)
-                || self.pass(&rest, Harm::ForGood, true);
+            let progress = self.pass(&owners, Interference::None, false)
+                || self.pass(&rest, Interference::None, false)
+                || self.pass(&owners, Interference::ForNow, true)
+                || self.pass(&rest, Interference::ForNow, true)
+                || self.pass(&owners, Interference::ForGood, true)
+                || self.pass(&rest, Interference::ForGood, true);
             owners.retain(|&at| self.batches[at].left > 0);
             rest.retain(|&at| self.batches[at].left > 0);
             if !progress {
@@ -411,9 +411,9 @@ impl<'a> Placing<'a> {
     }
 
     /// Whether a pod of the class would be in the way of others that wait for theirs.
-    fn harm(&self, class: ClassId, node: usize) -> Harm {
+    fn harm(&self, class: ClassId, node: usize) -> Interference {
         let own = self.owned.get(&class);
-        let mut worst = Harm::None;
+        let mut worst = Interference::None;
         for &at in self.selected.get(&class).into_iter().flatten() {
             let rule = &self.rules.rules[at];
             let Some(domain) = self.domain(at, node) else { continue };
@@ -433,10 +433,10 @@ impl<'a> Placing<'a> {
             };
             let room = rule.max_skew + least - self.count(at, node, domain) - 1;
             if rule.host && ((room < 0 && others(false)) || (room < 1 && others(true))) {
-                worst = Harm::ForGood;
+                worst = Interference::ForGood;
             } else if !rule.host && room < 0 && (others(false) || others(true)) {
                 // Up to the skew it is the turn of the other domains, no more.
-                worst = worst.max(Harm::ForNow);
+                worst = worst.max(Interference::ForNow);
             }
         }
         worst
@@ -444,7 +444,7 @@ impl<'a> Placing<'a> {
 
     /// Places one pod of each batch that may be placed and does no more than `harm`; with `one`, only the first of them.
     /// Tells whether any was.
-    fn pass(&mut self, batches: &[usize], harm: Harm, one: bool) -> bool {
+    fn pass(&mut self, batches: &[usize], harm: Interference, one: bool) -> bool {
         let mut progress = false;
         for &at in batches {
             let Batch { class, node, left } = self.batches[at];
@@ -467,7 +467,7 @@ impl<'a> Placing<'a> {
 
 /// What placing a pod does to others that wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Harm {
+enum Interference {
     /// Nothing.
     None,
     /// Some must wait until other domains have caught up.

@@ -1,21 +1,21 @@
-//! Which of the pods that are alike takes which seat.
+//! Which of the pods that are alike takes which position.
 //!
-//! To the linear programs pods of an item are the same; two things tell them apart afterwards: where they are sent, and
+//! To the linear programs pods of an item are the same; two things tell them apart afterwards: where they are assigned, and
 //! topology over nodes that counts pods other than its own, which asks for some pods to come before others. Pods that
 //! have such rules choose first, and shun nodes where no order would do.
 
-use crate::answer::Answer;
-use crate::items::Item;
+use crate::model::items::Item;
+use crate::model::rules::Rules;
+use crate::model::slots::Slot;
 use crate::model::{Model, Pattern};
-use crate::rules::Rules;
-use crate::slots::Slot;
+use crate::result::answer::Answer;
 use karpsim::compile::Problem;
 use karpsim::compile::pods::ClassId;
 use karpsim::topology::Kind;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// What topology over nodes says of classes.
-pub(crate) struct Manners<'r> {
+pub(crate) struct PlacementOrder<'r> {
     rules: &'r Rules,
     /// Spread over nodes that each class has.
     owned: FxHashMap<ClassId, Vec<usize>>,
@@ -25,10 +25,10 @@ pub(crate) struct Manners<'r> {
     bound_to_domains: FxHashSet<ClassId>,
 }
 
-impl<'r> Manners<'r> {
-    /// The manners that `rules` ask for.
+impl<'r> PlacementOrder<'r> {
+    /// The placement_order that `rules` ask for.
     pub(crate) fn new(rules: &'r Rules) -> Self {
-        let mut manners = Manners {
+        let mut placement_order = PlacementOrder {
             rules,
             owned: FxHashMap::default(),
             counted: FxHashMap::default(),
@@ -36,17 +36,17 @@ impl<'r> Manners<'r> {
         };
         for (at, rule) in rules.rules.iter().enumerate() {
             if !rule.host {
-                manners.bound_to_domains.extend(rule.owners.iter().map(|owner| owner.class));
+                placement_order.bound_to_domains.extend(rule.owners.iter().map(|owner| owner.class));
             } else if rule.kind == Kind::Spread {
                 for owner in &rule.owners {
-                    manners.owned.entry(owner.class).or_default().push(at);
+                    placement_order.owned.entry(owner.class).or_default().push(at);
                 }
                 for &class in &rule.selected {
-                    manners.counted.entry(class).or_default().push(at);
+                    placement_order.counted.entry(class).or_default().push(at);
                 }
             }
         }
-        manners
+        placement_order
     }
 
     /// When pods of a class choose.
@@ -83,24 +83,24 @@ impl<'r> Manners<'r> {
 }
 
 /// Seats of patterns, being taken.
-pub(crate) struct Seating<'m, 'r, 'p> {
+pub(crate) struct PodAssignment<'m, 'r, 'p> {
     problem: &'m Problem<'p>,
     model: &'m Model,
-    manners: &'m Manners<'r>,
+    placement_order: &'m PlacementOrder<'r>,
     /// The slot of each pattern.
     slots: Vec<usize>,
     /// Pods on each pattern.
     pods: Vec<Vec<usize>>,
-    /// For each item, free seats: pattern and count.
+    /// For each item, free positions: pattern and count.
     free: Vec<Vec<(usize, u32)>>,
 }
 
-impl<'m, 'r, 'p> Seating<'m, 'r, 'p> {
-    /// The seats of `patterns`, where `staying` have theirs already.
+impl<'m, 'r, 'p> PodAssignment<'m, 'r, 'p> {
+    /// The positions of `patterns`, where `staying` have theirs already.
     pub(crate) fn new(
         problem: &'m Problem<'p>,
         model: &'m Model,
-        manners: &'m Manners<'r>,
+        placement_order: &'m PlacementOrder<'r>,
         patterns: &[Pattern],
         staying: Vec<Vec<usize>>,
     ) -> Self {
@@ -115,7 +115,7 @@ impl<'m, 'r, 'p> Seating<'m, 'r, 'p> {
             }
         }
         let slots = patterns.iter().map(|pattern| pattern.slot).collect();
-        Seating { problem, model, manners, slots, pods: staying, free }
+        PodAssignment { problem, model, placement_order, slots, pods: staying, free }
     }
 
     fn slot(&self, pattern: usize) -> &Slot {
@@ -126,7 +126,7 @@ impl<'m, 'r, 'p> Seating<'m, 'r, 'p> {
         self.problem.records[pod].class
     }
 
-    /// Gives the pods of `waiting` (by item) seats. Returns the pods of each pattern, and those without a seat.
+    /// Gives the pods of `waiting` (by item) positions. Returns the pods of each pattern, and those without a position.
     pub(crate) fn fill(mut self, waiting: Vec<Vec<usize>>) -> (Vec<Vec<usize>>, Vec<usize>) {
         let mut demands: Vec<Demand> = Vec::with_capacity(waiting.len());
         for (item, pods) in waiting.iter().enumerate() {
@@ -142,11 +142,11 @@ impl<'m, 'r, 'p> Seating<'m, 'r, 'p> {
         for turn in 0..3 {
             for (item, pods) in waiting.iter().enumerate() {
                 for &pod in pods {
-                    if self.manners.turn(self.class(pod)) != turn {
+                    if self.placement_order.turn(self.class(pod)) != turn {
                         continue;
                     }
                     match self.choose(item, pod, &demands[item]) {
-                        Some(seat) => self.sit(item, pod, seat, &mut demands[item]),
+                        Some(position) => self.sit(item, pod, position, &mut demands[item]),
                         None => unplaced.push(pod),
                     }
                 }
@@ -156,26 +156,26 @@ impl<'m, 'r, 'p> Seating<'m, 'r, 'p> {
         (self.pods, unplaced)
     }
 
-    /// The first free seat that will do, as an index into those of the item: one of good manners, or else any.
+    /// The first free position that will do, as an index into those of the item: one in a good placement order, or else any.
     fn choose(&self, item: usize, pod: usize, demand: &Demand) -> Option<usize> {
         let class = self.class(pod);
         let mut any = None;
-        for (seat, &(pattern, left)) in self.free[item].iter().enumerate() {
+        for (position, &(pattern, left)) in self.free[item].iter().enumerate() {
             if left == 0 || !demand.lets(pod, self.slot(pattern)) {
                 continue;
             }
             let mut classes: Vec<ClassId> = self.pods[pattern].iter().map(|&pod| self.class(pod)).collect();
             classes.push(class);
-            if self.manners.go_together(&classes) {
-                return Some(seat);
+            if self.placement_order.go_together(&classes) {
+                return Some(position);
             }
-            any = any.or(Some(seat));
+            any = any.or(Some(position));
         }
         any
     }
 
-    fn sit(&mut self, item: usize, pod: usize, seat: usize, demand: &mut Demand) {
-        let (pattern, left) = &mut self.free[item][seat];
+    fn sit(&mut self, item: usize, pod: usize, position: usize, demand: &mut Demand) {
+        let (pattern, left) = &mut self.free[item][position];
         *left -= 1;
         let pattern = *pattern;
         self.pods[pattern].push(pod);
@@ -187,40 +187,40 @@ impl<'m, 'r, 'p> Seating<'m, 'r, 'p> {
 /// Seats that pods of one item need in certain places.
 struct Demand {
     places: Vec<Needed>,
-    /// The place of each pod that is sent to one.
+    /// The place of each pod that is assigned to one.
     of_pod: FxHashMap<usize, usize>,
 }
 
 struct Needed {
     /// Index of the key and domain.
     domains: Vec<(usize, karpsim::requirements::ValueId)>,
-    /// Pods that still need a seat there.
+    /// Pods that still need a position there.
     pods: i64,
-    /// Free seats there.
-    seats: i64,
+    /// Free positions there.
+    positions: i64,
 }
 
 impl Demand {
     fn new(model: &Model, item: &Item, waiting: &[usize], free: &[(usize, u32)], slots: &[usize]) -> Self {
         let waiting: FxHashSet<usize> = waiting.iter().copied().collect();
         let mut demand = Demand { places: Vec::new(), of_pod: FxHashMap::default() };
-        for (to, pods) in &item.sent {
+        for (to, pods) in &item.assigned {
             let domains = model.places(to);
-            let seats = free.iter().filter(|(pattern, _)| model.slots[slots[*pattern]].is_in(&domains));
-            let seats = seats.map(|(_, count)| i64::from(*count)).sum();
+            let positions = free.iter().filter(|(pattern, _)| model.slots[slots[*pattern]].is_in(&domains));
+            let positions = positions.map(|(_, count)| i64::from(*count)).sum();
             let pods: Vec<usize> = pods.iter().copied().filter(|pod| waiting.contains(pod)).collect();
             demand.of_pod.extend(pods.iter().map(|&pod| (pod, demand.places.len())));
-            demand.places.push(Needed { domains, pods: pods.len() as i64, seats });
+            demand.places.push(Needed { domains, pods: pods.len() as i64, positions });
         }
         demand
     }
 
-    /// Whether a pod may sit on the slot: it is where the pod is sent, and enough seats are left for those sent there.
+    /// Whether a pod may be on the slot: it is where the pod is assigned, and enough positions are left for those assigned there.
     fn lets(&self, pod: usize, slot: &Slot) -> bool {
         let own = self.of_pod.get(&pod).copied();
         self.places.iter().enumerate().all(|(at, place)| {
             let here = slot.is_in(&place.domains);
-            if Some(at) == own { here } else { !here || place.seats > place.pods }
+            if Some(at) == own { here } else { !here || place.positions > place.pods }
         })
     }
 
@@ -228,52 +228,55 @@ impl Demand {
         let own = self.of_pod.get(&pod).copied();
         for (at, place) in self.places.iter_mut().enumerate() {
             place.pods -= i64::from(Some(at) == own);
-            place.seats -= i64::from(slot.is_in(&place.domains));
+            place.positions -= i64::from(slot.is_in(&place.domains));
         }
     }
 }
 
-/// Exchanges pods of the classes `stuck`, each on a node of the answer, with such on other nodes that are alike and sent to
+/// Exchanges pods of the classes `stuck`, each on a node of the answer, with such on other nodes that are alike and assigned to
 /// the same place, where that leaves order on both. Tells whether all were.
 pub(crate) fn exchange(
     problem: &Problem<'_>,
     model: &Model,
-    manners: &Manners<'_>,
+    placement_order: &PlacementOrder<'_>,
     answer: &mut Answer,
     stuck: &[(ClassId, usize)],
 ) -> bool {
     let class = |pod: usize| problem.records[pod].class;
     let destination = |pod: usize| {
         let item = model.items.of_pod.get(&pod)?;
-        let sent = model.items.items[*item].sent.iter().position(|(_, pods)| pods.contains(&pod));
-        Some((*item, sent))
+        let assigned = model.items.items[*item].assigned.iter().position(|(_, pods)| pods.contains(&pod));
+        Some((*item, assigned))
     };
     let mut alike: FxHashMap<(usize, Option<usize>), Vec<(usize, usize)>> = FxHashMap::default();
     for (node, planned) in answer.nodes.iter().enumerate() {
-        for (seat, &pod) in planned.pods.iter().enumerate() {
+        for (position, &pod) in planned.pods.iter().enumerate() {
             if let Some(of) = destination(pod) {
-                alike.entry(of).or_default().push((node, seat));
+                alike.entry(of).or_default().push((node, position));
             }
         }
     }
-    let classes_with = |answer: &Answer, node: usize, seat: usize, pod: usize| -> Vec<ClassId> {
-        let others = answer.nodes[node].pods.iter().enumerate().filter(|(at, _)| *at != seat);
+    let classes_with = |answer: &Answer, node: usize, position: usize, pod: usize| -> Vec<ClassId> {
+        let others = answer.nodes[node].pods.iter().enumerate().filter(|(at, _)| *at != position);
         others.map(|(_, &other)| class(other)).chain(std::iter::once(class(pod))).collect()
     };
     stuck.iter().all(|&(of, node)| {
         let found = answer.nodes[node].pods.iter().position(|&pod| class(pod) == of);
-        let Some((seat, pod)) = found.map(|seat| (seat, answer.nodes[node].pods[seat])) else { return true };
+        let Some((position, pod)) = found.map(|position| (position, answer.nodes[node].pods[position]))
+        else {
+            return true;
+        };
         let partners = destination(pod).and_then(|of| alike.get(&of)).map_or(&[][..], Vec::as_slice);
         let partner = partners.iter().copied().find(|&(other, at)| {
             let theirs = answer.nodes[other].pods[at];
             other != node
                 && class(theirs) != of
-                && manners.turn(class(theirs)) > manners.turn(of).min(1)
-                && manners.go_together(&classes_with(answer, node, seat, theirs))
-                && manners.go_together(&classes_with(answer, other, at, pod))
+                && placement_order.turn(class(theirs)) > placement_order.turn(of).min(1)
+                && placement_order.go_together(&classes_with(answer, node, position, theirs))
+                && placement_order.go_together(&classes_with(answer, other, at, pod))
         });
         let Some((other, at)) = partner else { return false };
-        answer.nodes[node].pods[seat] = answer.nodes[other].pods[at];
+        answer.nodes[node].pods[position] = answer.nodes[other].pods[at];
         answer.nodes[other].pods[at] = pod;
         true
     })

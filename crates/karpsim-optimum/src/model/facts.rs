@@ -3,7 +3,7 @@
 //! A [`Fact`] holds of every answer that keeps the rules. Where a rule says more than its facts do, a [`Relaxation`] names
 //! what is left out; the bound is then lower than it could be, never higher.
 
-use crate::rules::{Owner, Rule, Rules};
+use crate::model::rules::{Owner, Rule, Rules};
 use karpsim::compile::Problem;
 use karpsim::compile::pods::ClassId;
 use karpsim::requirements::{Algebra, ConstraintId, KeyId, ValueId};

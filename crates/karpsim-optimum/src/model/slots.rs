@@ -5,9 +5,9 @@
 //! good as are left out: of a catalogue of hundreds of types some dozens remain.
 
 use crate::bits::Bits;
-use crate::items::{Item, Items};
+use crate::model::existing_nodes::ExistingNodes;
+use crate::model::items::{Item, Items};
 use crate::money::nanos;
-use crate::standing::Standing;
 use karpsim::compile::Problem;
 use karpsim::compile::asked::{Asked, Host};
 use karpsim::compile::pools::Template;
@@ -519,7 +519,7 @@ pub(crate) fn existing_slots(
     items: &Items,
     keys: &[(KeyId, Vec<ValueId>)],
     nodes: &[usize],
-    standing: &Standing,
+    existing_nodes: &ExistingNodes,
 ) -> Vec<Slot> {
     let mut slots = Vec::new();
     for &index in nodes {
@@ -550,14 +550,14 @@ pub(crate) fn existing_slots(
             })
             .map(|(at, _)| at)
             .collect();
-        let may_go = standing.prices.contains_key(&index);
+        let may_go = existing_nodes.prices.contains_key(&index);
         if allowed.is_empty() && !may_go {
             continue;
         }
         slots.push(Slot {
             place: Place::Existing { node: index },
             capacity,
-            price: standing.price(index),
+            price: existing_nodes.price(index),
             domains,
             chosen: Vec::new(),
             allowed,
@@ -567,7 +567,7 @@ pub(crate) fn existing_slots(
             min_values: false,
             settled: node.attach_limits.is_empty(),
             may_go,
-            keeps_idle: standing.keeps_idle(index),
+            keeps_idle: existing_nodes.keeps_idle(index),
         });
     }
     slots

@@ -1,6 +1,6 @@
-//! From the middle of the best face of a linear program to one of its corners.
+//! From the middle of the best face of a linear program to one of its vertices.
 //!
-//! An interior-point method ends where all patterns that could be used are, each a little. At a corner no more are used
+//! An interior-point method ends where all patterns that could be used are, each a little. At a vertex no more are used
 //! than there are rows, mostly many times over, so that much can be rounded down at no loss. Columns are pushed to zero
 //! one by one, the others making up for it; only columns that cost what they are worth move, so the value stays.
 
@@ -21,8 +21,8 @@ pub(crate) struct Face<'a> {
 const TOLERANCE: f64 = 1e-9;
 
 impl Face<'_> {
-    /// How often each column is used at a corner.
-    pub(crate) fn corner(&self) -> Vec<f64> {
+    /// How often each column is used at a vertex.
+    pub(crate) fn vertex(&self) -> Vec<f64> {
         let rows = self.bounds.len();
         let mut used = self.used.clone();
         // What rows leave over, as columns of their own; numbered from `columns.len()` on.
@@ -124,17 +124,17 @@ mod tests {
             bounds: &[2.0, 2.0],
             tight: vec![true; 2],
         };
-        let corner = face.corner();
-        assert!(corner.iter().filter(|used| **used > 1e-9).count() <= 2, "{corner:?}");
+        let vertex = face.vertex();
+        assert!(vertex.iter().filter(|used| **used > 1e-9).count() <= 2, "{vertex:?}");
         let covered = |row: usize| -> f64 {
-            let columns = face.columns.iter().zip(&corner);
+            let columns = face.columns.iter().zip(&vertex);
             columns
                 .map(|(column, used)| {
                     column.iter().filter(|entry| entry.0 == row).map(|entry| entry.1 * used).sum::<f64>()
                 })
                 .sum()
         };
-        assert!((covered(0) - 2.0).abs() < 1e-9 && (covered(1) - 2.0).abs() < 1e-9, "{corner:?}");
+        assert!((covered(0) - 2.0).abs() < 1e-9 && (covered(1) - 2.0).abs() < 1e-9, "{vertex:?}");
     }
 
     #[test]
@@ -147,8 +147,8 @@ mod tests {
             bounds: &[2.0, 5.0],
             tight: vec![true, false],
         };
-        let corner = face.corner();
-        assert!(corner.iter().filter(|used| **used > 1e-9).count() <= 1, "{corner:?}");
-        assert!((corner[0] + corner[1] - 2.0).abs() < 1e-9, "{corner:?}");
+        let vertex = face.vertex();
+        assert!(vertex.iter().filter(|used| **used > 1e-9).count() <= 1, "{vertex:?}");
+        assert!((vertex[0] + vertex[1] - 2.0).abs() < 1e-9, "{vertex:?}");
     }
 }

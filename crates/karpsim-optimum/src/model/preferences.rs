@@ -3,10 +3,10 @@
 //! A preference is a term of preferred affinity, a `ScheduleAnyway` constraint, or a `PreferNoSchedule` taint that a pod
 //! does not tolerate. Whether it is met is asked of the answer as a whole, not of the moment at which the pod is placed.
 
-use crate::answer::{Answer, PlannedNode};
-use crate::check::domain_of;
-use crate::rules::{Rule, Strength, rules_of};
-use crate::slots::Place;
+use crate::model::rules::{Rule, Strength, rules_of};
+use crate::model::slots::Place;
+use crate::result::answer::{Answer, PlannedNode};
+use crate::result::check::domain_of;
 use karpsim::compile::Problem;
 use karpsim::compile::asked::{Asked, Host};
 use karpsim::compile::pods::ClassId;
@@ -51,8 +51,8 @@ pub(crate) fn review(
             of_class.entry(of.class).or_default().push((at, owner));
         }
     }
-    let crowds: Vec<Crowd> =
-        wishes.rules.iter().map(|rule| Crowd::new(problem, algebra, rule, answer)).collect();
+    let crowds: Vec<DomainCounts> =
+        wishes.rules.iter().map(|rule| DomainCounts::new(problem, algebra, rule, answer)).collect();
     let mut review = Review::default();
     for (at, node) in answer.nodes.iter().enumerate() {
         let (labels, host, undefined, taints) = seen(problem, algebra, node);
@@ -106,7 +106,7 @@ fn seen(
             let template = &problem.templates[template];
             let table = &problem.tables[template.table];
             let of = &table.types[table.shapes[shape].of];
-            let base = crate::check::base_constraint(algebra, template.constraint, &node.chosen);
+            let base = crate::result::check::base_constraint(algebra, template.constraint, &node.chosen);
             let typed = algebra.sum(base, of.constraint);
             let labels = algebra.sum(typed, table.kinds[of.offerings[offering].kind]);
             (labels, Host::Unnamed, Undefined::WellKnownAllowed, template.taints)
@@ -123,13 +123,13 @@ fn shuns(problem: &Problem<'_>, taints: TaintsId, tolerations: TolerationsId) ->
 }
 
 /// The pods that a rule selects, by domain.
-struct Crowd {
+struct DomainCounts {
     /// For each node of the answer.
     domains: Vec<Option<u32>>,
     counts: FxHashMap<u32, i64>,
 }
 
-impl Crowd {
+impl DomainCounts {
     fn new(problem: &Problem<'_>, algebra: &mut Algebra, rule: &Rule, answer: &Answer) -> Self {
         let domains: Vec<Option<u32>> = answer
             .nodes
@@ -159,11 +159,11 @@ impl Crowd {
                 *counts.entry(*domain).or_default() += selected.count() as i64;
             }
         }
-        Crowd { domains, counts }
+        DomainCounts { domains, counts }
     }
 
     /// Whether the rule is met for a pod of `owner` on the node at `at`.
-    fn suits(&self, rule: &Rule, owner: &crate::rules::Owner, at: usize) -> bool {
+    fn suits(&self, rule: &Rule, owner: &crate::model::rules::Owner, at: usize) -> bool {
         let Some(domain) = self.domains[at] else { return false };
         let count = self.counts.get(&domain).copied().unwrap_or(0);
         let others = count - i64::from(owner.selected);

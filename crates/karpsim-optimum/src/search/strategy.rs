@@ -1,15 +1,15 @@
-//! The course of a search: a model, its bound, answers by diving and branching; and, where topologies over domains make the
-//! model large, first a bound without them, with answers in which pods are sent to domains and nodes chosen to suit.
+//! The strategy of a search: a model, its bound, answers by diving and branching; and, where topologies over domains make the
+//! model large, first a bound without them, with answers in which pods are assigned to domains and nodes chosen to suit.
 
-use crate::facts::{Relaxation, facts_of};
-use crate::items::Sent;
 use crate::model::Model;
-use crate::rules::Rules;
-use crate::search::{Best, Field, Search};
-use crate::seating::Manners;
-use crate::sending::send;
-use crate::slots::Place;
-use crate::standing::Standing;
+use crate::model::existing_nodes::ExistingNodes;
+use crate::model::facts::{Relaxation, facts_of};
+use crate::model::items::DomainAssignment;
+use crate::model::rules::Rules;
+use crate::model::slots::Place;
+use crate::search::domain_assignment::assign_domains;
+use crate::search::pod_assignment::PlacementOrder;
+use crate::search::{Best, Search, SearchContext};
 use karpsim::compile::Problem;
 use karpsim::requirements::Algebra;
 use std::cell::Cell;
@@ -31,7 +31,7 @@ enum Domains {
 }
 
 /// What the search came to.
-pub(crate) struct FoundBest {
+pub(crate) struct SearchResult {
     /// The best answer.
     pub(crate) best: Best,
     /// Nano-dollars an hour that no answer is below which places as many pods.
@@ -45,7 +45,7 @@ pub(crate) struct FoundBest {
 }
 
 /// A search, with everything that it needs to know.
-pub(crate) struct Course<'a, 'p> {
+pub(crate) struct SearchStrategy<'a, 'p> {
     /// The problem.
     pub(crate) problem: &'a Problem<'p>,
     /// Pods to be placed.
@@ -54,8 +54,8 @@ pub(crate) struct Course<'a, 'p> {
     pub(crate) priorities: &'a [i64],
     /// Their topology rules.
     pub(crate) rules: &'a Rules,
-    /// What stands already.
-    pub(crate) standing: &'a Standing,
+    /// Existing nodes, and pods on them, that may move.
+    pub(crate) existing_nodes: &'a ExistingNodes,
     /// The relative gap that is good enough.
     pub(crate) gap: f64,
     /// Threads for the search for patterns.
@@ -72,20 +72,28 @@ pub(crate) struct Course<'a, 'p> {
     pub(crate) after: Option<&'a [(Option<usize>, Vec<usize>)]>,
 }
 
-impl Course<'_, '_> {
+impl SearchStrategy<'_, '_> {
     /// Searches for an answer better than `best`.
-    pub(crate) fn run(&self, algebra: &mut Algebra, mut best: Best) -> FoundBest {
+    pub(crate) fn run(&self, algebra: &mut Algebra, mut best: Best) -> SearchResult {
         let nodes = self.problem.node_order.clone();
         let mut facts = facts_of(self.rules, true);
-        let exact =
-            Model::new(self.problem, algebra, self.pods, &nodes, &facts, &Sent::default(), self.standing);
+        let exact = Model::new(
+            self.problem,
+            algebra,
+            self.pods,
+            &nodes,
+            &facts,
+            &DomainAssignment::default(),
+            self.existing_nodes,
+        );
         let items = exact.items.items.len();
         if exact.keys.is_empty() || items <= ITEMS_CLOSED_MAX {
             return self.search(algebra, &exact, Domains::Closed, &mut best, [0.9, 0.9], 0);
         }
-        let sent = send(self.problem, algebra, self.pods, &facts, self.rules);
+        let assigned = assign_domains(self.problem, algebra, self.pods, &facts, self.rules);
         facts.forget_domains(self.problem, algebra);
-        let open = Model::new(self.problem, algebra, self.pods, &nodes, &facts, &sent, self.standing);
+        let open =
+            Model::new(self.problem, algebra, self.pods, &nodes, &facts, &assigned, self.existing_nodes);
         let both = items <= ITEMS_MAX;
         let shares = if both { [0.35, 0.8] } else { [0.45, 0.95] };
         let found = self.search(algebra, &open, Domains::Open, &mut best, shares, 0);
@@ -97,7 +105,7 @@ impl Course<'_, '_> {
         let closed = self.search(algebra, &exact, Domains::Closed, &mut best, [0.9, 0.9], found.bound);
         // Both bounds hold; what the higher one does not know is said.
         if found.bound > closed.bound && found.best.merit.unplaced == closed.best.merit.unplaced {
-            FoundBest { bound: found.bound, relaxed: found.relaxed, ..closed }
+            SearchResult { bound: found.bound, relaxed: found.relaxed, ..closed }
         } else {
             closed
         }
@@ -113,24 +121,24 @@ impl Course<'_, '_> {
         best: &mut Best,
         shares: [f64; 2],
         known: i64,
-    ) -> FoundBest {
+    ) -> SearchResult {
         let possible = model.possible_pods();
         let share = Cell::new(shares[0]);
         let stop = || (self.time_is_up)(share.get());
-        let manners = Manners::new(self.rules);
-        let field = Field {
-            manners: &manners,
+        let placement_order = PlacementOrder::new(self.rules);
+        let context = SearchContext {
+            placement_order: &placement_order,
             problem: self.problem,
             priorities: self.priorities,
             rules: self.rules,
-            standing: self.standing,
+            existing_nodes: self.existing_nodes,
             gap: self.gap,
             threads: self.threads,
             stop: &stop,
             tell: &|bound, best| (self.tell)(bound.map(|bound| bound.max(known)), best),
         };
         let mut algebra = algebra.clone();
-        let mut search = Search::new(&field, &mut algebra, model);
+        let mut search = Search::new(&context, &mut algebra, model);
         if domains == Domains::Open {
             search.close = CLOSE;
             search.leave_domains_open();
@@ -156,7 +164,7 @@ impl Course<'_, '_> {
         let mut bound = f64::NEG_INFINITY;
         if let Some(root) = search.root(best) {
             bound = root.bound;
-            (field.tell)(Some(search.cost_bound(best, bound)), Some(best.merit.cost));
+            (context.tell)(Some(search.cost_bound(best, bound)), Some(best.merit.cost));
             share.set(shares[1]);
             search.offer_packed(best);
             search.dive_whole(best, &root);
@@ -173,7 +181,7 @@ impl Course<'_, '_> {
         if !places_most && let Some(leaving) = search.bound_leaving(left) {
             bound = bound.max(leaving);
         }
-        FoundBest {
+        SearchResult {
             bound: search.cost_bound(best, bound),
             relaxed,
             places_most,

@@ -1,8 +1,8 @@
 //! Answers: which pods are on which nodes, apart from any model.
 
+use crate::model::existing_nodes::ExistingNodes;
+use crate::model::slots::Place;
 use crate::money::nanos;
-use crate::slots::Place;
-use crate::standing::Standing;
 use karpsim::compile::Problem;
 use karpsim::requirements::{KeyId, ValueId};
 use std::collections::BTreeMap;
@@ -29,14 +29,14 @@ pub(crate) struct Answer {
 
 /// How good an answer is: fewer pods without a place first (those of the highest priority first of all), then less cost.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Merit {
+pub(crate) struct ObjectiveValue {
     /// How many pods of each priority have no place, highest priority first.
     pub(crate) unplaced: Vec<usize>,
     /// Nano-dollars an hour.
     pub(crate) cost: i64,
 }
 
-impl Merit {
+impl ObjectiveValue {
     /// Pods without a place.
     pub(crate) fn unplaced_count(&self) -> usize {
         self.unplaced.iter().sum()
@@ -66,23 +66,28 @@ pub(crate) fn by_priority(problem: &Problem<'_>, priorities: &[i64], unplaced: &
 
 impl Answer {
     /// Nano-dollars an hour.
-    pub(crate) fn cost(&self, problem: &Problem<'_>, standing: &Standing) -> i64 {
-        self.nodes.iter().map(|node| price(problem, standing, node.place)).sum()
+    pub(crate) fn cost(&self, problem: &Problem<'_>, existing_nodes: &ExistingNodes) -> i64 {
+        self.nodes.iter().map(|node| price(problem, existing_nodes, node.place)).sum()
     }
 
     /// How good it is.
-    pub(crate) fn merit(&self, problem: &Problem<'_>, standing: &Standing, priorities: &[i64]) -> Merit {
-        Merit {
+    pub(crate) fn merit(
+        &self,
+        problem: &Problem<'_>,
+        existing_nodes: &ExistingNodes,
+        priorities: &[i64],
+    ) -> ObjectiveValue {
+        ObjectiveValue {
             unplaced: by_priority(problem, priorities, &self.unplaced),
-            cost: self.cost(problem, standing),
+            cost: self.cost(problem, existing_nodes),
         }
     }
 }
 
 /// What a node costs, in nano-dollars an hour.
-pub(crate) fn price(problem: &Problem<'_>, standing: &Standing, place: Place) -> i64 {
+pub(crate) fn price(problem: &Problem<'_>, existing_nodes: &ExistingNodes, place: Place) -> i64 {
     match place {
-        Place::Existing { node } => standing.price(node),
+        Place::Existing { node } => existing_nodes.price(node),
         Place::New { template, shape, offering } => {
             let table = &problem.tables[problem.templates[template].table];
             nanos(table.types[table.shapes[shape].of].offerings[offering].price)

@@ -1,8 +1,8 @@
 //! From fractions to nodes: diving. Patterns that the linear program uses most are taken, the rest is solved again for
 //! the pods that are left, until none is.
 
-use crate::corner::Face;
-use crate::generation::{Generated, Generator, Task};
+use crate::linear::generation::{Generated, Generator, Task};
+use crate::linear::vertex::Face;
 use crate::model::{Counting, Model, Pattern, Row};
 
 /// What share of the remaining nodes is taken at once where nothing is used a whole time.
@@ -87,7 +87,7 @@ pub(crate) fn dive(
     }
 }
 
-/// How often the columns are used at a corner of the best face, where that can be said: no auxiliary variables move.
+/// How often the columns are used at a vertex of the best face, where that can be said: no auxiliary variables move.
 fn used_at_corner(generator: &Generator<'_, '_>, task: &Task, generated: &Generated) -> Vec<f64> {
     let solved = &generated.solved;
     if !generator.model.auxiliaries.is_empty() || generator.model.rows.len() < task.rows.len() {
@@ -112,9 +112,9 @@ fn used_at_corner(generator: &Generator<'_, '_>, task: &Task, generated: &Genera
         bounds: &task.rows.iter().map(|row| row.bound).collect::<Vec<f64>>(),
         tight: solved.duals.iter().map(|dual| dual.abs() > 1e-6).collect(),
     };
-    let corner = face.corner();
+    let vertex = face.vertex();
     let mut all = vec![0.0; solved.used.len()];
-    for (&at, times) in used.iter().zip(corner) {
+    for (&at, times) in used.iter().zip(vertex) {
         all[at] = times;
     }
     all

@@ -4,11 +4,11 @@
 //! Of many items the multipliers swing widely while few patterns are known. So they begin with prices by size, are kept
 //! near those that proved most (Wentges), and beside the best pattern of each slot whole sets are found that fit together.
 
-use crate::master::{Column, Solved, entries, prices_of_resources, solve};
+use crate::linear::master::{Column, Solved, entries, prices_of_resources, solve};
+use crate::linear::pricing::{DomainExclusion, Knapsack, Prices};
+use crate::model::slots::Slot;
 use crate::model::{Counting, Model, Pattern, Row};
 use crate::money::dollars;
-use crate::pricing::{Ban, Knapsack, Prices};
-use crate::slots::Slot;
 use karpsim::compile::Problem;
 use karpsim::requirements::Algebra;
 use rustc_hash::FxHashSet;
@@ -53,7 +53,7 @@ pub(crate) struct Generator<'a, 'p> {
     gains: Vec<f64>,
     /// Whether of slots that differ in their domains alone one stands for all where these do not matter.
     pub(crate) alike: bool,
-    /// The cheapest set of patterns that came up on the way and has a seat for every pod, with what it costs.
+    /// The cheapest set of patterns that came up on the way and has a position for every pod, with what it costs.
     pub(crate) packed: Option<(i64, Vec<Pattern>)>,
     /// Threads to look at slots with.
     threads: usize,
@@ -78,11 +78,11 @@ pub(crate) struct Task {
     /// Rows: those of the model (their bounds may differ), then others.
     pub(crate) rows: Vec<Row>,
     /// Bans.
-    pub(crate) bans: Vec<Ban>,
+    pub(crate) exclusions: Vec<DomainExclusion>,
     /// For each item, how many pods a pattern may have.
     pub(crate) most: Vec<i64>,
-    /// Rows that ask for seats in certain places: the item, and the row's number. Items ascend.
-    pub(crate) sent: Vec<(usize, usize)>,
+    /// Rows that ask for positions in certain places: the item, and the row's number. Items ascend.
+    pub(crate) assigned: Vec<(usize, usize)>,
     /// How often patterns are priced in at most.
     pub(crate) rounds: usize,
     /// A bound that is enough.
@@ -98,14 +98,14 @@ impl Task {
     pub(crate) fn whole(model: &Model) -> Self {
         Task {
             rows: model.rows.clone(),
-            bans: Vec::new(),
+            exclusions: Vec::new(),
             most: model.items.items.iter().map(|item| item.count).collect(),
-            sent: model
+            assigned: model
                 .rows
                 .iter()
                 .enumerate()
                 .filter_map(|(at, row)| match row.counting {
-                    Counting::Sent { item, .. } => Some((item, at)),
+                    Counting::Assigned { item, .. } => Some((item, at)),
                     _ => None,
                 })
                 .collect(),
@@ -116,14 +116,14 @@ impl Task {
         }
     }
 
-    /// How many pods of an item a node of the slot may have: seats elsewhere for those that are sent there must remain.
+    /// How many pods of an item a node of the slot may have: positions elsewhere for those that are assigned there must remain.
     pub(crate) fn most_on(&self, slot: &Slot, item: usize) -> i64 {
-        let first = self.sent.partition_point(|(of, _)| *of < item);
-        let own = self.sent[first..].iter().take_while(|(of, _)| *of == item);
+        let first = self.assigned.partition_point(|(of, _)| *of < item);
+        let own = self.assigned[first..].iter().take_while(|(of, _)| *of == item);
         let elsewhere: f64 = own
             .map(|(_, row)| &self.rows[*row])
             .filter(|row| match &row.counting {
-                Counting::Sent { domains, .. } => !slot.is_in(domains),
+                Counting::Assigned { domains, .. } => !slot.is_in(domains),
                 _ => false,
             })
             .map(|row| row.bound.max(0.0))
@@ -212,7 +212,7 @@ impl<'a, 'p> Generator<'a, 'p> {
                 break;
             };
             // Rows that ask for nothing have no price, whatever is left of one by rounding.
-            for &(_, row) in task.sent.iter().filter(|(_, row)| task.rows[*row].bound <= 0.0) {
+            for &(_, row) in task.assigned.iter().filter(|(_, row)| task.rows[*row].bound <= 0.0) {
                 solved.duals[row] = 0.0;
             }
             if round >= task.rounds {
@@ -264,7 +264,7 @@ impl<'a, 'p> Generator<'a, 'p> {
         last.map(|last| Generated { bound, ..last })
     }
 
-    /// Fills nodes one after the other until all pods have a seat, each with what is worth most for its price of what is
+    /// Fills nodes one after the other until all pods have a position, each with what is worth most for its price of what is
     /// left: patterns that go together, where those that are found slot by slot all want the same pods. Tells whether any
     /// is new.
     fn pack(
@@ -275,7 +275,7 @@ impl<'a, 'p> Generator<'a, 'p> {
         round: usize,
     ) -> bool {
         let model = self.model;
-        let prices = Prices::new(model, &task.rows, duals, &task.bans);
+        let prices = Prices::new(model, &task.rows, duals, &task.exclusions);
         // Slots as often as the linear program uses them; now and then any.
         let mut chances: Vec<(usize, f64)> = Vec::new();
         for (&column, &used) in over.iter().zip(&solved.used) {
@@ -291,7 +291,7 @@ impl<'a, 'p> Generator<'a, 'p> {
         if any.is_empty() || all <= 0.0 {
             return false;
         }
-        let mut chance = Chance(round as u64 + 1);
+        let mut chance = RandomSource(round as u64 + 1);
         let mut draw = |index: usize| -> usize {
             if index % 4 == 3 {
                 return any[chance.below(any.len())];
@@ -352,24 +352,24 @@ impl<'a, 'p> Generator<'a, 'p> {
         self.gains.fill(f64::INFINITY);
     }
 
-    /// Whether a pattern keeps the bans of a task and has no more pods of an item than it allows.
+    /// Whether a pattern keeps the exclusions of a task and has no more pods of an item than it allows.
     fn is_proper(&self, pattern: &Pattern, task: &Task) -> bool {
         let slot = &self.model.slots[pattern.slot];
         pattern.counts.iter().all(|&(item, count)| {
             i64::from(count) <= task.most_on(slot, item as usize)
-                && !task.bans.iter().any(|ban| ban.keeps_off(item as usize, slot))
+                && !task.exclusions.iter().any(|exclusion| exclusion.excludes(item as usize, slot))
         })
     }
 
     /// Finds patterns that improve on `solved`, and the bound that its multipliers prove.
     fn price(&mut self, task: &Task, duals: &[f64]) -> Priced {
         let model = self.model;
-        let prices = Prices::new(model, &task.rows, duals, &task.bans);
+        let prices = Prices::new(model, &task.rows, duals, &task.exclusions);
         let wanted = 16 + model.items.items.len() / 2;
         let mut patterns = Vec::new();
         // Of slots that are worth the same one is enough.
         let is_sent = |&(_, row): &(usize, usize)| task.rows[row].bound > 0.0;
-        let alike = self.alike && prices.are_blind_to_domains() && !task.sent.iter().any(is_sent);
+        let alike = self.alike && prices.are_blind_to_domains() && !task.assigned.iter().any(is_sent);
         let slots: Vec<usize> =
             (0..model.slots.len()).filter(|&slot| !alike || model.twins[slot] == slot).collect();
         // First the slots that gained most when they were last looked at; if they still give enough, the others wait.
@@ -448,7 +448,7 @@ impl<'a, 'p> Generator<'a, 'p> {
         let model = self.model;
         let mut groups: Vec<(usize, &[Option<karpsim::requirements::ValueId>], Vec<usize>)> = Vec::new();
         for (at, slot) in model.slots.iter().enumerate().take(model.new_count) {
-            let crate::slots::Place::New { template, .. } = slot.place else { continue };
+            let crate::model::slots::Place::New { template, .. } = slot.place else { continue };
             if knapsacks[at].is_none() || uppers[at] <= self.cost(at) + self.tolerance(at) {
                 continue;
             }
@@ -495,7 +495,7 @@ impl<'a, 'p> Generator<'a, 'p> {
         if cost > 0.0 { 1e-9 * cost } else { 1e-9 }
     }
 
-    fn search(&mut self, knapsack: &Knapsack<'_>, floor: f64, steps: usize) -> crate::pricing::Found {
+    fn search(&mut self, knapsack: &Knapsack<'_>, floor: f64, steps: usize) -> crate::linear::pricing::Found {
         let (model, problem, algebra) = (self.model, self.problem, &mut *self.algebra);
         knapsack.search(floor, steps, &mut |pattern| model.keeps_together(problem, algebra, pattern))
     }
@@ -612,9 +612,9 @@ fn in_parallel<T: Send>(threads: usize, slots: &[usize], each: &(dyn Fn(usize) -
 }
 
 /// Numbers that look random and are always the same.
-struct Chance(u64);
+struct RandomSource(u64);
 
-impl Chance {
+impl RandomSource {
     /// The next number below `limit`.
     fn below(&mut self, limit: usize) -> usize {
         (self.share() * limit as f64) as usize % limit.max(1)

@@ -5,10 +5,10 @@
 //! over zones too.
 
 use crate::bits::Bits;
-use crate::facts::{Fact, Facts, Relaxation};
-use crate::items::{Items, Sent, items_of};
-use crate::slots::{Place, Slot, Slots, attaches, existing_slots, new_slots};
-use crate::standing::Standing;
+use crate::model::existing_nodes::ExistingNodes;
+use crate::model::facts::{Fact, Facts, Relaxation};
+use crate::model::items::{DomainAssignment, Items, items_of};
+use crate::model::slots::{Place, Slot, Slots, attaches, existing_slots, new_slots};
 use karpsim::compile::Problem;
 use karpsim::compile::asked::Host;
 use karpsim::compile::min_values;
@@ -65,7 +65,7 @@ pub(crate) enum Counting {
         members: Bits,
     },
     /// Pods of the item on nodes in these domains: index of the key and domain.
-    Sent {
+    Assigned {
         /// The item.
         item: usize,
         /// The domains, one a key.
@@ -134,14 +134,14 @@ impl Model {
         pods: &[usize],
         nodes: &[usize],
         facts: &Facts,
-        sent: &Sent,
-        standing: &Standing,
+        assigned: &DomainAssignment,
+        existing_nodes: &ExistingNodes,
     ) -> Self {
-        let items = items_of(problem, algebra, pods, facts, sent, standing);
+        let items = items_of(problem, algebra, pods, facts, assigned, existing_nodes);
         let keys = keys_of(facts, &items);
         let Slots { mut slots, limits, node_count_limits } = new_slots(problem, algebra, &items, &keys);
         let new_count = slots.len();
-        slots.extend(existing_slots(problem, algebra, &items, &keys, nodes, standing));
+        slots.extend(existing_slots(problem, algebra, &items, &keys, nodes, existing_nodes));
         let twins = twins(&slots);
         let mut model = Model {
             twins,
@@ -184,12 +184,12 @@ impl Model {
         for slot in model.new_count..model.slots.len() {
             model.row(Counting::Node(slot), None, false, 1.0);
         }
-        if let Some(most) = standing.evictions_max {
-            let least = standing.homes.len().saturating_sub(most);
+        if let Some(most) = existing_nodes.evictions_max {
+            let least = existing_nodes.homes.len().saturating_sub(most);
             model.row(Counting::Staying, None, true, least as f64);
         }
-        if let Some(most) = standing.removals_max {
-            let least = standing.prices.len().saturating_sub(most);
+        if let Some(most) = existing_nodes.removals_max {
+            let least = existing_nodes.prices.len().saturating_sub(most);
             model.row(Counting::Kept, None, true, least as f64);
         }
         for fact in &facts.facts {
@@ -202,15 +202,18 @@ impl Model {
         self.rows.push(Row { counting, auxiliary, at_least, bound });
     }
 
-    /// As many seats in each place as pods are sent there, if some slot takes them.
+    /// As many positions in each place as pods are assigned there, if some slot takes them.
     fn sent_rows(&mut self) {
         for item in 0..self.items.items.len() {
-            let places: Vec<(Vec<(usize, ValueId)>, usize)> =
-                self.items.items[item].sent.iter().map(|(to, pods)| (self.places(to), pods.len())).collect();
+            let places: Vec<(Vec<(usize, ValueId)>, usize)> = self.items.items[item]
+                .assigned
+                .iter()
+                .map(|(to, pods)| (self.places(to), pods.len()))
+                .collect();
             for (domains, count) in places {
                 let takes = |slot: &Slot| slot.allowed.has(item) && slot.is_in(&domains);
                 if self.slots.iter().any(takes) {
-                    self.row(Counting::Sent { item, domains }, None, true, count as f64);
+                    self.row(Counting::Assigned { item, domains }, None, true, count as f64);
                 }
             }
         }
@@ -327,7 +330,7 @@ impl Model {
                     0.0
                 }
             }
-            Counting::Sent { item, domains } => {
+            Counting::Assigned { item, domains } => {
                 if slot.is_in(domains) {
                     pattern.of(*item) as f64
                 } else {
@@ -555,7 +558,7 @@ fn keys_of(facts: &Facts, items: &Items) -> Vec<(KeyId, Vec<ValueId>)> {
             add(*key, &mut domains.iter().copied());
         }
     }
-    for (destination, _) in items.items.iter().flat_map(|item| &item.sent) {
+    for (destination, _) in items.items.iter().flat_map(|item| &item.assigned) {
         for &(key, domain) in destination {
             add(key, &mut std::iter::once(domain));
         }

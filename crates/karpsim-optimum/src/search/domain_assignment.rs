@@ -1,11 +1,11 @@
-//! Sending pods to domains beforehand, such that topologies over zones are kept whatever nodes they then get.
+//! DomainAssigner pods to domains beforehand, such that topologies over zones are kept whatever nodes they then get.
 //!
-//! Only how many pods are sent where reaches the linear programs; which of them take which seat is chosen afterwards. So
-//! it costs little that the choice is made without looking at prices: seats of pods that are alike are exchanged.
+//! Only how many pods are assigned where reaches the linear programs; which of them take which position is chosen afterwards. So
+//! it costs little that the choice is made without looking at prices: positions of pods that are alike are exchanged.
 
-use crate::facts::{Fact, Facts};
-use crate::items::Sent;
-use crate::rules::{Rules, alternatives};
+use crate::model::facts::{Fact, Facts};
+use crate::model::items::DomainAssignment;
+use crate::model::rules::{Rules, alternatives};
 use karpsim::compile::Problem;
 use karpsim::compile::pods::ClassId;
 use karpsim::requirements::{Algebra, KeyId, ValueId};
@@ -13,19 +13,19 @@ use karpsim::topology::Kind;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Chooses a domain for each pod that a topology over domains is about.
-pub(crate) fn send(
+pub(crate) fn assign_domains(
     problem: &Problem<'_>,
     algebra: &mut Algebra,
     pods: &[usize],
     facts: &Facts,
     rules: &Rules,
-) -> Sent {
-    let mut sending = Sending::new(problem, algebra, pods, facts);
+) -> DomainAssignment {
+    let mut assigner = DomainAssigner::new(problem, algebra, pods, facts);
     // What must be in one domain first: the others are evened out around it.
     for fact in &facts.facts {
         match fact {
-            Fact::OneDomain { key, classes, domains } => sending.together(*key, classes, domains),
-            Fact::OnePerDomain { key, classes } => sending.apart(*key, classes),
+            Fact::OneDomain { key, classes, domains } => assigner.together(*key, classes, domains),
+            Fact::OnePerDomain { key, classes } => assigner.apart(*key, classes),
             _ => {}
         }
     }
@@ -40,39 +40,39 @@ pub(crate) fn send(
                 })
             };
             let others = selected.iter().filter(|class| !classes.contains(class) && spread(class));
-            sending.evenly(*key, classes, &others.copied().collect::<Vec<_>>(), there);
+            assigner.evenly(*key, classes, &others.copied().collect::<Vec<_>>(), there);
         }
     }
-    for to in sending.sent.values_mut() {
+    for to in assigner.assigned.values_mut() {
         to.sort_unstable();
     }
-    sending.sent
+    assigner.assigned
 }
 
-struct Sending<'a, 'p> {
+struct DomainAssigner<'a, 'p> {
     problem: &'a Problem<'p>,
     algebra: &'a mut Algebra,
     facts: &'a Facts,
     of_class: FxHashMap<ClassId, Vec<usize>>,
-    /// Pods sent to each domain so far.
+    /// Pods assigned to each domain so far.
     load: FxHashMap<(KeyId, ValueId), usize>,
-    sent: Sent,
+    assigned: DomainAssignment,
     may_go: FxHashMap<(ClassId, KeyId, ValueId), bool>,
 }
 
-impl<'a, 'p> Sending<'a, 'p> {
+impl<'a, 'p> DomainAssigner<'a, 'p> {
     fn new(problem: &'a Problem<'p>, algebra: &'a mut Algebra, pods: &[usize], facts: &'a Facts) -> Self {
         let mut of_class: FxHashMap<ClassId, Vec<usize>> = FxHashMap::default();
         for &pod in pods {
             of_class.entry(problem.records[pod].class).or_default().push(pod);
         }
-        Sending {
+        DomainAssigner {
             problem,
             algebra,
             facts,
             of_class,
             load: FxHashMap::default(),
-            sent: Sent::default(),
+            assigned: DomainAssignment::default(),
             may_go: FxHashMap::default(),
         }
     }
@@ -105,24 +105,24 @@ impl<'a, 'p> Sending<'a, 'p> {
         may
     }
 
-    fn sent_to(&self, pod: usize, key: KeyId) -> Option<ValueId> {
-        self.sent.get(&pod)?.iter().find(|(known, _)| *known == key).map(|(_, domain)| *domain)
+    fn assigned_to(&self, pod: usize, key: KeyId) -> Option<ValueId> {
+        self.assigned.get(&pod)?.iter().find(|(known, _)| *known == key).map(|(_, domain)| *domain)
     }
 
     fn loaded(&self, key: KeyId, domain: ValueId) -> usize {
         self.load.get(&(key, domain)).copied().unwrap_or(0)
     }
 
-    fn send(&mut self, pod: usize, key: KeyId, domain: ValueId) {
+    fn assign(&mut self, pod: usize, key: KeyId, domain: ValueId) {
         *self.load.entry((key, domain)).or_default() += 1;
-        self.sent.entry(pod).or_default().push((key, domain));
+        self.assigned.entry(pod).or_default().push((key, domain));
     }
 
-    /// All to the domain to which fewest have been sent.
+    /// All to the domain to which fewest have been assigned.
     fn together(&mut self, key: KeyId, classes: &[ClassId], domains: &[ValueId]) {
         let pods = self.members(classes);
         // A pod that is elsewhere already decides for all.
-        let decided = pods.iter().find_map(|&pod| self.sent_to(pod, key));
+        let decided = pods.iter().find_map(|&pod| self.assigned_to(pod, key));
         let mut open: Vec<ValueId> = domains
             .iter()
             .copied()
@@ -131,8 +131,8 @@ impl<'a, 'p> Sending<'a, 'p> {
         open.retain(|&domain| classes.iter().all(|&class| self.may_go(class, key, domain)));
         let Some(&domain) = open.iter().min_by_key(|domain| self.loaded(key, **domain)) else { return };
         for pod in pods {
-            if self.sent_to(pod, key).is_none() {
-                self.send(pod, key, domain);
+            if self.assigned_to(pod, key).is_none() {
+                self.assign(pod, key, domain);
             }
         }
     }
@@ -147,9 +147,9 @@ impl<'a, 'p> Sending<'a, 'p> {
             let Some((_, list)) = within else { continue };
             let free: Vec<ValueId> = list.iter().copied().filter(|domain| !used.contains(domain)).collect();
             let free = free.into_iter().find(|&domain| self.may_go(class, key, domain));
-            if let (Some(domain), None) = (free, self.sent_to(pod, key)) {
+            if let (Some(domain), None) = (free, self.assigned_to(pod, key)) {
                 used.push(domain);
-                self.send(pod, key, domain);
+                self.assign(pod, key, domain);
             }
         }
     }
@@ -160,13 +160,13 @@ impl<'a, 'p> Sending<'a, 'p> {
         let mut counts: Vec<(ValueId, i64)> = there.to_vec();
         let turns = [self.members(classes), self.members(others)];
         for &pod in turns.iter().flatten() {
-            let to = self.sent_to(pod, key);
+            let to = self.assigned_to(pod, key);
             if let Some((_, count)) = counts.iter_mut().find(|(domain, _)| Some(*domain) == to) {
                 *count += 1;
             }
         }
         for pod in turns.into_iter().flatten() {
-            if self.sent_to(pod, key).is_some() {
+            if self.assigned_to(pod, key).is_some() {
                 continue;
             }
             let class = self.problem.records[pod].class;
@@ -179,7 +179,7 @@ impl<'a, 'p> Sending<'a, 'p> {
             }
             if let Some((.., at)) = lowest {
                 counts[at].1 += 1;
-                self.send(pod, key, counts[at].0);
+                self.assign(pod, key, counts[at].0);
             }
         }
     }

@@ -1,11 +1,11 @@
 //! An answer with names, in the form of Karpenter's decisions.
 
-use crate::answer::{Answer, PlannedNode};
-use crate::check::base_constraint;
+use crate::model::existing_nodes::ExistingNodes;
+use crate::model::rules::alternatives;
+use crate::model::slots::Place;
 use crate::money::nanos;
-use crate::rules::alternatives;
-use crate::slots::Place;
-use crate::standing::Standing;
+use crate::result::answer::{Answer, PlannedNode};
+use crate::result::check::base_constraint;
 use karpsim::compile::Problem;
 use karpsim::compile::asked::{Asked, Host};
 use karpsim::compile::min_values;
@@ -22,7 +22,7 @@ pub(crate) fn render(
     problem: &Problem<'_>,
     algebra: &mut Algebra,
     answer: &Answer,
-    standing: &Standing,
+    existing_nodes: &ExistingNodes,
     karpenter: &ProvisioningDecision,
 ) -> (ProvisioningDecision, i64) {
     let mut solver = Solver::new(problem, algebra.clone());
@@ -36,7 +36,7 @@ pub(crate) fn render(
         node.pods.iter().for_each(|&pod| placed[pod] = true);
         match node.place {
             Place::Existing { node: index } => {
-                let comes = |pod: &&usize| standing.homes.get(pod) != Some(&index);
+                let comes = |pod: &&usize| existing_nodes.homes.get(pod) != Some(&index);
                 let mut pods: Vec<_> =
                     node.pods.iter().filter(comes).map(|&pod| problem.pod_name(pod)).collect();
                 if pods.is_empty() {

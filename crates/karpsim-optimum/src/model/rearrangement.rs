@@ -1,11 +1,11 @@
-//! A running cluster to be rearranged: the same scenario with the pods that can be evicted in the air.
+//! A running cluster to be rearranged: the same scenario with the pods that can be evicted pending.
 //!
 //! Nodes that Karpenter could disrupt may go, whatever `consolidateAfter`, `consolidationPolicy` and the budgets of their
 //! NodePools say of the moment: what is sought is what could be saved in the end. Their pods become pending pods that
 //! nothing may leave behind; the nodes themselves become places that cost what they cost.
 
+use crate::model::existing_nodes::ExistingNodes;
 use crate::money::nanos;
-use crate::standing::Standing;
 use karpsim::compile::{Problem, compile};
 use karpsim::decision::{Command, Method};
 use karpsim::disruption::candidates::{Candidate, candidates};
@@ -24,69 +24,71 @@ const ABOVE_ALL: i64 = i32::MAX as i64;
 
 /// A node that may go.
 #[derive(Debug, Clone)]
-struct Leaver {
+struct RemovableNode {
     name: Str,
     price: i64,
     pods: Vec<usize>,
 }
 
-/// A cluster with its pods in the air.
+/// A cluster whose evictable pods are pending.
 #[derive(Debug, Clone)]
-pub(crate) struct Lifted {
+pub(crate) struct EvictedCluster {
     /// The scenario, with the pods pending.
     pub(crate) scenario: Scenario,
-    leavers: Vec<Leaver>,
+    removable: Vec<RemovableNode>,
 }
 
-impl Lifted {
+impl EvictedCluster {
     /// Lifts all pods that can be evicted.
     pub(crate) fn new(scenario: &Scenario, problem: &Problem<'_>) -> Self {
         let budgets = PodBudgets::new(&scenario.objects);
         let found = candidates(problem, &budgets, Method::SingleNodeConsolidation);
-        let mut leavers: Vec<Leaver> = found
+        let mut removable: Vec<RemovableNode> = found
             .into_iter()
             .flatten()
             .filter(|candidate| candidate.pool.spec.replicas.is_none() && candidate.instance_type.is_some())
-            .map(|candidate: Candidate<'_>| Leaver {
+            .map(|candidate: Candidate<'_>| RemovableNode {
                 name: candidate.name,
                 price: nanos(candidate.price),
                 pods: candidate.reschedulable,
             })
             .collect();
         loop {
-            let lifted = lift(scenario, &leavers);
+            let evicted_cluster = evict(scenario, &removable);
             // A pod that Karpenter would keep out of a round stays where it is, and so does its node.
-            let (problem, _) = compile(&lifted);
+            let (problem, _) = compile(&evicted_cluster);
             let pending: BTreeSet<usize> = problem.pending.iter().copied().collect();
-            let before = leavers.len();
-            leavers.retain(|leaver| leaver.pods.iter().all(|pod| pending.contains(pod)));
-            if leavers.len() == before {
-                return Lifted { scenario: lifted, leavers };
+            let before = removable.len();
+            removable.retain(|removable_node| removable_node.pods.iter().all(|pod| pending.contains(pod)));
+            if removable.len() == before {
+                return EvictedCluster { scenario: evicted_cluster, removable };
             }
         }
     }
 
-    /// What stands, in the terms of the compiled lifted scenario.
-    pub(crate) fn standing(
+    /// Nodes and pods that may move, in the terms of the compiled scenario.
+    pub(crate) fn existing_nodes(
         &self,
         problem: &Problem<'_>,
         evictions_max: Option<usize>,
         removals_max: Option<usize>,
-    ) -> Standing {
-        let mut standing = Standing { evictions_max, removals_max, ..Standing::default() };
+    ) -> ExistingNodes {
+        let mut existing_nodes = ExistingNodes { evictions_max, removals_max, ..ExistingNodes::default() };
         let index: FxHashMap<&str, usize> =
             problem.nodes.iter().enumerate().map(|(at, node)| (node.name.as_str(), at)).collect();
-        for leaver in &self.leavers {
-            let Some(&node) = index.get(leaver.name.as_str()) else { continue };
-            standing.prices.insert(node, leaver.price);
-            standing.homes.extend(leaver.pods.iter().map(|&pod| (pod, node)));
+        for removable_node in &self.removable {
+            let Some(&node) = index.get(removable_node.name.as_str()) else { continue };
+            existing_nodes.prices.insert(node, removable_node.price);
+            existing_nodes.homes.extend(removable_node.pods.iter().map(|&pod| (pod, node)));
         }
-        standing
+        existing_nodes
     }
 
     /// What a command of Karpenter's saves, in nano-dollars an hour; `None`: it removes a node whose price is not known.
     fn saving(&self, command: &Command) -> Option<i64> {
-        let price = |name: &Str| self.leavers.iter().find(|leaver| leaver.name == *name).map(|one| one.price);
+        let price = |name: &Str| {
+            self.removable.iter().find(|removable_node| removable_node.name == *name).map(|one| one.price)
+        };
         let removed: i64 = command.candidates.iter().map(price).sum::<Option<i64>>()?;
         let launched = command.replacements.iter().filter_map(|claim| claim.launch.as_ref());
         Some(removed - launched.map(|launch| nanos(launch.price.0)).sum::<i64>())
@@ -115,13 +117,13 @@ pub(crate) fn marked(scenario: &Scenario, command: &Command) -> Scenario {
     marked
 }
 
-fn lift(scenario: &Scenario, leavers: &[Leaver]) -> Scenario {
-    let mut lifted = scenario.clone();
-    for &pod in leavers.iter().flat_map(|leaver| &leaver.pods) {
-        let pod = &mut lifted.objects.pods[pod];
+fn evict(scenario: &Scenario, removable: &[RemovableNode]) -> Scenario {
+    let mut evicted_cluster = scenario.clone();
+    for &pod in removable.iter().flat_map(|removable_node| &removable_node.pods) {
+        let pod = &mut evicted_cluster.objects.pods[pod];
         *pod = Arc::new(pending(pod));
     }
-    lifted
+    evicted_cluster
 }
 
 /// The pod as kube-scheduler would see it after its eviction.

@@ -1,9 +1,9 @@
 //! A decision of Karpenter's as an answer: its nodes, and what they cost.
 
-use crate::answer::{Answer, Merit, PlannedNode, by_priority, price};
+use crate::model::existing_nodes::ExistingNodes;
+use crate::model::slots::Place;
 use crate::money::nanos;
-use crate::slots::Place;
-use crate::standing::Standing;
+use crate::result::answer::{Answer, ObjectiveValue, PlannedNode, by_priority, price};
 use karpsim::compile::Problem;
 use karpsim::decision::{NewNodeClaim, ProvisioningDecision};
 use karpsim::model::meta::Str;
@@ -11,20 +11,20 @@ use rustc_hash::FxHashMap;
 
 /// What a decision comes to.
 #[derive(Debug, Clone)]
-pub(crate) struct Bill {
+pub(crate) struct Evaluation {
     /// How good it is.
-    pub(crate) merit: Merit,
+    pub(crate) merit: ObjectiveValue,
     /// Nodes with the pods that they get: of the state, or new.
     pub(crate) nodes: Vec<(Option<usize>, Vec<usize>)>,
     /// The same as an answer, as far as new nodes are launched as something that is known.
     pub(crate) answer: Answer,
 }
 
-impl Bill {
-    /// The bill of `decision`. Pods that stand somewhere and are not spoken of stay there.
+impl Evaluation {
+    /// The evaluation of `decision`. Pods that stand somewhere and are not spoken of stay there.
     pub(crate) fn of(
         problem: &Problem<'_>,
-        standing: &Standing,
+        existing_nodes: &ExistingNodes,
         decision: &ProvisioningDecision,
         pods: &[usize],
         priorities: &[i64],
@@ -53,26 +53,26 @@ impl Bill {
             }
         }
         let moved: Vec<usize> = sorted(on_node.values().chain(nodes.iter().map(|(_, pods)| pods)));
-        for (&pod, &home) in &standing.homes {
+        for (&pod, &home) in &existing_nodes.homes {
             if moved.binary_search(&pod).is_err() {
                 on_node.entry(home).or_default().push(pod);
             }
         }
-        for &node in standing.prices.keys() {
+        for &node in existing_nodes.prices.keys() {
             on_node.entry(node).or_default();
         }
         let mut on_node: Vec<(usize, Vec<usize>)> = on_node.into_iter().collect();
         on_node.sort_by_key(|(node, _)| *node);
         for (node, mut pods) in on_node {
             pods.sort_unstable();
-            cost += price(problem, standing, Place::Existing { node });
+            cost += price(problem, existing_nodes, Place::Existing { node });
             nodes.push((Some(node), pods.clone()));
             answer.nodes.push(PlannedNode { place: Place::Existing { node }, chosen: Vec::new(), pods });
         }
         let placed = sorted(nodes.iter().map(|(_, pods)| pods));
         answer.unplaced = pods.iter().copied().filter(|pod| placed.binary_search(pod).is_err()).collect();
-        let merit = Merit { unplaced: by_priority(problem, priorities, &answer.unplaced), cost };
-        Bill { merit, nodes, answer }
+        let merit = ObjectiveValue { unplaced: by_priority(problem, priorities, &answer.unplaced), cost };
+        Evaluation { merit, nodes, answer }
     }
 }
 

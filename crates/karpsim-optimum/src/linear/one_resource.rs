@@ -26,7 +26,7 @@ pub(crate) struct Entry {
 pub(crate) struct Table {
     unit: i64,
     best: Vec<f64>,
-    /// Worth of what takes nothing of the resource.
+    /// DualValues of what takes nothing of the resource.
     free: f64,
 }
 

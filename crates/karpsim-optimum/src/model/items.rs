@@ -3,9 +3,9 @@
 //! Classes of pods that differ only in what no fact mentions become one item, so that the linear programs stay small.
 
 use crate::bits::Bits;
-use crate::facts::{Fact, Facts, Reach};
-use crate::rules::{alternatives, tolerations_of};
-use crate::standing::Standing;
+use crate::model::existing_nodes::ExistingNodes;
+use crate::model::facts::{Fact, Facts, Reach};
+use crate::model::rules::{alternatives, tolerations_of};
 use karpsim::compile::Problem;
 use karpsim::compile::asked::Asked;
 use karpsim::compile::pods::{ClassId, PortsId};
@@ -39,8 +39,8 @@ pub(crate) struct Item {
     pub(crate) reach: Reach,
     /// The node that they are on, where it matters whether they stay.
     pub(crate) home: Option<usize>,
-    /// Where some of them are sent, in the order in which these places were first chosen.
-    pub(crate) sent: Vec<(Destination, Vec<usize>)>,
+    /// The domains that some of them are assigned to, in the order in which these places were first chosen.
+    pub(crate) assigned: Vec<(AssignedDomains, Vec<usize>)>,
 }
 
 /// At most so many pods of some items on a node.
@@ -93,7 +93,7 @@ impl Items {
 
 /// Everything by which items are told apart.
 #[derive(PartialEq, Eq, Hash)]
-struct Likeness {
+struct ItemKey {
     priority: i64,
     requests: Vec<i64>,
     alternatives: Vec<Asked>,
@@ -106,20 +106,20 @@ struct Likeness {
     facts: Vec<(usize, u8)>,
 }
 
-/// Domains that a pod is sent to, at most one a label; labels ascend.
-pub(crate) type Destination = Vec<(KeyId, ValueId)>;
+/// Domains that a pod is assigned to, at most one a label; labels ascend.
+pub(crate) type AssignedDomains = Vec<(KeyId, ValueId)>;
 
-/// Where single pods are sent.
-pub(crate) type Sent = FxHashMap<usize, Destination>;
+/// The domains that single pods are assigned to.
+pub(crate) type DomainAssignment = FxHashMap<usize, AssignedDomains>;
 
-/// The items of `pods`. `sent`: pods that are to go to certain domains; they stay one item with those that are not.
+/// The items of `pods`. `assigned`: pods that are to go to certain domains; they stay one item with those that are not.
 pub(crate) fn items_of(
     problem: &Problem<'_>,
     algebra: &mut Algebra,
     pods: &[usize],
     facts: &Facts,
-    sent: &Sent,
-    standing: &Standing,
+    assigned: &DomainAssignment,
+    existing_nodes: &ExistingNodes,
 ) -> Items {
     let class_of = |id: ClassId| &problem.pods.classes[id.0 as usize];
     let mut items = Items::default();
@@ -129,20 +129,20 @@ pub(crate) fn items_of(
         }
     }
     let roles = roles(facts);
-    let mut index: FxHashMap<Likeness, usize> = FxHashMap::default();
+    let mut index: FxHashMap<ItemKey, usize> = FxHashMap::default();
     let mut known: FxHashMap<(ClassId, i64, Option<usize>), usize> = FxHashMap::default();
     // Pods that stay are counted only if evictions are.
-    let counts_homes = standing.evictions_max.is_some();
+    let counts_homes = existing_nodes.evictions_max.is_some();
     for &pod in pods {
         let id = problem.records[pod].class;
         let class = class_of(id);
         let priority = problem.pod(pod).spec.priority.unwrap_or(0);
-        let home = standing.homes.get(&pod).copied().filter(|_| counts_homes);
+        let home = existing_nodes.homes.get(&pod).copied().filter(|_| counts_homes);
         let at = *known.entry((id, priority, home)).or_insert_with(|| {
             let tolerations = tolerations_of(problem, &facts.firm, id);
             let mut reach = facts.reach.get(&id).cloned().unwrap_or_default();
             reach.domains.sort_by_key(|(key, _)| *key);
-            let likeness = Likeness {
+            let likeness = ItemKey {
                 priority,
                 requests: items.resources.iter().map(|&resource| class.requests[resource]).collect(),
                 alternatives: alternatives(class, algebra),
@@ -166,7 +166,7 @@ pub(crate) fn items_of(
                 unresolved: likeness.unresolved,
                 reach: likeness.reach.clone(),
                 home,
-                sent: Vec::new(),
+                assigned: Vec::new(),
             };
             *index.entry(likeness).or_insert_with(|| {
                 items.items.push(item);
@@ -179,11 +179,11 @@ pub(crate) fn items_of(
         }
         items.items[at].pods.push(pod);
         items.of_pod.insert(pod, at);
-        if let Some(to) = sent.get(&pod) {
-            let sent = &mut items.items[at].sent;
-            match sent.iter_mut().find(|(known, _)| known == to) {
+        if let Some(to) = assigned.get(&pod) {
+            let assigned = &mut items.items[at].assigned;
+            match assigned.iter_mut().find(|(known, _)| known == to) {
                 Some((_, pods)) => pods.push(pod),
-                None => sent.push((to.clone(), vec![pod])),
+                None => assigned.push((to.clone(), vec![pod])),
             }
         }
         items.items[at].count += 1;

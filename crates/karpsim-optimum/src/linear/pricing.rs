@@ -5,16 +5,16 @@
 //! and branch and bound over the items in order of value for money is exact unless it is cut short.
 
 use crate::bits::Bits;
-use crate::items::NodeLimit;
+use crate::linear::one_resource::{Entry, Table, gcd};
+use crate::linear::relaxation::Relaxed;
+use crate::model::items::NodeLimit;
+use crate::model::slots::Place;
 use crate::model::{Counting, Model, Pattern, Row};
-use crate::one_resource::{Entry, Table, gcd};
-use crate::relaxation::Relaxed;
-use crate::slots::Place;
 use smallvec::SmallVec;
 
 /// A value that a node has once it holds so many pods of some items.
 #[derive(Debug, Clone)]
-pub(crate) struct Extra {
+pub(crate) struct ConditionalValue {
     /// Pods of these items count together, for each entry.
     conditions: Vec<(Bits, i64)>,
     value: f64,
@@ -22,19 +22,19 @@ pub(crate) struct Extra {
 
 /// What the items are worth on one slot.
 #[derive(Debug, Clone)]
-pub(crate) struct Worth {
+pub(crate) struct DualValues {
     /// The slot.
     pub(crate) slot: usize,
     /// Value of a node as such.
     pub(crate) fixed: f64,
     /// Values of its items: those that are worth something, or that others may need.
     values: Vec<(usize, f64)>,
-    extras: Vec<Extra>,
+    extras: Vec<ConditionalValue>,
 }
 
 /// Items that must not be in a domain: key and domain.
 #[derive(Debug, Clone)]
-pub(crate) struct Ban {
+pub(crate) struct DomainExclusion {
     /// Items.
     pub(crate) members: Bits,
     /// Index of the key.
@@ -43,9 +43,9 @@ pub(crate) struct Ban {
     pub(crate) domain: karpsim::requirements::ValueId,
 }
 
-impl Ban {
+impl DomainExclusion {
     /// Whether it keeps `item` off a slot.
-    pub(crate) fn keeps_off(&self, item: usize, slot: &crate::slots::Slot) -> bool {
+    pub(crate) fn excludes(&self, item: usize, slot: &crate::model::slots::Slot) -> bool {
         slot.domains[self.key] == Some(self.domain) && self.members.has(item)
     }
 }
@@ -55,7 +55,7 @@ pub(crate) struct Prices<'m> {
     model: &'m Model,
     rows: &'m [Row],
     duals: &'m [f64],
-    banned: &'m [Ban],
+    excluded: &'m [DomainExclusion],
     of_items: Vec<f64>,
     /// Rows that are not about single items.
     others: Vec<usize>,
@@ -63,7 +63,12 @@ pub(crate) struct Prices<'m> {
 
 impl<'m> Prices<'m> {
     /// Values under the multipliers `duals` of `rows`.
-    pub(crate) fn new(model: &'m Model, rows: &'m [Row], duals: &'m [f64], banned: &'m [Ban]) -> Self {
+    pub(crate) fn new(
+        model: &'m Model,
+        rows: &'m [Row],
+        duals: &'m [f64],
+        excluded: &'m [DomainExclusion],
+    ) -> Self {
         let mut of_items = vec![0.0; model.items.items.len()];
         let mut others = Vec::new();
         for (at, (row, &dual)) in rows.iter().zip(duals).enumerate() {
@@ -73,12 +78,12 @@ impl<'m> Prices<'m> {
                 _ => others.push(at),
             }
         }
-        Prices { model, rows, duals, banned, of_items, others }
+        Prices { model, rows, duals, excluded, of_items, others }
     }
 
     /// Whether slots that differ in nothing but their domains are worth the same.
     pub(crate) fn are_blind_to_domains(&self) -> bool {
-        self.banned.is_empty()
+        self.excluded.is_empty()
             && self.others.iter().all(|&at| {
                 matches!(
                     self.rows[at].counting,
@@ -93,7 +98,7 @@ impl<'m> Prices<'m> {
     }
 
     /// What the items are worth on `slot`.
-    pub(crate) fn on(&self, slot: usize) -> Worth {
+    pub(crate) fn on(&self, slot: usize) -> DualValues {
         let of = &self.model.slots[slot];
         let mut fixed = 0.0;
         let mut extras = Vec::new();
@@ -118,13 +123,13 @@ impl<'m> Prices<'m> {
                         shifts.push((members, dual));
                     }
                 }
-                Counting::Sent { item, domains } => {
+                Counting::Assigned { item, domains } => {
                     if of.is_in(domains) {
                         of_sent.push((*item, dual));
                     }
                 }
                 Counting::Having(members) => {
-                    extras.push(Extra { conditions: vec![(members.clone(), 1)], value: dual });
+                    extras.push(ConditionalValue { conditions: vec![(members.clone(), 1)], value: dual });
                 }
                 Counting::Nodes { slots, least } => {
                     if slots.binary_search(&slot).is_ok() {
@@ -134,7 +139,7 @@ impl<'m> Prices<'m> {
                             let single = |item: usize| std::iter::once(item).collect();
                             let conditions =
                                 least.iter().map(|(item, count)| (single(*item), *count)).collect();
-                            extras.push(Extra { conditions, value: dual });
+                            extras.push(ConditionalValue { conditions, value: dual });
                         }
                     }
                 }
@@ -161,7 +166,7 @@ impl<'m> Prices<'m> {
         let values = of
             .allowed
             .iter()
-            .filter(|&item| !self.banned.iter().any(|ban| ban.keeps_off(item, of)))
+            .filter(|&item| !self.excluded.iter().any(|exclusion| exclusion.excludes(item, of)))
             .map(|item| {
                 let shift: f64 =
                     shifts.iter().filter(|(members, _)| members.has(item)).map(|(_, dual)| *dual).sum();
@@ -169,12 +174,12 @@ impl<'m> Prices<'m> {
                 let is_home = home.is_some_and(|node| of.place == Place::Existing { node });
                 let first = of_sent.partition_point(|(known, _)| *known < item);
                 let own = of_sent[first..].iter().take_while(|(known, _)| *known == item);
-                let sent: f64 = own.map(|(_, dual)| *dual).sum();
-                (item, self.of_items[item] + shift + sent + if is_home { staying } else { 0.0 })
+                let assigned: f64 = own.map(|(_, dual)| *dual).sum();
+                (item, self.of_items[item] + shift + assigned + if is_home { staying } else { 0.0 })
             })
             .filter(|(item, value)| *value > 1e-12 || wanted(*item) || needed(*item))
             .collect();
-        Worth { slot, fixed, values, extras }
+        DualValues { slot, fixed, values, extras }
     }
 }
 
@@ -183,7 +188,7 @@ pub(crate) struct Knapsack<'m> {
     model: &'m Model,
     slot: usize,
     fixed: f64,
-    extras: Vec<Extra>,
+    extras: Vec<ConditionalValue>,
     /// Items in order of value for money.
     items: Vec<usize>,
     value: Vec<f64>,
@@ -224,7 +229,7 @@ pub(crate) struct Found {
 
 impl<'m> Knapsack<'m> {
     /// The knapsack of a slot.
-    pub(crate) fn new(model: &'m Model, worth: Worth, most_of: &dyn Fn(usize) -> i64) -> Self {
+    pub(crate) fn new(model: &'m Model, worth: DualValues, most_of: &dyn Fn(usize) -> i64) -> Self {
         let slot = &model.slots[worth.slot];
         let node = match slot.place {
             Place::New { .. } => None,

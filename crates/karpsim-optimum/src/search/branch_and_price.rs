@@ -1,10 +1,10 @@
 //! Branch and price: where the linear program uses fractions of nodes, a count that must be whole is rounded down on one
 //! branch and up on the other, each a new linear program.
 
-use crate::generation::{Generated, Generator, Task};
+use crate::linear::generation::{Generated, Generator, Task};
+use crate::linear::pricing::DomainExclusion;
+use crate::model::slots::Place;
 use crate::model::{Counting, Model, Row};
-use crate::pricing::Ban;
-use crate::slots::Place;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
@@ -21,8 +21,8 @@ pub(crate) enum Split {
         /// The count, a fraction.
         at: f64,
     },
-    /// Items that must be in one domain: each of these bans leaves one.
-    Domain(Vec<Vec<Ban>>),
+    /// Items that must be in one domain: each of these exclusions leaves one.
+    Domain(Vec<Vec<DomainExclusion>>),
 }
 
 impl Split {
@@ -40,9 +40,9 @@ impl Split {
                 .collect(),
             Split::Domain(choices) => choices
                 .iter()
-                .map(|bans| {
+                .map(|exclusions| {
                     let mut next = task.clone();
-                    next.bans.extend(bans.iter().cloned());
+                    next.exclusions.extend(exclusions.iter().cloned());
                     next
                 })
                 .collect(),
@@ -144,10 +144,10 @@ fn domains(model: &Model, used: &[(&crate::model::Pattern, f64)]) -> Option<Spli
             }
         }
         (seen.len() > 1).then(|| {
-            let ban = |domain| Ban { members: members.clone(), key: *key, domain };
+            let exclusion = |domain| DomainExclusion { members: members.clone(), key: *key, domain };
             let others = |kept| domains.iter().filter(move |domain| **domain != kept);
             Split::Domain(
-                domains.iter().map(|&kept| others(kept).map(|&domain| ban(domain)).collect()).collect(),
+                domains.iter().map(|&kept| others(kept).map(|&domain| exclusion(domain)).collect()).collect(),
             )
         })
     })

@@ -1,7 +1,7 @@
-//! Which domain each node of an answer is in, where that was left open: such that there are seats where pods are sent.
+//! Which domain each node of an answer is in, where that was left open: such that there are positions where pods are assigned.
 
+use crate::model::slots::Place;
 use crate::model::{Counting, Model, Pattern};
-use crate::slots::Place;
 use karpsim::requirements::ValueId;
 use rustc_hash::FxHashMap;
 
@@ -11,7 +11,7 @@ const ROUNDS: usize = 10;
 /// Seats that are wanted in certain places, and what patterns give of them.
 struct Wanted<'m> {
     model: &'m Model,
-    /// Domains, and how many seats are still missing (less than 0: too many).
+    /// Domains, and how many positions are still missing (less than 0: too many).
     places: Vec<(&'m [(usize, ValueId)], i64)>,
     /// The places of each item.
     of_item: FxHashMap<usize, Vec<usize>>,
@@ -24,7 +24,7 @@ impl<'m> Wanted<'m> {
         let mut wanted =
             Wanted { model, places: Vec::new(), of_item: FxHashMap::default(), load: FxHashMap::default() };
         for row in &model.rows {
-            if let Counting::Sent { item, domains } = &row.counting {
+            if let Counting::Assigned { item, domains } = &row.counting {
                 wanted.of_item.entry(*item).or_default().push(wanted.places.len());
                 wanted.places.push((domains, row.bound.round() as i64));
             }
@@ -46,7 +46,7 @@ impl<'m> Wanted<'m> {
         }
     }
 
-    /// How many missing seats a node of the pattern would give.
+    /// How many missing positions a node of the pattern would give.
     fn gives(&self, pattern: &Pattern) -> i64 {
         let slot = &self.model.slots[pattern.slot];
         let of = |&(item, count): &(u32, u32)| -> i64 {
@@ -60,7 +60,7 @@ impl<'m> Wanted<'m> {
     }
 }
 
-/// The same nodes in domains of their choice: the same type of the same NodePool with the same room, no dearer unless seats
+/// The same nodes in domains of their choice: the same type of the same NodePool with the same room, no dearer unless positions
 /// are missing otherwise.
 pub(crate) fn choose_domains(model: &Model, patterns: &mut [Pattern]) {
     let mut wanted = Wanted::new(model);
@@ -98,8 +98,8 @@ pub(crate) fn choose_domains(model: &Model, patterns: &mut [Pattern]) {
     };
     // The fullest first: what is missing in the end is made up for by small ones.
     let mut order: Vec<usize> = (0..patterns.len()).collect();
-    let seats = |pattern: &Pattern| pattern.counts.iter().map(|(_, count)| *count).sum::<u32>();
-    order.sort_by_key(|&at| (std::cmp::Reverse(seats(&patterns[at])), at));
+    let positions = |pattern: &Pattern| pattern.counts.iter().map(|(_, count)| *count).sum::<u32>();
+    order.sort_by_key(|&at| (std::cmp::Reverse(positions(&patterns[at])), at));
     for &at in &order {
         patterns[at].slot = best(&wanted, &patterns[at]);
         wanted.change(&patterns[at], 1);

@@ -1,12 +1,12 @@
-//! What stands already and may be given up: nodes with what they cost, and pods with the nodes they are on.
+//! Existing nodes that may be given up, with what they cost, and pods with the nodes they are on.
 
-use crate::answer::Answer;
-use crate::slots::Place;
+use crate::model::slots::Place;
+use crate::result::answer::Answer;
 use rustc_hash::FxHashMap;
 
 /// Nodes and pods of a running cluster that may move. Nothing of it where pending pods alone are placed.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Standing {
+pub(crate) struct ExistingNodes {
     /// What each node costs that may go, in nano-dollars an hour; all others stay, and cost nothing here.
     pub(crate) prices: FxHashMap<usize, i64>,
     /// The node that each pod is on that may be evicted.
@@ -17,7 +17,7 @@ pub(crate) struct Standing {
     pub(crate) removals_max: Option<usize>,
 }
 
-impl Standing {
+impl ExistingNodes {
     /// What a node of the state costs.
     pub(crate) fn price(&self, node: usize) -> i64 {
         self.prices.get(&node).copied().unwrap_or(0)
