@@ -14,7 +14,7 @@ use crate::result::evaluation::Evaluation;
 use crate::result::render::render;
 use crate::search::Best;
 use crate::search::strategy::SearchStrategy;
-use karpsim::compile::{Problem as Compiled, compile};
+use karpsim::compile::{ClusterState as Compiled, compile};
 use karpsim::decision::{Command, ProvisioningDecision};
 use karpsim::model::meta::Str;
 use karpsim::provisioning::provision_compiled;
@@ -152,7 +152,7 @@ struct Before {
 }
 
 impl Before {
-    fn improve(self, compiled: &mut Compiled<'_>, mut algebra: Algebra, limits: &Limits<'_>) -> Optimum {
+    fn improve(self, compiled: &mut Compiled, mut algebra: Algebra, limits: &Limits<'_>) -> Optimum {
         let pods: Vec<usize> = compiled.pending.iter().chain(&compiled.leaving).copied().collect();
         let priorities = priorities(compiled, &pods);
         let evaluation = Evaluation::of(compiled, &self.existing_nodes, &self.karpenter, &pods, &priorities);

@@ -181,7 +181,7 @@ fn gcp_and_azure_node_classes_decide() {
     assert_eq!(left.get("cpu"), Some(quantity("7810m")));
     let aks = "apiVersion: karpenter.azure.com/v1beta1\nkind: AKSNodeClass\nmetadata: {name: x}\nspec: {osDiskSizeGB: 256}\n";
     let settings = Settings {
-        azure_network: catalogue::azure::NetworkPlugin::AzureNodeSubnet,
+        azure_network: karpsim::provider::azure::NetworkPlugin::AzureNodeSubnet,
         vm_memory_overhead_percent: Some(0.0),
         ..Settings::default()
     };

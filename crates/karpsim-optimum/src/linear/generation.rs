@@ -9,7 +9,7 @@ use crate::linear::pricing::{DomainExclusion, Knapsack, Prices};
 use crate::model::slots::Slot;
 use crate::model::{Counting, Model, Pattern, Row};
 use crate::money::dollars;
-use karpsim::compile::Problem;
+use karpsim::compile::ClusterState;
 use karpsim::requirements::Algebra;
 use rustc_hash::FxHashSet;
 
@@ -35,9 +35,9 @@ const PACK_STEPS: usize = 500;
 const TOGETHER: usize = 32;
 
 /// The search for patterns, with all that were found.
-pub(crate) struct Generator<'a, 'p> {
+pub(crate) struct Generator<'a> {
     /// The problem.
-    pub(crate) problem: &'a Problem<'p>,
+    pub(crate) problem: &'a ClusterState,
     /// Requirements.
     pub(crate) algebra: &'a mut Algebra,
     /// The model.
@@ -132,10 +132,10 @@ impl Task {
     }
 }
 
-impl<'a, 'p> Generator<'a, 'p> {
+impl<'a> Generator<'a> {
     /// A search without patterns.
     pub(crate) fn new(
-        problem: &'a Problem<'p>,
+        problem: &'a ClusterState,
         algebra: &'a mut Algebra,
         model: &'a Model,
         penalty: Vec<f64>,

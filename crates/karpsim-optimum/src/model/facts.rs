@@ -4,7 +4,7 @@
 //! what is left out; the bound is then lower than it could be, never higher.
 
 use crate::model::rules::{Owner, Rule, Rules};
-use karpsim::compile::Problem;
+use karpsim::compile::ClusterState;
 use karpsim::compile::pods::ClassId;
 use karpsim::requirements::{Algebra, ConstraintId, KeyId, ValueId};
 use karpsim::topology::Kind;
@@ -174,7 +174,7 @@ pub(crate) struct Facts {
 }
 
 /// Whether every node there is, and every one that could be launched, is in one of these domains.
-fn is_everywhere(problem: &Problem<'_>, algebra: &Algebra, key: KeyId, domains: &[ValueId]) -> bool {
+fn is_everywhere(problem: &ClusterState, algebra: &Algebra, key: KeyId, domains: &[ValueId]) -> bool {
     let within = |of: ConstraintId| {
         algebra.of(of, key).is_some_and(|requirement| {
             !requirement.complement && requirement.values.iter().all(|value| domains.contains(&value))
@@ -219,7 +219,7 @@ pub(crate) fn facts_of(rules: &Rules, with_domains: bool) -> Facts {
 
 impl Facts {
     /// Drops the facts that couple domains; where pods may go stays, as far as it forbids anything.
-    pub(crate) fn forget_domains(&mut self, problem: &Problem<'_>, algebra: &Algebra) {
+    pub(crate) fn forget_domains(&mut self, problem: &ClusterState, algebra: &Algebra) {
         let before = self.facts.len();
         self.facts.retain(|fact| {
             !matches!(fact, Fact::Spread { .. } | Fact::OnePerDomain { .. } | Fact::OneDomain { .. })

@@ -6,7 +6,7 @@ use crate::bits::Bits;
 use crate::model::existing_nodes::ExistingNodes;
 use crate::model::facts::{Fact, Facts, Reach};
 use crate::model::rules::{alternatives, tolerations_of};
-use karpsim::compile::Problem;
+use karpsim::compile::ClusterState;
 use karpsim::compile::asked::Asked;
 use karpsim::compile::pods::{ClassId, PortsId};
 use karpsim::compile::taints::TolerationsId;
@@ -114,7 +114,7 @@ pub(crate) type DomainAssignment = FxHashMap<usize, AssignedDomains>;
 
 /// The items of `pods`. `assigned`: pods that are to go to certain domains; they stay one item with those that are not.
 pub(crate) fn items_of(
-    problem: &Problem<'_>,
+    problem: &ClusterState,
     algebra: &mut Algebra,
     pods: &[usize],
     facts: &Facts,
@@ -213,7 +213,7 @@ fn roles(facts: &Facts) -> FxHashMap<ClassId, Vec<(usize, u8)>> {
     roles
 }
 
-fn node_facts(problem: &Problem<'_>, facts: &Facts, items: &mut Items) {
+fn node_facts(problem: &ClusterState, facts: &Facts, items: &mut Items) {
     let count = items.items.len();
     items.conflicts = vec![Bits::none(count); count];
     for fact in &facts.facts {

@@ -7,7 +7,7 @@ use crate::model::rules::{Rule, Strength, rules_of};
 use crate::model::slots::Place;
 use crate::result::answer::{Answer, PlannedNode};
 use crate::result::check::domain_of;
-use karpsim::compile::Problem;
+use karpsim::compile::ClusterState;
 use karpsim::compile::asked::{Asked, Host};
 use karpsim::compile::pods::ClassId;
 use karpsim::compile::taints::{TaintsId, TolerationsId};
@@ -38,7 +38,7 @@ pub(crate) struct Review {
 
 /// Looks at the preferences of `pods` in `answer`.
 pub(crate) fn review(
-    problem: &Problem<'_>,
+    problem: &ClusterState,
     algebra: &mut Algebra,
     pods: &[usize],
     answer: &Answer,
@@ -93,7 +93,7 @@ pub(crate) fn review(
 
 /// A node as preferences see it: its labels, and its taints.
 fn seen(
-    problem: &Problem<'_>,
+    problem: &ClusterState,
     algebra: &mut Algebra,
     node: &PlannedNode,
 ) -> (ConstraintId, Host, Undefined, TaintsId) {
@@ -115,7 +115,7 @@ fn seen(
 }
 
 /// Whether no `PreferNoSchedule` taint should keep pods with these tolerations away.
-fn shuns(problem: &Problem<'_>, taints: TaintsId, tolerations: TolerationsId) -> bool {
+fn shuns(problem: &ClusterState, taints: TaintsId, tolerations: TolerationsId) -> bool {
     let tolerations = problem.taints.tolerations_of(tolerations);
     let soft = problem.taints.taints_of(taints).iter();
     soft.filter(|taint| taint.effect == Some(TaintEffect::PreferNoSchedule))
@@ -130,7 +130,7 @@ struct DomainCounts {
 }
 
 impl DomainCounts {
-    fn new(problem: &Problem<'_>, algebra: &mut Algebra, rule: &Rule, answer: &Answer) -> Self {
+    fn new(problem: &ClusterState, algebra: &mut Algebra, rule: &Rule, answer: &Answer) -> Self {
         let domains: Vec<Option<u32>> = answer
             .nodes
             .iter()
@@ -186,7 +186,7 @@ impl DomainCounts {
 /// Makes required what `review` found met. Returns the classes of pods that are not to come to tolerate
 /// `PreferNoSchedule`.
 pub(crate) fn require(
-    problem: &mut Problem<'_>,
+    problem: &mut ClusterState,
     algebra: &mut Algebra,
     review: &Review,
 ) -> FxHashSet<ClassId> {

@@ -9,7 +9,7 @@ use crate::model::existing_nodes::ExistingNodes;
 use crate::model::facts::{Fact, Facts, Relaxation};
 use crate::model::items::{DomainAssignment, Items, items_of};
 use crate::model::slots::{Place, Slot, Slots, attaches, existing_slots, new_slots};
-use karpsim::compile::Problem;
+use karpsim::compile::ClusterState;
 use karpsim::compile::asked::Host;
 use karpsim::compile::min_values;
 use karpsim::requirements::{Algebra, ConstraintId, KeyId, Undefined, ValueId};
@@ -129,7 +129,7 @@ pub(crate) struct Model {
 impl Model {
     /// The model of placing `pods` on the nodes `nodes` of the state and new ones, as far as `facts` go.
     pub(crate) fn new(
-        problem: &Problem<'_>,
+        problem: &ClusterState,
         algebra: &mut Algebra,
         pods: &[usize],
         nodes: &[usize],
@@ -355,7 +355,7 @@ impl Model {
     }
 
     /// Whether the pods of a pattern can be on one node of its slot: everything that concerns the node alone.
-    pub(crate) fn holds(&self, problem: &Problem<'_>, algebra: &mut Algebra, pattern: &Pattern) -> bool {
+    pub(crate) fn holds(&self, problem: &ClusterState, algebra: &mut Algebra, pattern: &Pattern) -> bool {
         let slot = &self.slots[pattern.slot];
         let counts = || pattern.counts.iter().map(|(item, count)| (*item as usize, i64::from(*count)));
         let fits = self.items.resources.iter().enumerate().all(|(resource, _)| {
@@ -400,7 +400,7 @@ impl Model {
     /// Whether what the pods ask for goes together, volumes can be attached, and `minValues` are met.
     pub(crate) fn keeps_together(
         &self,
-        problem: &Problem<'_>,
+        problem: &ClusterState,
         algebra: &mut Algebra,
         pattern: &Pattern,
     ) -> bool {
@@ -420,7 +420,7 @@ impl Model {
     /// together.
     pub(crate) fn constraint(
         &self,
-        problem: &Problem<'_>,
+        problem: &ClusterState,
         algebra: &mut Algebra,
         pattern: &Pattern,
     ) -> Option<ConstraintId> {
@@ -436,7 +436,7 @@ impl Model {
 
     fn extend(
         &self,
-        problem: &Problem<'_>,
+        problem: &ClusterState,
         algebra: &mut Algebra,
         pattern: &Pattern,
         constraint: ConstraintId,
@@ -467,7 +467,7 @@ impl Model {
 
     fn meets_min_values(
         &self,
-        problem: &Problem<'_>,
+        problem: &ClusterState,
         algebra: &mut Algebra,
         pattern: &Pattern,
         constraint: ConstraintId,
@@ -481,7 +481,7 @@ impl Model {
     /// The shapes that could take the pods of a pattern, under `constraint`.
     pub(crate) fn fitting(
         &self,
-        problem: &Problem<'_>,
+        problem: &ClusterState,
         algebra: &mut Algebra,
         pattern: &Pattern,
         constraint: ConstraintId,
@@ -504,7 +504,7 @@ impl Model {
     /// What the pods of a pattern reserve, over all resources of the problem.
     pub(crate) fn requests(
         &self,
-        problem: &Problem<'_>,
+        problem: &ClusterState,
         pattern: &Pattern,
     ) -> karpsim::compile::resources::Amounts {
         let mut requests = SmallVec::from_elem(0, problem.resources.len());

@@ -6,7 +6,7 @@
 
 use crate::model::existing_nodes::ExistingNodes;
 use crate::money::nanos;
-use karpsim::compile::{Problem, compile};
+use karpsim::compile::{ClusterState, compile};
 use karpsim::decision::{Command, Method};
 use karpsim::disruption::candidates::{Candidate, candidates};
 use karpsim::disruption::disrupt_compiled;
@@ -40,7 +40,7 @@ pub(crate) struct EvictedCluster {
 
 impl EvictedCluster {
     /// Lifts all pods that can be evicted.
-    pub(crate) fn new(scenario: &Scenario, problem: &Problem<'_>) -> Self {
+    pub(crate) fn new(scenario: &Scenario, problem: &ClusterState) -> Self {
         let budgets = PodBudgets::new(&scenario.objects);
         let found = candidates(problem, &budgets, Method::SingleNodeConsolidation);
         let mut removable: Vec<RemovableNode> = found
@@ -69,7 +69,7 @@ impl EvictedCluster {
     /// Nodes and pods that may move, in the terms of the compiled scenario.
     pub(crate) fn existing_nodes(
         &self,
-        problem: &Problem<'_>,
+        problem: &ClusterState,
         evictions_max: Option<usize>,
         removals_max: Option<usize>,
     ) -> ExistingNodes {
@@ -95,7 +95,7 @@ impl EvictedCluster {
     }
 
     /// The step of Karpenter's that saves most, and what it saves.
-    pub(crate) fn best_step(&self, problem: &Problem<'_>, algebra: &Algebra) -> Option<(Command, i64)> {
+    pub(crate) fn best_step(&self, problem: &ClusterState, algebra: &Algebra) -> Option<(Command, i64)> {
         let methods = [Method::Emptiness, Method::MultiNodeConsolidation, Method::SingleNodeConsolidation];
         let decision = disrupt_compiled(problem, algebra.clone(), &methods);
         let mut best: Option<(Command, i64)> = None;

@@ -4,7 +4,7 @@
 //! select. What is said here of an answer does not depend on the order in which its pods were placed: it is what must
 //! hold in the end of any order, so that it never forbids what Karpenter could do.
 
-use karpsim::compile::Problem;
+use karpsim::compile::ClusterState;
 use karpsim::compile::asked::Asked;
 use karpsim::compile::pods::{Class, ClassId};
 use karpsim::compile::taints::TolerationsId;
@@ -91,7 +91,7 @@ pub(crate) struct Rules {
 }
 
 /// What pods of a class tolerate in the end. `firm`: classes that do not come to tolerate `PreferNoSchedule`.
-pub(crate) fn tolerations_of(problem: &Problem<'_>, firm: &FxHashSet<ClassId>, id: ClassId) -> TolerationsId {
+pub(crate) fn tolerations_of(problem: &ClusterState, firm: &FxHashSet<ClassId>, id: ClassId) -> TolerationsId {
     let own = problem.pods.classes[id.0 as usize].tolerations;
     if problem.relaxes_taints && !firm.contains(&id) {
         problem.taints.relaxed(own).unwrap_or(own)
@@ -136,7 +136,7 @@ fn strict_terms(class: &Class, algebra: &mut Algebra) -> Vec<Asked> {
 
 /// Finds the rules of `pods`.
 pub(crate) fn rules_of(
-    problem: &Problem<'_>,
+    problem: &ClusterState,
     algebra: &mut Algebra,
     pods: &[usize],
     strength: Strength,
@@ -220,7 +220,7 @@ fn filter_is(group: &Group, terms: &[Asked], tolerations: TolerationsId, relaxes
     })
 }
 
-fn rule_of(problem: &Problem<'_>, algebra: &Algebra, group: &Group, classes: &[ClassId]) -> Rule {
+fn rule_of(problem: &ClusterState, algebra: &Algebra, group: &Group, classes: &[ClassId]) -> Rule {
     let host = group.key == problem.hostname;
     let domains = if host {
         Vec::new()
@@ -245,7 +245,7 @@ fn rule_of(problem: &Problem<'_>, algebra: &Algebra, group: &Group, classes: &[C
 }
 
 fn owner_of(
-    problem: &Problem<'_>,
+    problem: &ClusterState,
     algebra: &mut Algebra,
     group: &Group,
     id: ClassId,
@@ -285,7 +285,7 @@ fn owner_of(
 }
 
 fn find_repulsions(
-    problem: &Problem<'_>,
+    problem: &ClusterState,
     algebra: &Algebra,
     topology: &mut Topology,
     pods: &[usize],

@@ -8,7 +8,7 @@ use crate::bits::Bits;
 use crate::model::existing_nodes::ExistingNodes;
 use crate::model::items::{Item, Items};
 use crate::money::nanos;
-use karpsim::compile::Problem;
+use karpsim::compile::ClusterState;
 use karpsim::compile::asked::{Asked, Host};
 use karpsim::compile::pools::Template;
 use karpsim::compile::shapes::ShapeSet;
@@ -106,7 +106,7 @@ pub(crate) struct Fit {
 }
 
 /// What is left of the limits of all dynamic pools beside the nodes that stay. `None`: no node can be launched.
-pub(crate) fn limits_left(problem: &Problem<'_>) -> Vec<Option<Vec<PoolLimit>>> {
+pub(crate) fn limits_left(problem: &ClusterState) -> Vec<Option<Vec<PoolLimit>>> {
     let mut left: Vec<Vec<karpsim::compile::Limit>> = problem.limits.clone();
     for &node in &problem.node_order {
         let node = &problem.nodes[node];
@@ -137,7 +137,7 @@ pub(crate) fn limits_left(problem: &Problem<'_>) -> Vec<Option<Vec<PoolLimit>>> 
 
 /// What `items` ask of `template`; `None` for alternatives that it cannot meet.
 pub(crate) fn fits_of(
-    problem: &Problem<'_>,
+    problem: &ClusterState,
     algebra: &mut Algebra,
     template: &Template,
     items: &[Item],
@@ -177,7 +177,7 @@ pub(crate) fn fits_of(
 
 /// The slots of new nodes.
 pub(crate) fn new_slots(
-    problem: &Problem<'_>,
+    problem: &ClusterState,
     algebra: &mut Algebra,
     items: &Items,
     keys: &[(KeyId, Vec<ValueId>)],
@@ -198,7 +198,7 @@ pub(crate) fn new_slots(
     slots
 }
 
-fn has_node_count_limits(problem: &Problem<'_>) -> bool {
+fn has_node_count_limits(problem: &ClusterState) -> bool {
     problem.limits.iter().flatten().any(|limit| limit.resource.is_none())
 }
 
@@ -206,7 +206,7 @@ fn has_node_count_limits(problem: &Problem<'_>) -> bool {
 type Choice = (Option<ValueId>, bool);
 
 fn of_template(
-    problem: &Problem<'_>,
+    problem: &ClusterState,
     algebra: &mut Algebra,
     items: &Items,
     keys: &[(KeyId, Vec<ValueId>)],
@@ -369,7 +369,7 @@ struct KindGroups {
 }
 
 fn kind_groups(
-    problem: &Problem<'_>,
+    problem: &ClusterState,
     algebra: &mut Algebra,
     template: &Template,
     fits: &[Vec<Option<std::rc::Rc<Fit>>>],
@@ -514,7 +514,7 @@ fn without_dominated(mut slots: Vec<Slot>, items: &[Item]) -> Vec<Slot> {
 
 /// The slots of nodes of the cluster that stay.
 pub(crate) fn existing_slots(
-    problem: &Problem<'_>,
+    problem: &ClusterState,
     algebra: &mut Algebra,
     items: &Items,
     keys: &[(KeyId, Vec<ValueId>)],
@@ -574,7 +574,7 @@ pub(crate) fn existing_slots(
 }
 
 /// Whether a node of the state can attach the volumes of `items` beside those it has.
-pub(crate) fn attaches(problem: &Problem<'_>, node: usize, items: &[&Item]) -> bool {
+pub(crate) fn attaches(problem: &ClusterState, node: usize, items: &[&Item]) -> bool {
     let node = &problem.nodes[node];
     node.attach_limits.iter().all(|(driver, limit)| {
         let mut attached: Vec<_> = node.attached.iter().filter(|(of, _)| of == driver).collect();

@@ -3,7 +3,7 @@
 use crate::model::existing_nodes::ExistingNodes;
 use crate::model::slots::Place;
 use crate::money::nanos;
-use karpsim::compile::Problem;
+use karpsim::compile::ClusterState;
 use karpsim::requirements::{KeyId, ValueId};
 use std::collections::BTreeMap;
 
@@ -44,19 +44,19 @@ impl ObjectiveValue {
 }
 
 /// Priorities of the pods that are to be placed, highest first.
-pub(crate) fn priorities(problem: &Problem<'_>, pods: &[usize]) -> Vec<i64> {
+pub(crate) fn priorities(problem: &ClusterState, pods: &[usize]) -> Vec<i64> {
     let mut priorities: Vec<i64> = pods.iter().map(|&pod| priority(problem, pod)).collect();
     priorities.sort_unstable_by(|a, b| b.cmp(a));
     priorities.dedup();
     priorities
 }
 
-fn priority(problem: &Problem<'_>, pod: usize) -> i64 {
+fn priority(problem: &ClusterState, pod: usize) -> i64 {
     problem.pod(pod).spec.priority.unwrap_or(0)
 }
 
 /// How many of `unplaced` have each of `priorities`.
-pub(crate) fn by_priority(problem: &Problem<'_>, priorities: &[i64], unplaced: &[usize]) -> Vec<usize> {
+pub(crate) fn by_priority(problem: &ClusterState, priorities: &[i64], unplaced: &[usize]) -> Vec<usize> {
     let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
     for &pod in unplaced {
         *counts.entry(priority(problem, pod)).or_default() += 1;
@@ -66,14 +66,14 @@ pub(crate) fn by_priority(problem: &Problem<'_>, priorities: &[i64], unplaced: &
 
 impl Answer {
     /// Nano-dollars an hour.
-    pub(crate) fn cost(&self, problem: &Problem<'_>, existing_nodes: &ExistingNodes) -> i64 {
+    pub(crate) fn cost(&self, problem: &ClusterState, existing_nodes: &ExistingNodes) -> i64 {
         self.nodes.iter().map(|node| price(problem, existing_nodes, node.place)).sum()
     }
 
     /// How good it is.
     pub(crate) fn merit(
         &self,
-        problem: &Problem<'_>,
+        problem: &ClusterState,
         existing_nodes: &ExistingNodes,
         priorities: &[i64],
     ) -> ObjectiveValue {
@@ -85,7 +85,7 @@ impl Answer {
 }
 
 /// What a node costs, in nano-dollars an hour.
-pub(crate) fn price(problem: &Problem<'_>, existing_nodes: &ExistingNodes, place: Place) -> i64 {
+pub(crate) fn price(problem: &ClusterState, existing_nodes: &ExistingNodes, place: Place) -> i64 {
     match place {
         Place::Existing { node } => existing_nodes.price(node),
         Place::New { template, shape, offering } => {

@@ -6,7 +6,7 @@
 use crate::model::rules::{Rules, alternatives, tolerations_of};
 use crate::model::slots::{Place, limits_left};
 use crate::result::answer::{Answer, PlannedNode};
-use karpsim::compile::Problem;
+use karpsim::compile::ClusterState;
 use karpsim::compile::asked::{Asked, Host};
 use karpsim::compile::min_values;
 use karpsim::compile::pods::ClassId;
@@ -17,7 +17,7 @@ use rustc_hash::FxHashMap;
 /// Whether `answer` keeps every required rule: pods that no order was found for in which topologies let them go where they
 /// are, each a class and the node of the answer. `None`: another rule is broken.
 pub(crate) fn out_of_order(
-    problem: &Problem<'_>,
+    problem: &ClusterState,
     algebra: &mut Algebra,
     rules: &Rules,
     answer: &Answer,
@@ -41,13 +41,13 @@ pub(crate) fn out_of_order(
     holds.then(|| Placing::new(problem, algebra, rules, answer).stuck())
 }
 
-fn classes_of(problem: &Problem<'_>, pods: &[usize]) -> Vec<ClassId> {
+fn classes_of(problem: &ClusterState, pods: &[usize]) -> Vec<ClassId> {
     let mut classes: Vec<ClassId> = pods.iter().map(|&pod| problem.records[pod].class).collect();
     classes.sort_unstable();
     classes
 }
 
-fn node_holds(problem: &Problem<'_>, algebra: &mut Algebra, rules: &Rules, node: &PlannedNode) -> bool {
+fn node_holds(problem: &ClusterState, algebra: &mut Algebra, rules: &Rules, node: &PlannedNode) -> bool {
     let classes = classes_of(problem, &node.pods);
     let class_of = |id: &ClassId| &problem.pods.classes[id.0 as usize];
     let mut requests = karpsim::compile::resources::Amounts::from_elem(0, problem.resources.len());
@@ -134,7 +134,7 @@ pub(crate) fn base_constraint(
 
 /// Whether some choice among what is asked leaves the type, the offering and `minValues` possible.
 fn goes_together(
-    problem: &Problem<'_>,
+    problem: &ClusterState,
     algebra: &mut Algebra,
     node: &PlannedNode,
     asked: &[Vec<Asked>],
@@ -165,7 +165,7 @@ fn goes_together(
     })
 }
 
-fn limits_hold(problem: &Problem<'_>, answer: &Answer) -> bool {
+fn limits_hold(problem: &ClusterState, answer: &Answer) -> bool {
     let limits = limits_left(problem);
     let mut taken: FxHashMap<(usize, usize), i64> = FxHashMap::default();
     let mut reserved: FxHashMap<u32, i64> = FxHashMap::default();
@@ -218,7 +218,7 @@ struct Placing<'a> {
 }
 
 impl<'a> Placing<'a> {
-    fn new(problem: &Problem<'_>, algebra: &mut Algebra, rules: &'a Rules, answer: &'a Answer) -> Self {
+    fn new(problem: &ClusterState, algebra: &mut Algebra, rules: &'a Rules, answer: &'a Answer) -> Self {
         let mut by_key: FxHashMap<KeyId, Vec<Option<ValueId>>> = FxHashMap::default();
         let mut domains_of = |key: KeyId, algebra: &mut Algebra| -> Vec<Option<ValueId>> {
             let known = by_key.entry(key);
@@ -478,7 +478,7 @@ enum Interference {
 
 /// The value of a label on a node of the answer.
 pub(crate) fn domain_of(
-    problem: &Problem<'_>,
+    problem: &ClusterState,
     algebra: &mut Algebra,
     node: &PlannedNode,
     key: KeyId,

@@ -4,7 +4,7 @@ use crate::model::existing_nodes::ExistingNodes;
 use crate::model::slots::Place;
 use crate::money::nanos;
 use crate::result::answer::{Answer, ObjectiveValue, PlannedNode, by_priority, price};
-use karpsim::compile::Problem;
+use karpsim::compile::ClusterState;
 use karpsim::decision::{NewNodeClaim, ProvisioningDecision};
 use karpsim::model::meta::Str;
 use rustc_hash::FxHashMap;
@@ -23,7 +23,7 @@ pub(crate) struct Evaluation {
 impl Evaluation {
     /// The evaluation of `decision`. Pods that stand somewhere and are not spoken of stay there.
     pub(crate) fn of(
-        problem: &Problem<'_>,
+        problem: &ClusterState,
         existing_nodes: &ExistingNodes,
         decision: &ProvisioningDecision,
         pods: &[usize],
@@ -83,7 +83,7 @@ fn sorted<'a>(lists: impl Iterator<Item = &'a Vec<usize>>) -> Vec<usize> {
 }
 
 /// What a NodeClaim is launched as.
-fn place_of(problem: &Problem<'_>, claim: &NewNodeClaim) -> Option<Place> {
+fn place_of(problem: &ClusterState, claim: &NewNodeClaim) -> Option<Place> {
     let launch = claim.launch.as_ref()?;
     let template = problem.templates.iter().position(|template| template.pool == claim.node_pool)?;
     let table = &problem.tables[problem.templates[template].table];

@@ -6,7 +6,7 @@ use crate::model::slots::Place;
 use crate::money::nanos;
 use crate::result::answer::{Answer, PlannedNode};
 use crate::result::check::base_constraint;
-use karpsim::compile::Problem;
+use karpsim::compile::ClusterState;
 use karpsim::compile::asked::{Asked, Host};
 use karpsim::compile::min_values;
 use karpsim::decision::reasons::PodError;
@@ -19,7 +19,7 @@ use karpsim::requirements::{Algebra, ConstraintId, Requirement, Undefined};
 
 /// The decision that an answer comes to, without pods that stay where they are; and what is launched costs.
 pub(crate) fn render(
-    problem: &Problem<'_>,
+    problem: &ClusterState,
     algebra: &mut Algebra,
     answer: &Answer,
     existing_nodes: &ExistingNodes,

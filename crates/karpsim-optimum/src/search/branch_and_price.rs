@@ -57,7 +57,7 @@ pub(crate) fn is_whole(generated: &Generated) -> bool {
 
 /// The columns with how often they are used.
 fn used<'g>(
-    generator: &'g Generator<'_, '_>,
+    generator: &'g Generator<'_>,
     generated: &Generated,
 ) -> Vec<(&'g crate::model::Pattern, f64)> {
     let pairs = generated.over.iter().zip(&generated.solved.used);
@@ -68,7 +68,7 @@ fn used<'g>(
 }
 
 /// How to split; `None`: nothing is a fraction that this knows how to round.
-pub(crate) fn split(generator: &Generator<'_, '_>, generated: &Generated) -> Option<Split> {
+pub(crate) fn split(generator: &Generator<'_>, generated: &Generated) -> Option<Split> {
     let model = generator.model;
     let used = used(generator, generated);
     if let Some(split) = domains(model, &used) {

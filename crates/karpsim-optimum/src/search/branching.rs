@@ -7,7 +7,7 @@ use crate::search::branch_and_price::{is_whole, split};
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-impl Search<'_, '_> {
+impl Search<'_> {
     /// Branch and price. Returns what is proven: a bound on cost and penalties.
     pub(crate) fn branch(&mut self, best: &mut Best, root: Generated) -> f64 {
         let mut open: BinaryHeap<Open> = BinaryHeap::new();

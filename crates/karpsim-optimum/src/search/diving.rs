@@ -25,7 +25,7 @@ fn take(model: &Model, rows: &mut [Row], most: &mut [i64], pattern: &Pattern, co
 /// Nodes for the pods of `task`, found by diving. Pods may be left without a place. `rounds`: how often patterns are
 /// priced in for what is left after each step. `first`: the linear program of `task`, if it is solved already.
 pub(crate) fn dive(
-    generator: &mut Generator<'_, '_>,
+    generator: &mut Generator<'_>,
     task: &Task,
     rounds: usize,
     first: Option<&Generated>,
@@ -88,7 +88,7 @@ pub(crate) fn dive(
 }
 
 /// How often the columns are used at a vertex of the best face, where that can be said: no auxiliary variables move.
-fn used_at_corner(generator: &Generator<'_, '_>, task: &Task, generated: &Generated) -> Vec<f64> {
+fn used_at_corner(generator: &Generator<'_>, task: &Task, generated: &Generated) -> Vec<f64> {
     let solved = &generated.solved;
     if !generator.model.auxiliaries.is_empty() || generator.model.rows.len() < task.rows.len() {
         return solved.used.clone();

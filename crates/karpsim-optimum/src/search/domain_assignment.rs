@@ -6,7 +6,7 @@
 use crate::model::facts::{Fact, Facts};
 use crate::model::items::DomainAssignment;
 use crate::model::rules::{Rules, alternatives};
-use karpsim::compile::Problem;
+use karpsim::compile::ClusterState;
 use karpsim::compile::pods::ClassId;
 use karpsim::requirements::{Algebra, KeyId, ValueId};
 use karpsim::topology::Kind;
@@ -14,7 +14,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Chooses a domain for each pod that a topology over domains is about.
 pub(crate) fn assign_domains(
-    problem: &Problem<'_>,
+    problem: &ClusterState,
     algebra: &mut Algebra,
     pods: &[usize],
     facts: &Facts,
@@ -49,8 +49,8 @@ pub(crate) fn assign_domains(
     assigner.assigned
 }
 
-struct DomainAssigner<'a, 'p> {
-    problem: &'a Problem<'p>,
+struct DomainAssigner<'a> {
+    problem: &'a ClusterState,
     algebra: &'a mut Algebra,
     facts: &'a Facts,
     of_class: FxHashMap<ClassId, Vec<usize>>,
@@ -60,8 +60,8 @@ struct DomainAssigner<'a, 'p> {
     may_go: FxHashMap<(ClassId, KeyId, ValueId), bool>,
 }
 
-impl<'a, 'p> DomainAssigner<'a, 'p> {
-    fn new(problem: &'a Problem<'p>, algebra: &'a mut Algebra, pods: &[usize], facts: &'a Facts) -> Self {
+impl<'a> DomainAssigner<'a> {
+    fn new(problem: &'a ClusterState, algebra: &'a mut Algebra, pods: &[usize], facts: &'a Facts) -> Self {
         let mut of_class: FxHashMap<ClassId, Vec<usize>> = FxHashMap::default();
         for &pod in pods {
             of_class.entry(problem.records[pod].class).or_default().push(pod);

@@ -21,7 +21,7 @@ use crate::result::answer::{Answer, ObjectiveValue};
 use crate::search::diving::dive;
 use crate::search::node_domains::choose_domains;
 use crate::search::pod_assignment::PlacementOrder;
-use karpsim::compile::Problem;
+use karpsim::compile::ClusterState;
 use karpsim::requirements::Algebra;
 use smallvec::SmallVec;
 
@@ -33,9 +33,9 @@ const WHOLE_ROWS_MAX: usize = 24;
 const EXCHANGES: usize = 8;
 
 /// What a search knows of the problem, whatever the model.
-pub(crate) struct SearchContext<'a, 'p> {
+pub(crate) struct SearchContext<'a> {
     /// The problem.
-    pub(crate) problem: &'a Problem<'p>,
+    pub(crate) problem: &'a ClusterState,
     /// Their priorities, highest first.
     pub(crate) priorities: &'a [i64],
     /// Their topology rules.
@@ -65,7 +65,7 @@ pub(crate) struct Best {
 
 impl Best {
     /// Takes `answer` if it is better.
-    pub(crate) fn improve(&mut self, context: &SearchContext<'_, '_>, answer: Answer) -> bool {
+    pub(crate) fn improve(&mut self, context: &SearchContext<'_>, answer: Answer) -> bool {
         let merit = answer.merit(context.problem, context.existing_nodes, context.priorities);
         if merit >= self.merit {
             return false;
@@ -77,9 +77,9 @@ impl Best {
 }
 
 /// A model under search.
-pub(crate) struct Search<'a, 'p> {
-    context: &'a SearchContext<'a, 'p>,
-    generator: Generator<'a, 'p>,
+pub(crate) struct Search<'a> {
+    context: &'a SearchContext<'a>,
+    generator: Generator<'a>,
     penalty: Vec<i64>,
     /// All costs are multiples of this.
     unit: i64,
@@ -93,10 +93,10 @@ pub(crate) struct Search<'a, 'p> {
     domains_are_open: bool,
 }
 
-impl<'a, 'p> Search<'a, 'p> {
+impl<'a> Search<'a> {
     /// A search of `model`.
     pub(crate) fn new(
-        context: &'a SearchContext<'a, 'p>,
+        context: &'a SearchContext<'a>,
         algebra: &'a mut Algebra,
         model: &'a Model,
     ) -> Self {

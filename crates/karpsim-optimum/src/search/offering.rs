@@ -8,7 +8,7 @@ use crate::result::check::out_of_order;
 use crate::search::node_domains::choose_domains;
 use crate::search::pod_assignment::{PodAssignment, exchange};
 
-impl Search<'_, '_> {
+impl Search<'_> {
     /// Nodes with pods, out of patterns that may hold more pods than there are.
     pub(super) fn answer(&mut self, patterns: &[Pattern]) -> Answer {
         let model = self.generator.model;

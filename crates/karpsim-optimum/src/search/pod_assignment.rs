@@ -9,7 +9,7 @@ use crate::model::rules::Rules;
 use crate::model::slots::Slot;
 use crate::model::{Model, Pattern};
 use crate::result::answer::Answer;
-use karpsim::compile::Problem;
+use karpsim::compile::ClusterState;
 use karpsim::compile::pods::ClassId;
 use karpsim::topology::Kind;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -83,8 +83,8 @@ impl<'r> PlacementOrder<'r> {
 }
 
 /// Seats of patterns, being taken.
-pub(crate) struct PodAssignment<'m, 'r, 'p> {
-    problem: &'m Problem<'p>,
+pub(crate) struct PodAssignment<'m, 'r> {
+    problem: &'m ClusterState,
     model: &'m Model,
     placement_order: &'m PlacementOrder<'r>,
     /// The slot of each pattern.
@@ -95,10 +95,10 @@ pub(crate) struct PodAssignment<'m, 'r, 'p> {
     free: Vec<Vec<(usize, u32)>>,
 }
 
-impl<'m, 'r, 'p> PodAssignment<'m, 'r, 'p> {
+impl<'m, 'r> PodAssignment<'m, 'r> {
     /// The positions of `patterns`, where `staying` have theirs already.
     pub(crate) fn new(
-        problem: &'m Problem<'p>,
+        problem: &'m ClusterState,
         model: &'m Model,
         placement_order: &'m PlacementOrder<'r>,
         patterns: &[Pattern],
@@ -236,7 +236,7 @@ impl Demand {
 /// Exchanges pods of the classes `stuck`, each on a node of the answer, with such on other nodes that are alike and assigned to
 /// the same place, where that leaves order on both. Tells whether all were.
 pub(crate) fn exchange(
-    problem: &Problem<'_>,
+    problem: &ClusterState,
     model: &Model,
     placement_order: &PlacementOrder<'_>,
     answer: &mut Answer,

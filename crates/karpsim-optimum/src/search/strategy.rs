@@ -10,7 +10,7 @@ use crate::model::slots::Place;
 use crate::search::domain_assignment::assign_domains;
 use crate::search::pod_assignment::PlacementOrder;
 use crate::search::{Best, Search, SearchContext};
-use karpsim::compile::Problem;
+use karpsim::compile::ClusterState;
 use karpsim::requirements::Algebra;
 use std::cell::Cell;
 
@@ -45,9 +45,9 @@ pub(crate) struct SearchResult {
 }
 
 /// A search, with everything that it needs to know.
-pub(crate) struct SearchStrategy<'a, 'p> {
+pub(crate) struct SearchStrategy<'a> {
     /// The problem.
-    pub(crate) problem: &'a Problem<'p>,
+    pub(crate) problem: &'a ClusterState,
     /// Pods to be placed.
     pub(crate) pods: &'a [usize],
     /// Their priorities, highest first.
@@ -72,7 +72,7 @@ pub(crate) struct SearchStrategy<'a, 'p> {
     pub(crate) after: Option<&'a [(Option<usize>, Vec<usize>)]>,
 }
 
-impl SearchStrategy<'_, '_> {
+impl SearchStrategy<'_> {
     /// Searches for an answer better than `best`.
     pub(crate) fn run(&self, algebra: &mut Algebra, mut best: Best) -> SearchResult {
         let nodes = self.problem.node_order.clone();
