@@ -7,14 +7,13 @@ use crate::time::{Calendar, Nanos, SECOND};
 use karpsim::catalogue::Catalogue;
 use karpsim::kubernetes::pods;
 use karpsim::label_rules::is_known_node_class;
-use karpsim::model::Objects;
 use karpsim::model::core::{
     CsiNode, DaemonSet, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, PodDisruptionBudget,
     StorageClass,
 };
 use karpsim::model::karpenter::{NodeClassReference, NodeOverlay, NodePool};
 use karpsim::model::meta::Str;
-use karpsim::scenario::{ClusterMemory, Options, Scenario, ScenarioKind};
+use karpsim::scenario::Options;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -265,7 +264,7 @@ impl Cluster {
         }
     }
 
-    fn forget_unavailable(&mut self, now: Nanos) {
+    pub(crate) fn forget_unavailable(&mut self, now: Nanos) {
         let before = self.unavailable.len();
         self.unavailable.retain(|_, until| *until > now);
         if self.unavailable.len() != before {
@@ -298,50 +297,6 @@ impl Cluster {
     /// The catalogue as Karpenter sees it.
     pub(crate) fn catalogue(&self) -> &Arc<Catalogue> {
         &self.seen
-    }
-
-    /// This moment, to decide on.
-    pub(crate) fn scenario(&mut self, now: Nanos, kind: ScenarioKind) -> Scenario {
-        self.forget_unavailable(now);
-        let pods: Vec<Arc<Pod>> = self.pods.values().filter(|pod| !pods::is_terminal(pod)).cloned().collect();
-        let node_claims: Vec<_> = self.claims.values().map(|claim| Arc::clone(&claim.object)).collect();
-        let nodes: Vec<_> = self.nodes.values().cloned().collect();
-        let count = pods.len() + node_claims.len() + nodes.len();
-        let names = |wanted: fn(&Claim, Nanos) -> bool| {
-            self.claims
-                .values()
-                .filter(|claim| wanted(claim, now))
-                .map(|claim| claim.state_name().clone())
-                .collect()
-        };
-        Scenario {
-            name: Str::default(),
-            kind,
-            now: self.calendar.wall(now),
-            options: self.options.clone(),
-            catalogue: Arc::clone(&self.seen),
-            objects: Objects {
-                pods,
-                nodes,
-                node_claims,
-                node_pools: self.node_pools.values().cloned().collect(),
-                node_overlays: self.node_overlays.values().cloned().collect(),
-                daemon_sets: self.daemon_sets.values().cloned().collect(),
-                namespaces: self.namespaces.values().cloned().collect(),
-                persistent_volumes: self.volumes.values().cloned().collect(),
-                persistent_volume_claims: self.volume_claims.values().cloned().collect(),
-                storage_classes: self.storage_classes.values().cloned().collect(),
-                csi_nodes: self.csi_nodes.values().cloned().collect(),
-                pod_disruption_budgets: self.budgets.values().cloned().collect(),
-                count,
-                ..Objects::default()
-            },
-            memory: ClusterMemory {
-                nominated: names(|claim, now| claim.nominated_until > now),
-                marked_for_deletion: names(|claim, _| claim.marked),
-                ..ClusterMemory::default()
-            },
-        }
     }
 }
 

@@ -5,6 +5,7 @@ use crate::cluster::Cluster;
 use crate::decider::{Decider, Karpsim};
 use crate::disruption::DisruptionLoop;
 use crate::event::Event;
+use crate::moment::Moment;
 use crate::names::GivenNames;
 use crate::provisioner::LastRound;
 use crate::queue::Orchestrated;
@@ -57,6 +58,8 @@ pub struct Controller {
     pub(crate) settings: Settings,
     pub(crate) cluster: Cluster,
     pub(crate) decider: Box<dyn Decider>,
+    /// What decisions are asked of.
+    pub(crate) moment: Moment,
     pub(crate) window: BatchWindow,
     pub(crate) timers: BTreeSet<(Nanos, Timer)>,
     pub(crate) ready: Ready,
@@ -84,10 +87,12 @@ impl Controller {
         catalogue: Arc<Catalogue>,
         decider: Box<dyn Decider>,
     ) -> Self {
+        let cluster = Cluster::new(calendar, settings.options.clone(), catalogue);
         Controller {
+            moment: Moment::new(&cluster),
             window: BatchWindow::new(settings.batch_idle, settings.batch_max),
             disruption: DisruptionLoop::new(settings.disruption_loop_first),
-            cluster: Cluster::new(calendar, settings.options.clone(), catalogue),
+            cluster,
             settings,
             decider,
             timers: BTreeSet::new(),

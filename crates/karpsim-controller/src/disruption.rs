@@ -9,7 +9,6 @@ use crate::record::{Loop, Record};
 use crate::settings::Profile;
 use crate::time::{Nanos, SECOND};
 use karpsim::decision::{Command, Method};
-use karpsim::scenario::ScenarioKind;
 
 /// From the end of a pass that did nothing to the next.
 const POLL: Nanos = 10 * SECOND;
@@ -153,8 +152,7 @@ impl Controller {
         let answers = if asked.is_empty() {
             Vec::new()
         } else {
-            let scenario = self.cluster.scenario(now, ScenarioKind::Disruption);
-            self.decider.disrupt_in_order(&scenario, &limits)
+            self.decider.disrupt_in_order(self.moment.of(&mut self.cluster, now), &limits)
         };
         for ((index, method), found) in asked.into_iter().zip(answers) {
             let thought = self.thinking_time(method, &found);
@@ -229,8 +227,7 @@ impl Controller {
 
     /// What is left of `command` after its wait.
     fn second_look(&mut self, command: &Command, now: Nanos) -> Option<Command> {
-        let scenario = self.cluster.scenario(now, ScenarioKind::Disruption);
-        let candidates = self.decider.validate(&scenario, command)?;
+        let candidates = self.decider.validate(self.moment.of(&mut self.cluster, now), command)?;
         Some(Command { candidates, ..command.clone() })
     }
 

@@ -81,6 +81,7 @@ mod event;
 mod expiration;
 mod interruption;
 mod lifecycle;
+mod moment;
 mod names;
 mod provisioner;
 mod queue;

@@ -8,7 +8,6 @@ use crate::settings::Binding;
 use crate::time::{Nanos, SECOND};
 use karpsim::decision::{FilledNode, NewNodeClaim};
 use karpsim::model::meta::Str;
-use karpsim::scenario::ScenarioKind;
 use std::sync::Arc;
 
 /// Who asks for a round asks again after this, until it has what it wants.
@@ -62,10 +61,9 @@ impl Controller {
             self.last_round = Some(last);
             return;
         }
-        let scenario = self.cluster.scenario(now, ScenarioKind::Provisioning);
+        let moment = self.moment.of(&mut self.cluster, now);
         let version = self.cluster.version;
-        let decision = self.decider.provision(&scenario);
-        drop(scenario);
+        let decision = self.decider.provision(moment);
         self.nominate(&decision.existing_nodes, now);
         if self.settings.binding == Binding::Early {
             self.bind_early(&decision.existing_nodes);

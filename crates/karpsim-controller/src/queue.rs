@@ -5,7 +5,6 @@ use crate::record::{Cause, Decided, Reason};
 use crate::time::{Nanos, SECOND};
 use karpsim::decision::{Command, NewNodeClaim};
 use karpsim::model::meta::Str;
-use karpsim::scenario::ScenarioKind;
 
 /// Replacements are looked at this often.
 const POLL: Nanos = SECOND;
@@ -62,9 +61,7 @@ impl Controller {
 
     /// Nodes that will take pods of the candidates are nominated before the next pass can look at them.
     fn nominate_destinations(&mut self, now: Nanos) {
-        let scenario = self.cluster.scenario(now, ScenarioKind::Provisioning);
-        let decision = self.decider.provision(&scenario);
-        drop(scenario);
+        let decision = self.decider.provision(self.moment.of(&mut self.cluster, now));
         self.nominate(&decision.existing_nodes, now);
     }
 

@@ -72,7 +72,8 @@ fn launch() -> Launch {
 }
 
 impl Decider for Rules {
-    fn provision(&self, scenario: &Scenario) -> ProvisioningDecision {
+    fn provision(&self, cluster: &mut karpsim::cluster::Cluster) -> ProvisioningDecision {
+        let scenario = &cluster.to_scenario();
         let objects = &scenario.objects;
         let mut free: Vec<Str> = objects
             .node_claims
@@ -97,7 +98,8 @@ impl Decider for Rules {
         decision
     }
 
-    fn disrupt(&self, scenario: &Scenario, method: Method, _: Option<usize>) -> Found {
+    fn disrupt(&self, cluster: &mut karpsim::cluster::Cluster, method: Method, _: Option<usize>) -> Found {
+        let scenario = &cluster.to_scenario();
         let candidates: Vec<&Str> = scenario
             .objects
             .node_claims
@@ -147,7 +149,8 @@ impl Decider for Rules {
         }
     }
 
-    fn validate(&self, scenario: &Scenario, command: &Command) -> Option<Vec<Str>> {
+    fn validate(&self, cluster: &mut karpsim::cluster::Cluster, command: &Command) -> Option<Vec<Str>> {
+        let scenario = &cluster.to_scenario();
         let mut left = command.candidates.clone();
         left.retain(|name| {
             let claim = scenario.objects.node_claims.iter().find(|claim| claim.metadata.name == *name);

@@ -91,7 +91,11 @@ pub(crate) struct Rules {
 }
 
 /// What pods of a class tolerate in the end. `firm`: classes that do not come to tolerate `PreferNoSchedule`.
-pub(crate) fn tolerations_of(problem: &ClusterState, firm: &FxHashSet<ClassId>, id: ClassId) -> TolerationsId {
+pub(crate) fn tolerations_of(
+    problem: &ClusterState,
+    firm: &FxHashSet<ClassId>,
+    id: ClassId,
+) -> TolerationsId {
     let own = problem.pods.classes[id.0 as usize].tolerations;
     if problem.relaxes_taints && !firm.contains(&id) {
         problem.taints.relaxed(own).unwrap_or(own)

@@ -56,10 +56,7 @@ pub(crate) fn is_whole(generated: &Generated) -> bool {
 }
 
 /// The columns with how often they are used.
-fn used<'g>(
-    generator: &'g Generator<'_>,
-    generated: &Generated,
-) -> Vec<(&'g crate::model::Pattern, f64)> {
+fn used<'g>(generator: &'g Generator<'_>, generated: &Generated) -> Vec<(&'g crate::model::Pattern, f64)> {
     let pairs = generated.over.iter().zip(&generated.solved.used);
     pairs
         .filter(|(_, used)| **used > FRACTION)

@@ -95,11 +95,7 @@ pub(crate) struct Search<'a> {
 
 impl<'a> Search<'a> {
     /// A search of `model`.
-    pub(crate) fn new(
-        context: &'a SearchContext<'a>,
-        algebra: &'a mut Algebra,
-        model: &'a Model,
-    ) -> Self {
+    pub(crate) fn new(context: &'a SearchContext<'a>, algebra: &'a mut Algebra, model: &'a Model) -> Self {
         let unit = common_unit(model.slots.iter().map(|slot| slot.price));
         let penalty = penalties(model, context.priorities, unit);
         let in_dollars = penalty.iter().map(|penalty| dollars(*penalty)).collect();
