@@ -19,11 +19,13 @@ use crate::kubernetes::pods::{
 };
 use crate::kubernetes::requests::{RawAmounts, pod_requests, raw};
 use crate::label_rules::is_known_node_class;
+use crate::model::Objects;
 use crate::model::core::{Node, Pod};
 use crate::model::karpenter::NodeClaim;
 use crate::model::meta::Str;
 use crate::requirements::{Algebra, ValueId};
 use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// A change that the compiled form cannot take up.
@@ -53,8 +55,14 @@ pub(crate) struct Places {
     /// By node of the API server: the node of the state.
     state_of: Vec<Option<usize>>,
     vacant_nodes: Vec<usize>,
-    /// By name: the provider id that its NodeClaim is known by.
-    claims: FxHashMap<Str, Str>,
+    /// By name: the place of a NodeClaim in the list.
+    claims: FxHashMap<Str, usize>,
+    /// By provider id: the names of its NodeClaims; more than one is an error of the cloud.
+    claims_of_id: FxHashMap<Str, SmallVec<[Str; 1]>>,
+    /// By provider id: its nodes of the API server.
+    nodes_of_id: FxHashMap<Str, SmallVec<[usize; 1]>>,
+    /// Pods that name a node that is not there.
+    homeless: FxHashSet<usize>,
     /// By provider id: the node of the state.
     by_provider_id: FxHashMap<Str, usize>,
     no_pod: Arc<Pod>,
@@ -68,9 +76,15 @@ impl Places {
         let mut places = Places { state_of: vec![None; state.api_nodes.len()], ..Places::default() };
         for (index, pod) in state.scenario.objects.pods.iter().enumerate() {
             places.pods.insert(pod_key(pod), index);
+            if state.records[index].node.is_none() && !pod.spec.node_name.is_empty() {
+                places.homeless.insert(index);
+            }
         }
         for (index, node) in state.api_nodes.iter().enumerate() {
             places.api_nodes.insert(node.node.metadata.name.clone(), index);
+            if let Some(id) = provider_id(Some(&node.node), None) {
+                places.nodes_of_id.entry(id).or_default().push(index);
+            }
         }
         for (index, node) in state.nodes.iter().enumerate() {
             if let Some(api) = node.node {
@@ -83,12 +97,39 @@ impl Places {
                 return Err(TooFar);
             }
         }
-        for claim in &state.scenario.objects.node_claims {
-            places.claims.insert(claim.metadata.name.clone(), claim.status.provider_id.clone());
+        for (index, claim) in state.scenario.objects.node_claims.iter().enumerate() {
+            places.claims.insert(claim.metadata.name.clone(), index);
+            places.note_claim(claim);
         }
         let unique = places.pods.len() == state.scenario.objects.pods.len()
             && places.claims.len() == state.scenario.objects.node_claims.len();
         if unique { Ok(places) } else { Err(TooFar) }
+    }
+}
+
+impl Places {
+    fn note_claim(&mut self, claim: &NodeClaim) {
+        let names = self.claims_of_id.entry(claim.status.provider_id.clone()).or_default();
+        names.push(claim.metadata.name.clone());
+    }
+
+    fn forget_claim(&mut self, claim: &NodeClaim) {
+        let id = &claim.status.provider_id;
+        if let Some(names) = self.claims_of_id.get_mut(id) {
+            names.retain(|name| *name != claim.metadata.name);
+            if names.is_empty() {
+                self.claims_of_id.remove(id);
+            }
+        }
+    }
+
+    fn forget_node(&mut self, id: &str, at: usize) {
+        if let Some(nodes) = self.nodes_of_id.get_mut(id) {
+            nodes.retain(|node| *node != at);
+            if nodes.is_empty() {
+                self.nodes_of_id.remove(id);
+            }
+        }
     }
 }
 
@@ -192,6 +233,11 @@ impl ClusterState {
         };
         let node = places.api_nodes.get(&pod.spec.node_name).copied();
         let state = node.and_then(|node| places.state_of[node]);
+        if node.is_none() && !pod.spec.node_name.is_empty() {
+            places.homeless.insert(at);
+        } else {
+            places.homeless.remove(&at);
+        }
         self.records[at] = PodRecord {
             class,
             node,
@@ -225,6 +271,7 @@ impl ClusterState {
         self.pods_by_name.remove(place);
         self.scenario.objects.pods[at] = Arc::clone(&places.no_pod);
         self.records[at] = PodRecord::default();
+        places.homeless.remove(&at);
         places.vacant_pods.push(at);
         if self.daemons.iter().any(|daemon| daemon.key == key) {
             self.daemons_stand_in(algebra)?;
@@ -265,7 +312,11 @@ impl ClusterState {
             touched.topology = true;
         }
         if is_provisionable(&self.scenario.objects.pods[at]) {
-            let storage = Storage::new(&self.scenario.objects);
+            let none = Objects::default();
+            let pod = &self.scenario.objects.pods[at];
+            // To look claims up by name takes a look at all of them.
+            let storage =
+                Storage::new(if pod.spec.volumes.is_empty() { &none } else { &self.scenario.objects });
             match pod_fault(&self.rules, &storage, &self.scenario.objects.pods[at]) {
                 None => {
                     let place = self.pending.partition_point(|&other| self.name_of(other) < self.name_of(at));
@@ -328,7 +379,8 @@ impl ClusterState {
         if !self.resources.covers(&pod_requests(pod)) || self.pods.would_look_further(pod) {
             return Err(TooFar);
         }
-        let storage = Storage::new(&self.scenario.objects);
+        let none = Objects::default();
+        let storage = Storage::new(if pod.spec.volumes.is_empty() { &none } else { &self.scenario.objects });
         let mut tools = Tools {
             algebra,
             rules: &self.rules,
@@ -367,8 +419,11 @@ impl ClusterState {
             };
             algebra.value(self.hostname, name);
             places.api_nodes.insert(name.clone(), at);
+            if let Some(id) = provider_id(Some(node), None) {
+                places.nodes_of_id.entry(id).or_default().push(at);
+            }
             touched.topology = true;
-            self.adopt_pods(at, name);
+            self.adopt_pods(places, at, name);
             self.rejoin(algebra, places, at, &mut touched)?;
             return Ok(touched);
         };
@@ -377,6 +432,13 @@ impl ClusterState {
             && before.node.metadata.labels.get(NODE_POOL) == node.metadata.labels.get(NODE_POOL);
         if !same_identity {
             self.leave(places, at, &before, &mut touched)?;
+            if let Some(id) = provider_id(Some(&before.node), None) {
+                places.forget_node(&id, at);
+                self.rebuild(algebra, places, &id, &mut touched)?;
+            }
+            if let Some(id) = provider_id(Some(node), None) {
+                places.nodes_of_id.entry(id).or_default().push(at);
+            }
         }
         let now = &self.api_nodes[at];
         if before.node.metadata.labels != now.node.metadata.labels || before.taints != now.taints {
@@ -397,15 +459,19 @@ impl ClusterState {
         let Some(at) = places.api_nodes.remove(name) else { return Ok(touched) };
         touched.topology = true;
         let before = std::mem::replace(&mut self.api_nodes[at], ApiNode::vacant());
-        for (record, pod) in self.records.iter_mut().zip(&self.scenario.objects.pods) {
-            if record.node == Some(at) {
-                record.node = None;
-                record.exempt = pod.status.phase == "Pending";
-            }
+        let on_it: Vec<usize> = match places.state_of[at] {
+            Some(state) => self.nodes[state].pods.clone(),
+            None => (0..self.records.len()).filter(|&pod| self.records[pod].node == Some(at)).collect(),
+        };
+        for pod in on_it {
+            self.records[pod].node = None;
+            self.records[pod].exempt = self.scenario.objects.pods[pod].status.phase == "Pending";
+            places.homeless.insert(pod);
         }
         self.leave(places, at, &before, &mut touched)?;
         places.vacant_api_nodes.push(at);
         if let Some(id) = provider_id(Some(&before.node), None) {
+            places.forget_node(&id, at);
             self.rebuild(algebra, places, &id, &mut touched)?;
         }
         Ok(touched)
@@ -422,16 +488,24 @@ impl ClusterState {
         self.check_amounts(&raw(&claim.status.allocatable), &raw(&claim.status.capacity))?;
         let claims = &mut self.scenario.objects.node_claims;
         let name = &claim.metadata.name;
-        match claims.iter_mut().find(|known| known.metadata.name == *name) {
-            Some(known) => *known = Arc::clone(claim),
-            None => claims.push(Arc::clone(claim)),
+        let before = match places.claims.get(name) {
+            Some(&at) => Some(std::mem::replace(&mut claims[at], Arc::clone(claim))),
+            None => {
+                places.claims.insert(name.clone(), claims.len());
+                claims.push(Arc::clone(claim));
+                None
+            }
+        };
+        if let Some(before) = &before {
+            places.forget_claim(before);
         }
-        let before = places.claims.insert(name.clone(), claim.status.provider_id.clone());
+        places.note_claim(claim);
         if !is_known_node_class(&self.scenario.catalogue.provider, &claim.spec.node_class_ref) {
             return Ok(touched);
         }
-        if let Some(before) = before.filter(|before| *before != claim.status.provider_id) {
-            self.rebuild(algebra, places, &before, &mut touched)?;
+        let moved = before.filter(|before| before.status.provider_id != claim.status.provider_id);
+        if let Some(before) = moved {
+            self.rebuild(algebra, places, &before.status.provider_id, &mut touched)?;
         }
         self.rebuild(algebra, places, &claim.status.provider_id, &mut touched)?;
         Ok(touched)
@@ -445,9 +519,14 @@ impl ClusterState {
         name: &str,
     ) -> Result<Touched, TooFar> {
         let mut touched = Touched::default();
-        let Some(id) = places.claims.remove(name) else { return Ok(touched) };
-        self.scenario.objects.node_claims.retain(|claim| claim.metadata.name != name);
-        self.rebuild(algebra, places, &id, &mut touched)?;
+        let Some(at) = places.claims.remove(name) else { return Ok(touched) };
+        let claims = &mut self.scenario.objects.node_claims;
+        let claim = claims.swap_remove(at);
+        if let Some(moved) = claims.get(at) {
+            places.claims.insert(moved.metadata.name.clone(), at);
+        }
+        places.forget_claim(&claim);
+        self.rebuild(algebra, places, &claim.status.provider_id, &mut touched)?;
         Ok(touched)
     }
 
@@ -488,12 +567,15 @@ impl ClusterState {
     }
 
     /// Pods that named a node before there was one are on it now.
-    fn adopt_pods(&mut self, at: usize, name: &str) {
-        for (record, pod) in self.records.iter_mut().zip(&self.scenario.objects.pods) {
-            if pod.spec.node_name == name && !name.is_empty() {
-                record.node = Some(at);
+    fn adopt_pods(&mut self, places: &mut Places, at: usize, name: &str) {
+        let (records, pods) = (&mut self.records, &self.scenario.objects.pods);
+        places.homeless.retain(|&pod| {
+            let is_on_it = pods[pod].spec.node_name == name;
+            if is_on_it {
+                records[pod].node = Some(at);
             }
-        }
+            !is_on_it
+        });
     }
 
     /// A node of the API server is no longer what it was known by.
@@ -551,29 +633,28 @@ impl ClusterState {
         if id.is_empty() {
             return Ok(());
         }
-        let provider = self.scenario.catalogue.provider.clone();
-        let mut claims = self.scenario.objects.node_claims.iter().filter(|claim| {
-            claim.status.provider_id == id && is_known_node_class(&provider, &claim.spec.node_class_ref)
-        });
+        let provider = &self.scenario.catalogue.provider;
+        let names = places.claims_of_id.get(id).into_iter().flatten();
+        let mut claims = names
+            .filter_map(|name| places.claims.get(name))
+            .map(|&at| &self.scenario.objects.node_claims[at])
+            .filter(|claim| is_known_node_class(provider, &claim.spec.node_class_ref));
         let claim = claims.next().cloned();
         if claims.next().is_some() {
             return Err(TooFar);
         }
         let known = places.by_provider_id.get(id).copied();
-        let mut api = known.and_then(|state| self.nodes[state].node);
-        if api.is_none() {
-            let mut nodes = self.api_nodes.iter().enumerate().filter(|(_, node)| {
-                !node.is_vacant()
-                    && provider_id(Some(&node.node), None).as_deref() == Some(id)
-                    && nodes::is_in_state(&node.node)
-            });
-            api = nodes.next().map(|(at, _)| at);
-            if nodes.next().is_some() {
-                return Err(TooFar);
-            }
-        } else if api.is_some_and(|at| !nodes::is_in_state(&self.api_nodes[at].node)) {
+        let mut nodes = places.nodes_of_id.get(id).into_iter().flatten().copied();
+        let api = nodes.next();
+        if nodes.next().is_some() {
             return Err(TooFar);
         }
+        let in_state = api.filter(|&at| nodes::is_in_state(&self.api_nodes[at].node));
+        if in_state.is_none() && known.is_some_and(|state| self.nodes[state].node.is_some()) {
+            // It was in the state, and has lost the labels for it.
+            return Err(TooFar);
+        }
+        let api = in_state;
         if api.is_none() && claim.is_none() {
             if let Some(state) = known {
                 places.by_provider_id.remove(id);
