@@ -44,6 +44,8 @@ pub struct ClusterAutoscaler {
     placer: Placer,
     planner: Planner,
     in_progress: InProgress,
+    /// Kube-scheduler's filters, with the cluster of the last run.
+    filters: Filters,
     /// Where the last search for any node ended.
     last_found: usize,
     last_scale_up: Nanos,
@@ -71,6 +73,7 @@ impl ClusterAutoscaler {
             placer: Placer::default(),
             planner: Planner::new(&options),
             in_progress: InProgress::new(),
+            filters: Filters::default(),
             last_found: 0,
             last_scale_up: long_ago,
             last_deletion: long_ago,
@@ -110,10 +113,10 @@ impl ClusterAutoscaler {
 
     /// One run of the main loop.
     pub fn run_once(&mut self, now: Time, view: &ClusterView, cloud: &mut dyn Cloud) -> RunDecision {
-        let predicates = Filters::new(view);
-        let mut run = Run::new(self, view, predicates, moment(Some(now)));
+        let filters = std::mem::take(&mut self.filters).begin(view);
+        let mut run = Run::new(self, view, filters, moment(Some(now)));
         let decision = run.decide(self, view, cloud);
-        self.last_found = run.snapshot.last_found();
+        (self.filters, self.last_found) = run.snapshot.give_back();
         decision
     }
 }
@@ -179,6 +182,7 @@ impl<P: Predicates> Run<P> {
         for (pod, node) in nominated {
             snapshot.add_pod(pod.clone(), node);
         }
+        snapshot.loaded();
         let daemon_set_names = view
             .daemon_sets
             .iter()

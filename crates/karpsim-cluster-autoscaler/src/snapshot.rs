@@ -59,9 +59,17 @@ impl<P: Predicates> Snapshot<P> {
         }
     }
 
-    /// Where the last search ended.
-    pub(crate) fn last_found(&self) -> usize {
-        self.last_found
+    /// Everything that there is is in. From now on, things are tried out.
+    pub(crate) fn loaded(&mut self) {
+        self.predicates.loaded();
+        self.steps.clear();
+    }
+
+    /// Takes back all that was tried out. Returns whom was asked, and where the last search ended.
+    pub(crate) fn give_back(mut self) -> (P, usize) {
+        self.forks.clear();
+        self.revert();
+        (self.predicates, self.last_found)
     }
 
     /// All nodes, in order.
