@@ -9,6 +9,7 @@ use karpsim::api::meta::{Labels, ObjectMeta, Str};
 use karpsim_scheduler::{Cluster, Options, Plugin, Reason, Rejection};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 /// The scheduler's cluster, with the autoscaler's numbers of nodes.
@@ -120,16 +121,18 @@ impl Filters {
 
     fn place(&mut self, number: NodeNumber, pod: &PodRef) {
         let Some(node) = self.names.get(&number) else { return };
-        let pod_key = key(pod);
-        let info = if self.places.contains_key(&pod_key) {
-            let alias: Str = format!("{}/{number}", pod.metadata.name).into();
-            self.aliases.insert((number, pod_key), alias.clone());
-            let mut pod = Pod::clone(pod);
-            pod.metadata.name = alias;
-            self.cluster.pod_info(&Arc::new(pod))
-        } else {
-            self.places.insert(pod_key, node.clone());
-            self.cluster.pod_info(pod)
+        let info = match self.places.entry(key(pod)) {
+            Entry::Vacant(place) => {
+                place.insert(node.clone());
+                self.cluster.pod_info(pod)
+            }
+            Entry::Occupied(place) => {
+                let alias: Str = format!("{}/{number}", pod.metadata.name).into();
+                self.aliases.insert((number, place.key().clone()), alias.clone());
+                let mut pod = Pod::clone(pod);
+                pod.metadata.name = alias;
+                self.cluster.pod_info(&Arc::new(pod))
+            }
         };
         self.cluster.place(&info, node);
     }
