@@ -1,35 +1,29 @@
 //! The main loop, one run at a time.
 
+use crate::actuation::{Removals, soft_taints};
 use crate::cluster_state::{ClusterState, Repair};
-use crate::decision::{
-    DrainedNode, RunDecision, ScaleDownReport, ScaleDownResult, ScaleUpReport, ScaleUpResult, SoftTaint,
-};
+use crate::decision::{RunDecision, ScaleDownReport, ScaleDownResult, ScaleUpReport, ScaleUpResult};
 use crate::disruption_budgets::DisruptionBudgets;
 use crate::drainability::DaemonSetNames;
 use crate::expander::Priorities;
 use crate::filters::Filters;
-use crate::nodes::{
-    DELETION_CANDIDATE_TAINT, NodeRef, TO_BE_DELETED_TAINT, TaintRules, has_taint, is_ready_and_schedulable,
-};
+use crate::nodes::{NodeRef, TaintRules, is_ready_and_schedulable};
 use crate::options::{NodeGroupDefaults, Options};
+use crate::pending::{Whereabouts, are_all_new, is_old_enough, whereabouts};
 use crate::placing::Placer;
-use crate::pods::{
-    PodRef, is_daemon, is_expendable, is_mirror, is_recreatable, is_terminal, key, priority, requests_gpu,
-};
+use crate::pods::{PodRef, is_daemon, is_expendable, is_recreatable, is_terminal, key, priority};
 use crate::predicates::Predicates;
 use crate::scale_down::{InProgress, Planner, ScaleDown};
 use crate::scale_up::ScaleUp;
 use crate::snapshot::{NodeInfo, Snapshot};
 use crate::templates::{Templates, fresh_node};
-use crate::time::{Nanos, SECOND, later, moment};
+use crate::time::{Nanos, later, moment};
 use crate::view::{Cloud, ClusterView, NodeGroup, NodeGroupState};
 use karpsim::go_sort::sort_slice;
 use karpsim::model::core::Pod;
 use karpsim::model::meta::{Duration, Str, Time};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-const POD_SCALE_UP_DELAY: &str = "cluster-autoscaler.kubernetes.io/pod-scale-up-delay";
 
 /// The Cluster Autoscaler, with all that it remembers from run to run.
 #[derive(Debug)]
@@ -44,6 +38,8 @@ pub struct ClusterAutoscaler {
     placer: Placer,
     planner: Planner,
     in_progress: InProgress,
+    /// Kube-scheduler's filters, with the cluster of the last run.
+    filters: Filters,
     /// Where the last search for any node ended.
     last_found: usize,
     last_scale_up: Nanos,
@@ -71,6 +67,7 @@ impl ClusterAutoscaler {
             placer: Placer::default(),
             planner: Planner::new(&options),
             in_progress: InProgress::new(),
+            filters: Filters::default(),
             last_found: 0,
             last_scale_up: long_ago,
             last_deletion: long_ago,
@@ -110,10 +107,10 @@ impl ClusterAutoscaler {
 
     /// One run of the main loop.
     pub fn run_once(&mut self, now: Time, view: &ClusterView, cloud: &mut dyn Cloud) -> RunDecision {
-        let predicates = Filters::new(view);
-        let mut run = Run::new(self, view, predicates, moment(Some(now)));
+        let filters = std::mem::take(&mut self.filters).begin(view);
+        let mut run = Run::new(self, view, filters, moment(Some(now)));
         let decision = run.decide(self, view, cloud);
-        self.last_found = run.snapshot.last_found();
+        (self.filters, self.last_found) = run.snapshot.give_back();
         decision
     }
 }
@@ -179,6 +176,7 @@ impl<P: Predicates> Run<P> {
         for (pod, node) in nominated {
             snapshot.add_pod(pod.clone(), node);
         }
+        snapshot.loaded();
         let daemon_set_names = view
             .daemon_sets
             .iter()
@@ -389,7 +387,7 @@ impl<P: Predicates> Run<P> {
         pending
             .into_iter()
             .zip(placed)
-            .filter(|(pod, placed)| !placed && !is_daemon(pod) && self.is_old_enough(pod, delay))
+            .filter(|(pod, placed)| !placed && !is_daemon(pod) && is_old_enough(pod, delay, self.now))
             .map(|(pod, _)| pod)
             .collect()
     }
@@ -409,17 +407,8 @@ impl<P: Predicates> Run<P> {
             .collect()
     }
 
-    /// Whether a pod is older than the delay, its own if that is longer.
-    fn is_old_enough(&self, pod: &Pod, delay: Duration) -> bool {
-        let own = pod.metadata.annotations.get(POD_SCALE_UP_DELAY).and_then(Duration::parse);
-        let delay = own.filter(|own| *own >= delay).unwrap_or(delay);
-        self.now.saturating_sub(moment(pod.metadata.creation_timestamp)) > delay.nanos
-    }
-
     /// Why the pods are not helped now, as the report says it.
     fn refusal_to_help(&mut self, autoscaler: &ClusterAutoscaler, pods: &[PodRef]) -> Option<ScaleUpReport> {
-        const WAIT: Nanos = 2 * SECOND;
-        const GPU_WAIT: Nanos = 30 * SECOND;
         if pods.is_empty() {
             return Some(ScaleUpReport::of(ScaleUpResult::ScaleUpNotNeeded));
         }
@@ -429,14 +418,7 @@ impl<P: Predicates> Run<P> {
             report.sort();
             return Some(report);
         }
-        let oldest = |pods: &mut dyn Iterator<Item = &PodRef>| {
-            pods.map(|pod| moment(pod.metadata.creation_timestamp)).min()
-        };
-        let is_new =
-            |oldest: Option<Nanos>, wait| oldest.is_some_and(|oldest| oldest.saturating_add(wait) > self.now);
-        if is_new(oldest(&mut pods.iter()), WAIT)
-            || is_new(oldest(&mut pods.iter().filter(|pod| requests_gpu(pod))), GPU_WAIT)
-        {
+        if are_all_new(pods, self.now) {
             self.holds_scale_down = true;
             return Some(ScaleUpReport::of(ScaleUpResult::ScaleUpInCooldown));
         }
@@ -487,7 +469,8 @@ impl<P: Predicates> Run<P> {
                 removals.begin(empty, to_drain, &self.snapshot, &mut autoscaler.in_progress);
             }
         }
-        removals.soft_taints = self.soft_taints(autoscaler);
+        let most = options.max_bulk_soft_taint_count;
+        removals.soft_taints = soft_taints(&self.nodes, &autoscaler.planner, most);
         removals
     }
 
@@ -500,95 +483,4 @@ impl<P: Predicates> Run<P> {
                     || is_recent(autoscaler.last_deletion, options.scale_down_delay_after_delete)
                     || is_recent(autoscaler.last_deletion_failure, options.scale_down_delay_after_failure)))
     }
-
-    /// Soft taints that are to go from nodes that are needed, and then to come to those that are not, up to the limit.
-    fn soft_taints(&self, autoscaler: &ClusterAutoscaler) -> Vec<SoftTaint> {
-        let changes = |tainted: bool| {
-            self.nodes
-                .iter()
-                .filter(|(_, group)| group.is_some())
-                .map(|(node, _)| node)
-                .filter(move |node| {
-                    autoscaler.planner.is_unneeded(&node.metadata.name) == tainted
-                        && !has_taint(node, TO_BE_DELETED_TAINT)
-                        && has_taint(node, DELETION_CANDIDATE_TAINT) != tainted
-                })
-                .map(move |node| SoftTaint { node: node.metadata.name.clone(), tainted })
-        };
-        let most = usize::try_from(autoscaler.options.max_bulk_soft_taint_count).unwrap_or(0);
-        changes(false).chain(changes(true)).take(most).collect()
-    }
-}
-
-/// What scaling down comes to.
-struct Removals {
-    result: ScaleDownResult,
-    empty: Vec<Str>,
-    drained: Vec<DrainedNode>,
-    soft_taints: Vec<SoftTaint>,
-}
-
-impl Removals {
-    fn not_tried() -> Self {
-        Removals {
-            result: ScaleDownResult::ScaleDownNotTried,
-            empty: Vec::new(),
-            drained: Vec::new(),
-            soft_taints: Vec::new(),
-        }
-    }
-
-    fn begin<P: Predicates>(
-        &mut self,
-        empty: Vec<(Str, usize)>,
-        to_drain: Vec<(Str, usize)>,
-        snapshot: &Snapshot<P>,
-        in_progress: &mut InProgress,
-    ) {
-        for (name, group) in empty {
-            in_progress.insert(name.clone(), (group, false));
-            self.empty.push(name);
-        }
-        for (node, group) in to_drain {
-            in_progress.insert(node.clone(), (group, true));
-            let pods = snapshot.get(&node).map_or(&[][..], |info| &info.pods);
-            let mut evicted: Vec<Str> =
-                pods.iter().filter(|pod| !is_mirror(pod) && !is_daemon(pod)).map(|pod| key(pod)).collect();
-            evicted.sort_unstable();
-            self.drained.push(DrainedNode { node, evicted });
-        }
-        self.empty.sort_unstable();
-        self.drained.sort_unstable_by(|a, b| a.node.cmp(&b.node));
-    }
-}
-
-/// Where a pod is, as far as the autoscaler is concerned.
-enum Whereabouts<'a> {
-    /// Bound.
-    On(&'a str),
-    /// Room is being made there.
-    NominatedTo(&'a str),
-    /// The scheduler has found no place.
-    Unschedulable,
-    /// It is being deleted, or the scheduler has not tried it yet.
-    Elsewhere,
-}
-
-fn whereabouts(pod: &Pod) -> Whereabouts<'_> {
-    if !pod.spec.node_name.is_empty() {
-        return Whereabouts::On(&pod.spec.node_name);
-    }
-    if pod.metadata.deletion_timestamp.is_some() {
-        return Whereabouts::Elsewhere;
-    }
-    if !pod.status.nominated_node_name.is_empty() {
-        return Whereabouts::NominatedTo(&pod.status.nominated_node_name);
-    }
-    let is_unschedulable = pod
-        .status
-        .conditions
-        .iter()
-        .find(|condition| condition.kind == "PodScheduled")
-        .is_some_and(|condition| condition.status == "False" && condition.reason == "Unschedulable");
-    if is_unschedulable { Whereabouts::Unschedulable } else { Whereabouts::Elsewhere }
 }

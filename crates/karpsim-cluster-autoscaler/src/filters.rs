@@ -4,50 +4,151 @@ use crate::nodes::NodeRef;
 use crate::pods::{PodRef, key};
 use crate::predicates::{NodeNumber, Predicates, Refusal};
 use crate::view::ClusterView;
-use karpsim::model::core::{Namespace, Pod};
-use karpsim::model::meta::{ObjectMeta, Str};
+use karpsim::model::core::{CsiNode, Namespace, PersistentVolume, PersistentVolumeClaim, Pod, StorageClass};
+use karpsim::model::meta::{Labels, ObjectMeta, Str};
 use karpsim_scheduler::{Cluster, Options, Plugin, Reason, Rejection};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 /// The scheduler's cluster, with the autoscaler's numbers of nodes.
+///
+/// It lives from run to run. Between [`Filters::begin`] and [`Predicates::loaded`] all nodes and pods are told anew, and what
+/// is the same object on the same place as before costs next to nothing; what is not told again goes. So a run costs what has
+/// changed since the last one.
 pub(crate) struct Filters {
     cluster: Cluster,
     names: FxHashMap<NodeNumber, Str>,
+    /// Nodes that pods are on, by the pods' keys.
+    places: FxHashMap<Str, Str>,
     /// Pods that are on two nodes at once, as one that is evicted and expected back: the name that the second has with the
     /// scheduler.
     aliases: FxHashMap<(NodeNumber, Str), Str>,
+    /// What has been told so far, while the cluster is being told.
+    told: Option<Told>,
+    /// What volumes, claims and namespaces were.
+    others: Others,
 }
 
-impl Filters {
-    /// A cluster without nodes and pods.
-    pub(crate) fn new(view: &ClusterView) -> Self {
+/// Nodes and pods that have been told.
+#[derive(Default)]
+struct Told {
+    nodes: FxHashSet<Str>,
+    pods: FxHashSet<Str>,
+}
+
+/// Objects besides nodes and pods.
+#[derive(Default, Clone, PartialEq)]
+struct Others {
+    namespaces: BTreeMap<Str, Labels>,
+    persistent_volumes: Vec<Arc<PersistentVolume>>,
+    persistent_volume_claims: Vec<Arc<PersistentVolumeClaim>>,
+    storage_classes: Vec<Arc<StorageClass>>,
+    csi_nodes: Vec<Arc<CsiNode>>,
+}
+
+impl Others {
+    fn of(view: &ClusterView) -> Self {
+        Others {
+            namespaces: view.namespaces.clone(),
+            persistent_volumes: view.persistent_volumes.clone(),
+            persistent_volume_claims: view.persistent_volume_claims.clone(),
+            storage_classes: view.storage_classes.clone(),
+            csi_nodes: view.csi_nodes.clone(),
+        }
+    }
+
+    /// A cluster that has these, and no nodes and pods.
+    fn cluster(&self) -> Cluster {
         let mut cluster = Cluster::new(Options::default());
-        for (name, labels) in &view.namespaces {
+        for (name, labels) in &self.namespaces {
             cluster.set_namespace(&Namespace {
                 metadata: ObjectMeta { name: name.clone(), labels: labels.clone(), ..ObjectMeta::default() },
                 ..Namespace::default()
             });
         }
-        for volume in &view.persistent_volumes {
+        for volume in &self.persistent_volumes {
             cluster.set_persistent_volume(volume.clone());
         }
-        for claim in &view.persistent_volume_claims {
+        for claim in &self.persistent_volume_claims {
             cluster.set_persistent_volume_claim(claim.clone());
         }
-        for class in &view.storage_classes {
+        for class in &self.storage_classes {
             cluster.set_storage_class(class.clone());
         }
-        for node in &view.csi_nodes {
+        for node in &self.csi_nodes {
             cluster.set_csi_node(node.clone());
         }
-        Filters { cluster, names: FxHashMap::default(), aliases: FxHashMap::default() }
+        cluster
+    }
+}
+
+impl Default for Filters {
+    fn default() -> Self {
+        let others = Others::default();
+        Filters {
+            cluster: others.cluster(),
+            names: FxHashMap::default(),
+            places: FxHashMap::default(),
+            aliases: FxHashMap::default(),
+            told: None,
+            others,
+        }
+    }
+}
+
+impl std::fmt::Debug for Filters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Filters").field("nodes", &self.names.len()).finish_non_exhaustive()
+    }
+}
+
+impl Filters {
+    /// From now on the cluster of `view` is told.
+    pub(crate) fn begin(mut self, view: &ClusterView) -> Self {
+        let others = Others::of(view);
+        if others != self.others {
+            self.cluster = others.cluster();
+            self.places.clear();
+            self.others = others;
+        }
+        self.names.clear();
+        self.aliases.clear();
+        self.told = Some(Told::default());
+        self
+    }
+
+    fn place(&mut self, number: NodeNumber, pod: &PodRef) {
+        let Some(node) = self.names.get(&number) else { return };
+        let info = match self.places.entry(key(pod)) {
+            Entry::Vacant(place) => {
+                place.insert(node.clone());
+                self.cluster.pod_info(pod)
+            }
+            Entry::Occupied(place) => {
+                let alias: Str = format!("{}/{number}", pod.metadata.name).into();
+                self.aliases.insert((number, place.key().clone()), alias.clone());
+                let mut pod = Pod::clone(pod);
+                pod.metadata.name = alias;
+                self.cluster.pod_info(&Arc::new(pod))
+            }
+        };
+        self.cluster.place(&info, node);
     }
 }
 
 impl Predicates for Filters {
     fn add_node(&mut self, number: NodeNumber, node: &NodeRef) {
-        self.names.insert(number, node.metadata.name.clone());
+        let name = &node.metadata.name;
+        self.names.insert(number, name.clone());
+        if let Some(told) = &mut self.told {
+            told.nodes.insert(name.clone());
+            let before = self.cluster.node_index(name).and_then(|index| self.cluster.node(index));
+            if before.is_some_and(|before| Arc::ptr_eq(before, node)) {
+                return;
+            }
+        }
         self.cluster.set_node(node.clone());
     }
 
@@ -58,23 +159,53 @@ impl Predicates for Filters {
     }
 
     fn add_pod(&mut self, number: NodeNumber, pod: &PodRef) {
-        let Some(node) = self.names.get(&number) else { return };
-        let (namespace, name) = (&pod.metadata.namespace, &pod.metadata.name);
-        let info = if self.cluster.pod(namespace, name).is_some() {
-            let alias: Str = format!("{name}/{number}").into();
-            self.aliases.insert((number, key(pod)), alias.clone());
-            let mut pod = Pod::clone(pod);
-            pod.metadata.name = alias;
-            self.cluster.pod_info(&Arc::new(pod))
-        } else {
-            self.cluster.pod_info(pod)
-        };
-        self.cluster.place(&info, node);
+        if let Some(told) = &mut self.told {
+            let pod_key = key(pod);
+            told.pods.insert(pod_key.clone());
+            let before = self.cluster.pod(&pod.metadata.namespace, &pod.metadata.name);
+            if before.is_some_and(|before| Arc::ptr_eq(before, pod))
+                && self.places.get(&pod_key) == self.names.get(&number)
+            {
+                return;
+            }
+            self.places.remove(&pod_key);
+        }
+        self.place(number, pod);
     }
 
     fn remove_pod(&mut self, number: NodeNumber, pod: &PodRef) {
-        let alias = if self.aliases.is_empty() { None } else { self.aliases.remove(&(number, key(pod))) };
-        self.cluster.remove_pod(&pod.metadata.namespace, alias.as_ref().unwrap_or(&pod.metadata.name));
+        let pod_key = key(pod);
+        let alias =
+            if self.aliases.is_empty() { None } else { self.aliases.remove(&(number, pod_key.clone())) };
+        let name = match &alias {
+            Some(alias) => alias,
+            None => {
+                self.places.remove(&pod_key);
+                &pod.metadata.name
+            }
+        };
+        self.cluster.remove_pod(&pod.metadata.namespace, name);
+    }
+
+    fn loaded(&mut self) {
+        let Some(told) = self.told.take() else { return };
+        let mut gone: Vec<Str> =
+            self.places.keys().filter(|pod| !told.pods.contains(*pod)).cloned().collect();
+        // The order of hashing must not show, not even in which numbers are used again.
+        gone.sort_unstable();
+        for pod in gone {
+            self.places.remove(&pod);
+            if let Some((namespace, name)) = pod.split_once('/') {
+                self.cluster.remove_pod(namespace, name);
+            }
+        }
+        let nodes: Vec<Str> =
+            self.cluster.nodes().map(|index| self.cluster.node_name(index).clone()).collect();
+        for node in nodes {
+            if !told.nodes.contains(&node) {
+                self.cluster.remove_node(&node);
+            }
+        }
     }
 
     fn check(&mut self, pod: &PodRef, number: NodeNumber) -> Result<(), Refusal> {

@@ -34,9 +34,9 @@
 //! | `autoscaler` | the course of a run |
 //! | `cluster_state`, `backoff` | readiness, upcoming nodes, open orders, groups that are left alone |
 //! | `templates` | what new nodes will be, with their daemons |
-//! | `placing` | pending pods and moved ones on the nodes there are, with hints |
+//! | `pending`, `placing` | pending pods and moved ones on the nodes there are, with hints |
 //! | `scale_up`, `equivalence`, `estimator`, `expander`, `similarity`, `quotas` | which group grows, and by how much |
-//! | `scale_down`, `removal`, `utilization`, `drainability`, `disruption_budgets` | which nodes could go, and which do |
+//! | `scale_down`, `removal`, `actuation`, `utilization`, `drainability`, `disruption_budgets` | which nodes could go, and which do |
 //! | `snapshot`, `predicates`, `filters` | the cluster in its head, and kube-scheduler's word on it |
 //! | [`aws`] | node groups from what AWS users have |
 //! | `scenario` | recorded series of runs |
@@ -49,6 +49,7 @@
 
 pub mod aws;
 
+mod actuation;
 mod autoscaler;
 mod backoff;
 mod cluster_state;
@@ -62,6 +63,7 @@ mod filters;
 mod nodes;
 mod objects;
 mod options;
+mod pending;
 mod placing;
 mod pods;
 mod predicates;

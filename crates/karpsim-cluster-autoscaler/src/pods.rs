@@ -1,7 +1,7 @@
 //! What the autoscaler asks of a pod alone.
 
 use crate::time::{Nanos, SECOND, moment};
-use karpsim::compile::selectors;
+use karpsim::kubernetes::selectors;
 use karpsim::kubernetes::requests::pod_requests;
 use karpsim::model::core::{Pod, PodSpec, Volume};
 use karpsim::model::meta::{LabelSelector, OwnerReference, Str};

@@ -25,6 +25,8 @@ pub(crate) trait Predicates {
     fn add_pod(&mut self, number: NodeNumber, pod: &PodRef);
     /// A pod leaves a node.
     fn remove_pod(&mut self, number: NodeNumber, pod: &PodRef);
+    /// All nodes and pods that there are have been told. What comes and goes from now on is tried out, and will be taken back.
+    fn loaded(&mut self);
     /// Whether `pod` could come to a node.
     fn check(&mut self, pod: &PodRef, number: NodeNumber) -> Result<(), Refusal>;
     /// The first of `numbers` that `pod` could come to.

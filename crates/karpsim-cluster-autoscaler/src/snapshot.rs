@@ -59,9 +59,17 @@ impl<P: Predicates> Snapshot<P> {
         }
     }
 
-    /// Where the last search ended.
-    pub(crate) fn last_found(&self) -> usize {
-        self.last_found
+    /// Everything that there is is in. From now on, things are tried out.
+    pub(crate) fn loaded(&mut self) {
+        self.predicates.loaded();
+        self.steps.clear();
+    }
+
+    /// Takes back all that was tried out. Returns whom was asked, and where the last search ended.
+    pub(crate) fn give_back(mut self) -> (P, usize) {
+        self.forks.clear();
+        self.revert();
+        (self.predicates, self.last_found)
     }
 
     /// All nodes, in order.
@@ -212,5 +220,80 @@ impl<P: Predicates> Snapshot<P> {
         let Some(at) = self.order.iter().position(|&it| it == number) else { return };
         self.remove_node(name);
         self.insert_node(at, NodeInfo { node, pods: Vec::new() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NodeInfo, Snapshot};
+    use crate::filters::Filters;
+    use crate::pods::PodRef;
+    use karpsim::model::core::Node;
+    use std::sync::Arc;
+
+    fn node(name: &str) -> NodeInfo {
+        let text = format!(
+            r#"{{"metadata": {{"name": "{name}"}}, "status": {{"allocatable": {{"cpu": "2", "memory": "4Gi", "pods": "9"}}}}}}"#
+        );
+        NodeInfo { node: Arc::new(serde_json::from_str::<Node>(&text).unwrap()), pods: Vec::new() }
+    }
+
+    fn pod(name: &str, cpu: &str) -> PodRef {
+        let text = format!(
+            r#"{{"metadata": {{"name": "{name}"}}, "spec": {{"containers": [{{"resources": {{"requests": {{"cpu": "{cpu}"}}}}}}]}}}}"#
+        );
+        Arc::new(serde_json::from_str(&text).unwrap())
+    }
+
+    fn snapshot(names: &[&str]) -> Snapshot<Filters> {
+        let mut snapshot = Snapshot::new(Filters::default(), 0);
+        for name in names {
+            snapshot.add_node(node(name));
+        }
+        snapshot
+    }
+
+    fn layout(snapshot: &Snapshot<Filters>) -> Vec<String> {
+        let one = |info: &NodeInfo| {
+            let pods: Vec<&str> = info.pods.iter().map(|pod| pod.metadata.name.as_str()).collect();
+            format!("{}:{}", info.name(), pods.join(","))
+        };
+        snapshot.nodes().map(one).collect()
+    }
+
+    #[test]
+    fn a_search_begins_behind_the_last_find_and_a_named_try_does_not_move_it() {
+        let mut snapshot = snapshot(&["a", "b", "c"]);
+        let mut find = |name: &str| snapshot.schedule_anywhere(&pod(name, "1"), |_| true).unwrap();
+        assert_eq!([find("p"), find("q"), find("r")], ["b", "c", "a"]);
+        snapshot.schedule_on(&pod("s", "1"), "a").unwrap();
+        assert!(snapshot.check(&pod("t", "1"), "a").is_err());
+        assert_eq!(snapshot.schedule_anywhere(&pod("u", "1"), |_| true).unwrap(), "b");
+        // Counted among all nodes, also those that are not asked.
+        assert_eq!(snapshot.schedule_anywhere(&pod("v", "1"), |info| info.name() != "c"), None);
+    }
+
+    #[test]
+    fn what_is_tried_out_is_taken_back_step_by_step() {
+        let mut snapshot = snapshot(&["a", "b", "c"]);
+        for (name, node) in [("p", "a"), ("q", "a"), ("r", "b")] {
+            snapshot.add_pod(pod(name, "1"), node);
+        }
+        let before = layout(&snapshot);
+        snapshot.fork();
+        snapshot.remove_pod(&pod("p", "1"), "a");
+        let bare = node("a").node;
+        snapshot.replace_with_bare("a", bare);
+        snapshot.fork();
+        snapshot.schedule_on(&pod("p", "1"), "c").unwrap();
+        snapshot.remove_node("a");
+        snapshot.commit();
+        snapshot.add_node(node("d"));
+        assert_eq!(layout(&snapshot), ["b:r", "c:p", "d:"]);
+        snapshot.revert();
+        assert_eq!(layout(&snapshot), before);
+        // The scheduler knows it too: `a` is full again.
+        assert!(snapshot.check(&pod("t", "1"), "a").is_err());
+        assert!(snapshot.check(&pod("t", "1"), "c").is_ok());
     }
 }

@@ -228,3 +228,108 @@ fn preempts_everywhere(pod: &Pod) -> bool {
     pod.spec.priority_class_name == SYSTEM_NODE_CRITICAL
         && matches!(pod.spec.preemption_policy.as_str(), "" | "PreemptLowerPriority")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Templates, fresh_node};
+    use crate::filters::Filters;
+    use crate::nodes::{NodeRef, TaintRules};
+    use crate::options::Options;
+    use crate::snapshot::{NodeInfo, Snapshot};
+    use crate::time::MINUTE;
+    use crate::view::NodeGroup;
+    use karpsim::model::core::{DaemonSet, Node, Pod};
+    use karpsim::model::meta::Str;
+    use std::sync::Arc;
+
+    fn read<T: serde::de::DeserializeOwned>(text: &str) -> Arc<T> {
+        Arc::new(serde_json::from_str(text).unwrap())
+    }
+
+    /// A node that is ready since 1970.
+    fn live(name: &str, more: &str) -> NodeRef {
+        read::<Node>(&format!(
+            r#"{{"metadata": {{"name": "{name}", "labels": {{"live": "yes"}}}}, "spec": {{{more}}},
+                "status": {{"conditions": [{{"type": "Ready", "status": "True", "lastTransitionTime": "1970-01-01T00:00:00Z"}}]}}}}"#
+        ))
+    }
+
+    /// The templates of a group `g` in one run after the other, each with these nodes and pods.
+    fn of_runs(
+        runs: &[&[(NodeRef, &[Arc<Pod>])]],
+        daemon_sets: &[Arc<DaemonSet>],
+        force: bool,
+    ) -> Vec<NodeInfo> {
+        let rules = TaintRules::new(&Options::default());
+        let cloud = r#"{"metadata": {"labels": {"topology.kubernetes.io/zone": "z"}}}"#;
+        let groups = [NodeGroup::new("g", 0, 9, read::<Node>(cloud))];
+        let mut templates = Templates::new(1, force);
+        let one = |nodes: &&[(NodeRef, &[Arc<Pod>])]| {
+            let mut snapshot = Snapshot::new(Filters::default(), 0);
+            for (node, pods) in *nodes {
+                snapshot.add_node(NodeInfo { node: node.clone(), pods: pods.to_vec() });
+            }
+            let nodes: Vec<_> = nodes.iter().map(|(node, _)| (node.clone(), Some(0))).collect();
+            templates.of_all(&groups, &nodes, &snapshot, daemon_sets, &rules, 2 * MINUTE).remove(0)
+        };
+        runs.iter().map(one).collect()
+    }
+
+    #[test]
+    fn what_is_expected_in_a_later_run_has_another_name_unless_its_template_is_remembered() {
+        let names = |runs: &[&[(NodeRef, &[Arc<Pod>])]]| -> Vec<Str> {
+            let templates = of_runs(runs, &[], false);
+            templates.iter().map(|template| fresh_node(template, "upcoming-0").name().clone()).collect()
+        };
+        let of_cloud = names(&[&[], &[]]);
+        assert_ne!(of_cloud[0], of_cloud[1]);
+        // Made of a node that is gone in the next run: the same template, the same name.
+        let remembered = names(&[&[(live("n", ""), &[])], &[]]);
+        assert_eq!(remembered[0], remembered[1]);
+    }
+
+    #[test]
+    fn a_live_node_is_an_example_if_it_is_not_cordoned_and_its_passing_taints_are_left_out() {
+        let taints = r#""taints": [{"key": "DeletionCandidateOfClusterAutoscaler"}, {"key": "dedicated"},
+            {"key": "node.kubernetes.io/memory-pressure"}]"#;
+        let cordoned = live("a", r#""unschedulable": true"#);
+        let templates = of_runs(&[&[(cordoned.clone(), &[]), (live("b", taints), &[])], &[]], &[], false);
+        for template in &templates {
+            assert_eq!(template.node.metadata.labels.get("live"), Some("yes"));
+            let keys: Vec<&str> = template.node.spec.taints.iter().map(|taint| taint.key.as_str()).collect();
+            assert_eq!(keys, ["dedicated"]);
+        }
+        let template = of_runs(&[&[(cordoned, &[])]], &[], false).remove(0);
+        assert_eq!(template.node.metadata.labels.get("live"), None);
+        assert_eq!(template.node.metadata.labels.get("failure-domain.beta.kubernetes.io/zone"), Some("z"));
+    }
+
+    #[test]
+    fn a_live_node_lends_its_daemons_and_others_are_added_only_by_force_or_if_critical() {
+        let owned = |uid: &str| {
+            read::<Pod>(&format!(
+                r#"{{"metadata": {{"name": "p-{uid}", "ownerReferences": [{{"kind": "DaemonSet", "uid": "{uid}", "controller": true}}]}}}}"#
+            ))
+        };
+        let plain = read::<Pod>(r#"{"metadata": {"name": "web"}}"#);
+        let daemon_set = |uid: &str, spec: &str| {
+            read::<DaemonSet>(&format!(
+                r#"{{"metadata": {{"name": "{uid}", "uid": "{uid}"}}, "spec": {{"template": {{"spec": {{{spec}}}}}}}}}"#
+            ))
+        };
+        let daemon_sets = [
+            daemon_set("runs", ""),
+            daemon_set("missing", ""),
+            daemon_set("critical", r#""priorityClassName": "system-node-critical""#),
+            daemon_set("elsewhere", r#""nodeSelector": {"live": "no"}"#),
+        ];
+        let pods = [owned("runs"), plain];
+        let owners = |nodes: &[(NodeRef, &[Arc<Pod>])], force: bool| -> Vec<Str> {
+            let template = of_runs(&[nodes], &daemon_sets, force).remove(0);
+            template.pods.iter().map(|pod| pod.metadata.owner_references[0].uid.clone()).collect()
+        };
+        assert_eq!(owners(&[(live("n", ""), &pods)], false), ["runs", "critical"]);
+        assert_eq!(owners(&[(live("n", ""), &pods)], true), ["runs", "missing", "critical"]);
+        assert_eq!(owners(&[], false), ["runs", "missing", "critical"]);
+    }
+}
