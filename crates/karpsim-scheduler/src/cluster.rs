@@ -443,6 +443,11 @@ impl Cluster {
         &self.order
     }
 
+    /// The same, as of the beginning of the cycle.
+    pub(crate) fn order(&self) -> &[NodeIndex] {
+        &self.order
+    }
+
     /// Brings up to date what a cycle sees as a whole: the order of nodes, and the images of those that changed.
     pub(crate) fn begin_cycle(&mut self) {
         self.node_order();

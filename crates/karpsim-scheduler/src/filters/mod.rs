@@ -10,7 +10,7 @@ mod volumes;
 
 pub(crate) use affinity::AffinityState;
 pub(crate) use domains::DomainCounts;
-pub(crate) use spread::{SpreadState, default_constraints};
+pub(crate) use spread::{SpreadState, constraints_of, includes};
 
 use crate::class::{Class, NodeNames};
 use crate::cluster::{Cluster, NodeIndex, PodInfo};

@@ -1,0 +1,104 @@
+//! InterPodAffinity's score: preferences of the pod about those that are present, and theirs about it.
+
+use super::MAX_SCORE;
+use crate::class::{AffinityTerm, Class};
+use crate::cluster::{Cluster, NodeIndex, PodInfo};
+use crate::topology::{NONE, TopologyId};
+use smallvec::SmallVec;
+
+/// Required affinity of a pod that is present, which the new one satisfies, counts like a preference of this weight.
+const HARD_AFFINITY_WEIGHT: i64 = 1;
+
+/// Weights by the domains of several labels.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AffinityScores {
+    by_topology: SmallVec<[(TopologyId, Vec<i64>); 2]>,
+}
+
+impl AffinityScores {
+    /// Counts all pods. `None`: no term means anybody.
+    pub(crate) fn count(cluster: &Cluster, info: &PodInfo) -> Option<Self> {
+        let class = &*info.class;
+        let mut scores = AffinityScores::default();
+        let home = cluster.namespace_labels(class.namespace());
+        for (node, node_info, _) in cluster.present() {
+            for pod in cluster.pods_of(node_info) {
+                let other = &*pod.class;
+                if class.preferred_affinity.is_empty() && !other.has_pod_affinity {
+                    continue;
+                }
+                let mut add = |term: &AffinityTerm, weight: i64| {
+                    scores.add(term.topology, cluster.topologies[term.topology].domain(node), weight);
+                };
+                let theirs = cluster.namespace_labels(other.namespace());
+                for (term, weight) in &class.preferred_affinity {
+                    if term.seeks(other.namespace(), theirs, other.labels()) {
+                        add(term, *weight);
+                    }
+                }
+                for (term, weight) in terms_about_others(other) {
+                    if term.meets(class.namespace(), home, class.labels()) {
+                        add(term, weight);
+                    }
+                }
+            }
+        }
+        scores.unless_empty()
+    }
+
+    /// `None` if nothing was added.
+    pub(crate) fn unless_empty(self) -> Option<Self> {
+        (!self.by_topology.is_empty()).then_some(self)
+    }
+
+    /// Adds to the weight of a domain; a node without the label has none.
+    pub(crate) fn add(&mut self, topology: TopologyId, domain: u32, weight: i64) {
+        if domain == NONE {
+            return;
+        }
+        let at = match self.by_topology.iter().position(|(known, _)| *known == topology) {
+            Some(at) => at,
+            None => {
+                self.by_topology.push((topology, Vec::new()));
+                self.by_topology.len() - 1
+            }
+        };
+        let weights = &mut self.by_topology[at].1;
+        if weights.len() <= domain as usize {
+            weights.resize(domain as usize + 1, 0);
+        }
+        weights[domain as usize] += weight;
+    }
+
+    fn raw(&self, cluster: &Cluster, node: NodeIndex) -> i64 {
+        self.by_topology
+            .iter()
+            .map(|(topology, weights)| {
+                let domain = cluster.topologies[*topology].domain(node);
+                weights.get(domain as usize).copied().unwrap_or(0)
+            })
+            .sum()
+    }
+
+    /// The scores of nodes: from 0 for the least to 100 for the most. In doubles, in this order.
+    pub(super) fn normalized(&self, cluster: &Cluster, nodes: &[NodeIndex]) -> Vec<i64> {
+        let raw: Vec<i64> = nodes.iter().map(|node| self.raw(cluster, *node)).collect();
+        let most = raw.iter().copied().max().unwrap_or(0);
+        let least = raw.iter().copied().min().unwrap_or(0);
+        let width = most - least;
+        raw.into_iter()
+            .map(|score| {
+                if width == 0 {
+                    return 0;
+                }
+                (MAX_SCORE as f64 * ((score - least) as f64 / width as f64)) as i64
+            })
+            .collect()
+    }
+}
+
+/// What a pod that is present has to say about one that comes.
+pub(crate) fn terms_about_others(class: &Class) -> impl Iterator<Item = (&AffinityTerm, i64)> {
+    let required = class.required_affinity.iter().map(|term| (term, HARD_AFFINITY_WEIGHT));
+    required.chain(class.preferred_affinity.iter().map(|(term, weight)| (term, *weight)))
+}
