@@ -68,6 +68,17 @@ pub struct Unschedulable {
     pub preemption: Preemption,
 }
 
+/// What becomes of `status.nominatedNodeName`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Nomination {
+    /// It stays as it is.
+    Keep,
+    /// It is cleared.
+    Clear,
+    /// It is set to this node.
+    Set(Str),
+}
+
 /// What preemption did.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -89,7 +100,7 @@ pub enum Preemption {
         node: Str,
         /// Who has to go; some may be about to already.
         victims: Vec<Arc<Pod>>,
-        /// Pods of lower priority that were nominated to the node, and are no more.
+        /// Pods of lower priority that were nominated to the node, and are no more: their status is to be cleared.
         replaced: Vec<Arc<Pod>>,
     },
 }
@@ -236,6 +247,19 @@ impl fmt::Display for Unschedulable {
 impl Attempt {
     pub(crate) fn new(outcome: Outcome, start: usize) -> Self {
         Attempt { outcome, feasible: 0, evaluated: 0, start, scores: Vec::new() }
+    }
+
+    /// What becomes of the pod's nomination.
+    pub fn nomination(&self) -> Nomination {
+        match &self.outcome {
+            Outcome::Placed(_) => Nomination::Keep,
+            Outcome::NoNodes | Outcome::Failed(_) => Nomination::Clear,
+            Outcome::Unschedulable(why) => match &why.preemption {
+                Preemption::NotTried | Preemption::NotEligible(_) | Preemption::Failed(_) => Nomination::Keep,
+                Preemption::NoCandidates { .. } => Nomination::Clear,
+                Preemption::Nominated { node, .. } => Nomination::Set(node.clone()),
+            },
+        }
     }
 
     /// The node that the pod goes to.

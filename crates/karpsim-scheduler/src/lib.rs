@@ -18,7 +18,7 @@ mod scores;
 mod storage;
 mod topology;
 
-pub use attempt::{Attempt, NodeRefusals, Outcome, Placed, Preemption, Unschedulable};
+pub use attempt::{Attempt, NodeRefusals, Nomination, Outcome, Placed, Preemption, Unschedulable};
 pub use cluster::{Checkpoint, Cluster, NodeIndex, PodInfo};
 pub use filters::{PreFilter, Rejection};
 pub use options::{DefaultConstraint, Options, ScoringStrategy, ScoringStrategyType, TopologySpreadDefaults};

@@ -16,14 +16,6 @@ pub(crate) struct Nominator {
 }
 
 impl Nominator {
-    /// The node that a pod is nominated to.
-    pub(crate) fn node_of(&self, pod: &Pod) -> Option<&Str> {
-        if self.node_of.is_empty() {
-            return None;
-        }
-        self.node_of.get(&key(pod))
-    }
-
     /// The pods that are nominated to a node.
     pub(crate) fn pods_for(&self, node: &str) -> &[PodInfo] {
         self.by_node.get(node).map(Vec::as_slice).unwrap_or_default()
@@ -33,10 +25,21 @@ impl Nominator {
         self.node_of.is_empty()
     }
 
+    /// A pod is nominated to a node; `info` is what the scheduler knows of it.
     pub(crate) fn nominate(&mut self, info: &PodInfo, node: &str) {
         self.clear(&info.pod);
         self.by_node.entry(node.into()).or_default().push(info.clone());
         self.node_of.insert(key(&info.pod), node.into());
+    }
+
+    /// A pod stays nominated to the node that its status names, if any.
+    pub(crate) fn keep(&mut self, info: &PodInfo) {
+        let node = info.pod.status.nominated_node_name.as_str();
+        if node.is_empty() {
+            self.clear(&info.pod);
+        } else {
+            self.nominate(info, node);
+        }
     }
 
     /// A pod is nominated no more. Gives back its node.

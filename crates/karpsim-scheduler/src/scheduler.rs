@@ -51,17 +51,12 @@ impl Scheduler {
         }
     }
 
-    /// The node that a pod is nominated to.
-    pub fn nominated_node(&self, pod: &Pod) -> Option<&Str> {
-        self.nominator.node_of(pod)
-    }
-
     /// A pod is nominated no more: it is gone, or bound.
     pub fn forget_nomination(&mut self, pod: &Pod) {
         self.nominator.clear(pod);
     }
 
-    /// Tries to place a pod. If a node is found, the pod is there from now on as if it were bound, and what it needs of
+    /// Tries to place a pod; a node that its status says it is nominated to is tried first. If a node is found, the pod is there from now on as if it were bound, and what it needs of
     /// volumes is taken; once it is bound, [`Cluster::set_pod`] says so. Victims of preemption stay until they are
     /// [removed](Cluster::remove_pod).
     pub fn attempt(&mut self, pod: &Arc<Pod>, now: Time) -> Attempt {
@@ -78,16 +73,15 @@ impl Scheduler {
             Ok(prepared) => prepared,
             Err(Rejection::Failed(error)) => return self.failed(pod, error, start),
             Err(Rejection::Refused(refusal)) => {
-                return Attempt::new(
-                    Outcome::Unschedulable(Box::new(Unschedulable {
-                        node_count: self.cluster.node_count(),
-                        pre_filter: Some(refusal),
-                        nodes: NodeRefusals::default(),
-                        absent: None,
-                        preemption: Preemption::NotTried,
-                    })),
-                    start,
-                );
+                self.nominator.keep(&info);
+                let unschedulable = Unschedulable {
+                    node_count: self.cluster.node_count(),
+                    pre_filter: Some(refusal),
+                    nodes: NodeRefusals::default(),
+                    absent: None,
+                    preemption: Preemption::NotTried,
+                };
+                return Attempt::new(Outcome::Unschedulable(Box::new(unschedulable)), start);
             }
         };
         let signature = Signature::new(&self.cluster.options, &info);
@@ -146,7 +140,7 @@ impl Scheduler {
         hint: Option<&(NodeIndex, Str)>,
     ) -> Result<Search, CycleError> {
         let mut search = Search::default();
-        let nominated = self.nominator.node_of(&info.pod).or(hint.map(|(_, name)| name));
+        let nominated = nominated_node(&info.pod).or(hint.map(|(_, name)| name.as_str()));
         if let Some(node) = nominated.and_then(|name| self.cluster.node_index(name)) {
             self.ask(prepared, std::iter::once(node), 1, &mut search)?;
             if !search.feasible.is_empty() {
@@ -248,13 +242,15 @@ impl Scheduler {
         now_nanos: i128,
     ) -> Unschedulable {
         let cluster = &self.cluster;
-        let nominated = self.nominator.node_of(&info.pod).cloned();
+        let nominated = nominated_node(&info.pod);
         // A node that was not asked is refused for good.
         let is_hopeless = |node: NodeIndex| search.refused.get(node).is_none_or(|it| it.unresolvable);
-        let hopeless =
-            nominated.as_deref().and_then(|name| cluster.node_index(name)).is_none_or(is_hopeless);
-        let preemption = match preemption::may_preempt(cluster, info, nominated.as_deref(), hopeless) {
-            Err(why) => Preemption::NotEligible(why),
+        let hopeless = nominated.and_then(|name| cluster.node_index(name)).is_none_or(is_hopeless);
+        let preemption = match preemption::may_preempt(cluster, info, nominated, hopeless) {
+            Err(why) => {
+                self.nominator.keep(info);
+                Preemption::NotEligible(why)
+            }
             Ok(()) => {
                 let mut helped: Vec<NodeIndex> = search
                     .refused
@@ -272,10 +268,13 @@ impl Scheduler {
                             .iter()
                             .map(|pod| Arc::clone(&cluster.bound(*pod).pod))
                             .collect();
-                        let replaced = self.nominate(info, &node);
+                        let replaced = self.nominate(info, &node, &victims);
                         Preemption::Nominated { node, victims, replaced }
                     }
-                    (None, Some(error)) => Preemption::Failed(error),
+                    (None, Some(error)) => {
+                        self.nominator.keep(info);
+                        Preemption::Failed(error)
+                    }
                     (None, None) => {
                         let mut tried = NodeRefusals::default();
                         for (node, refusal) in found.refused {
@@ -296,21 +295,30 @@ impl Scheduler {
         }
     }
 
-    /// Nominates the pod, and takes their nomination from pods of lower priority.
-    fn nominate(&mut self, info: &PodInfo, node: &str) -> Vec<Arc<Pod>> {
-        let replaced: Vec<Arc<Pod>> = self
-            .nominator
-            .pods_for(node)
-            .iter()
-            .filter(|other| other.class.priority < info.class.priority)
-            .map(|other| Arc::clone(&other.pod))
-            .collect();
+    /// Nominates the pod. If pods have to go for it that were not about to go already, those of lower priority that were
+    /// nominated to the node, and know it, are no more.
+    fn nominate(&mut self, info: &PodInfo, node: &str, victims: &[Arc<Pod>]) -> Vec<Arc<Pod>> {
+        let evicts = victims.iter().any(|victim| victim.metadata.deletion_timestamp.is_none());
+        let loses = |other: &&PodInfo| {
+            other.class.priority < info.class.priority && nominated_node(&other.pod).is_some()
+        };
+        let nominated = self.nominator.pods_for(node);
+        let replaced: Vec<Arc<Pod>> = if evicts {
+            nominated.iter().filter(loses).map(|other| Arc::clone(&other.pod)).collect()
+        } else {
+            Vec::new()
+        };
         for other in &replaced {
             self.nominator.clear(other);
         }
         self.nominator.nominate(info, node);
         replaced
     }
+}
+
+/// The node that the status of a pod names.
+fn nominated_node(pod: &Pod) -> Option<&str> {
+    Some(pod.status.nominated_node_name.as_str()).filter(|name| !name.is_empty())
 }
 
 /// Whether a node can take the pod, with the pods of equal or higher priority that are nominated to it and without them.

@@ -6,7 +6,7 @@
 use karpsim::api::core::{Pod, WhenUnsatisfiable};
 use karpsim::api::meta::Time;
 use karpsim_scheduler::{
-    Attempt, DefaultConstraint, Options, Outcome, Preemption, Scheduler, ScorePlugin, ScoringStrategy,
+    Attempt, DefaultConstraint, Nomination, Options, Outcome, Preemption, Scheduler, ScorePlugin, ScoringStrategy,
     ScoringStrategyType, TopologySpreadDefaults,
 };
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -170,12 +170,21 @@ impl World {
             self.scheduler.cluster.set_pod(Arc::clone(&bound));
             self.pods.insert(name.to_owned(), bound);
         }
-        if let Some(node) = self.scheduler.nominated_node(&pod) {
-            step.insert("nominated".into(), node.as_str().into());
+        match attempt.nomination() {
+            Nomination::Keep => {}
+            Nomination::Clear => self.nominate(&pod, ""),
+            Nomination::Set(node) => self.nominate(&pod, &node),
+        }
+        let nominated = &self.pods[name].status.nominated_node_name;
+        if !nominated.is_empty() && attempt.node().is_none() {
+            step.insert("nominated".into(), nominated.as_str().into());
         }
         if let Outcome::Unschedulable(why) = &attempt.outcome
-            && let Preemption::Nominated { victims, .. } = &why.preemption
+            && let Preemption::Nominated { victims, replaced, .. } = &why.preemption
         {
+            for other in replaced {
+                self.nominate(other, "");
+            }
             let mut names: Vec<String> = Vec::new();
             for victim in victims {
                 if victim.metadata.deletion_timestamp.is_none() {
@@ -189,6 +198,12 @@ impl World {
             }
         }
         Value::Object(step)
+    }
+
+    fn nominate(&mut self, pod: &Pod, node: &str) {
+        if let Some(pod) = self.pods.get_mut(&key(pod)) {
+            Arc::make_mut(pod).status.nominated_node_name = node.into();
+        }
     }
 
     fn evict(&mut self, victim: &Arc<Pod>) {
