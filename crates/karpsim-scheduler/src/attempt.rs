@@ -7,7 +7,6 @@ use crate::scores::NodeScores;
 use crate::storage::PodVolumes;
 use karpsim::api::core::Pod;
 use karpsim::api::meta::Str;
-use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -109,29 +108,27 @@ pub enum Preemption {
 #[derive(Debug, Clone, Default)]
 pub struct NodeRefusals {
     distinct: Vec<Refusal>,
-    numbers: FxHashMap<Refusal, u32>,
     nodes: Vec<(NodeIndex, u32)>,
-    asked: FxHashMap<NodeIndex, usize>,
 }
 
 impl NodeRefusals {
-    /// Notes why a node refused; what it said before is forgotten.
-    pub(crate) fn set(&mut self, node: NodeIndex, refusal: Refusal) {
-        let number = match self.numbers.get(&refusal) {
-            Some(number) => *number,
+    /// The number of a refusal.
+    pub(crate) fn intern(&mut self, refusal: &Refusal) -> u32 {
+        let at = match self.distinct.iter().position(|known| known == refusal) {
+            Some(at) => at,
             None => {
-                let number = self.distinct.len() as u32;
                 self.distinct.push(refusal.clone());
-                self.numbers.insert(refusal, number);
-                number
+                self.distinct.len() - 1
             }
         };
-        match self.asked.get(&node) {
-            Some(at) => self.nodes[*at].1 = number,
-            None => {
-                self.asked.insert(node, self.nodes.len());
-                self.nodes.push((node, number));
-            }
+        at as u32
+    }
+
+    /// Notes why a node refused. The only one that can be asked twice is the first.
+    pub(crate) fn push(&mut self, node: NodeIndex, number: u32) {
+        match self.nodes.first_mut() {
+            Some(first) if first.0 == node => first.1 = number,
+            _ => self.nodes.push((node, number)),
         }
     }
 
@@ -151,8 +148,8 @@ impl NodeRefusals {
     }
 
     pub(crate) fn get(&self, node: NodeIndex) -> Option<&Refusal> {
-        let at = self.asked.get(&node)?;
-        self.distinct.get(self.nodes[*at].1 as usize)
+        let (_, number) = self.nodes.iter().find(|(asked, _)| *asked == node)?;
+        self.distinct.get(*number as usize)
     }
 
     /// How many nodes refused for each reason, in words and by them: `3 Insufficient cpu`.

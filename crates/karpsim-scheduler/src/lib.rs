@@ -2,20 +2,24 @@
 
 mod attempt;
 mod batch;
+mod change_log;
 mod class;
 mod cluster;
 mod filters;
+mod kind;
 mod kubernetes;
 mod node_info;
 mod node_order;
 mod nominator;
 mod options;
 mod preemption;
+mod queue;
 mod reason;
 mod resources;
 mod scheduler;
 mod scores;
 mod storage;
+mod tables;
 mod topology;
 
 pub use attempt::{Attempt, NodeRefusals, Nomination, Outcome, Placed, Preemption, Unschedulable};

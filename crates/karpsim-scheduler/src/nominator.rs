@@ -21,6 +21,11 @@ impl Nominator {
         self.by_node.get(node).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// All nodes that pods are nominated to, in no order.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = &Str> {
+        self.by_node.keys()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.node_of.is_empty()
     }

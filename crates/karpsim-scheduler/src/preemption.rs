@@ -4,6 +4,7 @@
 //! by one, from the most important, those whose disruption budget would be violated first; whoever does not fit back is a
 //! victim. The best node violates the fewest budgets, and then costs the least important pods.
 
+use crate::attempt::NodeRefusals;
 use crate::cluster::{Cluster, NodeIndex, PodIndex, PodInfo};
 use crate::filters::{NodeView, PreFilter, Rejection};
 use crate::kubernetes::Selector;
@@ -34,7 +35,7 @@ pub(crate) struct Candidate {
 pub(crate) struct Search {
     pub(crate) best: Option<Candidate>,
     /// The nodes that were tried, and why it was no use.
-    pub(crate) refused: Vec<(NodeIndex, Refusal)>,
+    pub(crate) refused: NodeRefusals,
     /// Failures; of no consequence if there is a candidate.
     pub(crate) error: Option<CycleError>,
 }
@@ -88,17 +89,23 @@ fn is_preempted(pod: &Pod) -> bool {
 pub(crate) fn find(
     cluster: &Cluster,
     nominator: &Nominator,
-    prepared: &PreFilter,
+    mut prepared: PreFilter,
     helped: &[NodeIndex],
     now: i128,
 ) -> Search {
     let wanted = (helped.len() * CANDIDATES_PERCENT / 100).max(CANDIDATES_MIN).min(helped.len());
     let budgets: Vec<Budget> = cluster.budgets().map(|budget| Budget::new(budget)).collect();
     let mut search = Search::default();
+    let no_victims = Refusal::unresolvable(Plugin::NodeResourcesFit, Reason::NoVictims);
+    if !cluster.has_pods_below(prepared.info.class.priority) {
+        let number = search.refused.intern(&no_victims);
+        helped.iter().for_each(|node| search.refused.push(*node, number));
+        return search;
+    }
     let mut candidates: Vec<Candidate> = Vec::new();
     let (mut clean, mut violating) = (0, 0);
     for node in helped {
-        match victims_on(cluster, nominator, prepared, *node, &budgets, now) {
+        match victims_on(cluster, nominator, &mut prepared, *node, &budgets, now) {
             Ok(candidate) => {
                 // So many of each kind are remembered.
                 let count = if candidate.violations == 0 { &mut clean } else { &mut violating };
@@ -110,7 +117,10 @@ pub(crate) fn find(
                     break;
                 }
             }
-            Err(Rejection::Refused(refusal)) => search.refused.push((*node, refusal)),
+            Err(Rejection::Refused(refusal)) => {
+                let number = search.refused.intern(&refusal);
+                search.refused.push(*node, number);
+            }
             Err(Rejection::Failed(error)) => search.error = Some(error),
         }
     }
@@ -156,7 +166,7 @@ fn is_more_important(cluster: &Cluster, a: PodIndex, b: PodIndex, now: i128) -> 
 fn victims_on(
     cluster: &Cluster,
     nominator: &Nominator,
-    prepared: &PreFilter,
+    prepared: &mut PreFilter,
     index: NodeIndex,
     budgets: &[Budget],
     now: i128,
@@ -172,7 +182,7 @@ fn victims_on(
     if potential.is_empty() {
         return Err(Refusal::unresolvable(Plugin::NodeResourcesFit, Reason::NoVictims).into());
     }
-    let mut trial = Trial { cluster, nominator, prepared: prepared.clone(), info: original.clone(), index };
+    let mut trial = Trial { cluster, nominator, prepared, info: original.clone(), index, removed: Vec::new() };
     for pod in &potential {
         trial.remove(*pod);
     }
@@ -207,9 +217,19 @@ fn victims_on(
 struct Trial<'a> {
     cluster: &'a Cluster,
     nominator: &'a Nominator,
-    prepared: PreFilter,
+    prepared: &'a mut PreFilter,
     info: NodeInfo,
     index: NodeIndex,
+    removed: Vec<PodIndex>,
+}
+
+/// The counts are left as they were.
+impl Drop for Trial<'_> {
+    fn drop(&mut self) {
+        for pod in std::mem::take(&mut self.removed) {
+            self.update(pod, 1);
+        }
+    }
 }
 
 impl Trial<'_> {
@@ -219,6 +239,7 @@ impl Trial<'_> {
         if let Some(at) = self.info.pods.iter().position(|one| *one == pod) {
             self.info.pods.swap_remove(at);
         }
+        self.removed.push(pod);
         self.update(pod, -1);
     }
 
@@ -226,6 +247,7 @@ impl Trial<'_> {
         let bound = self.cluster.bound(pod);
         self.info.take(bound.usage(), &bound.class.ports);
         self.info.pods.push(pod);
+        self.removed.retain(|one| *one != pod);
         self.update(pod, 1);
     }
 
@@ -238,7 +260,7 @@ impl Trial<'_> {
     fn check(&self) -> Result<(), Rejection> {
         let Some(node) = self.info.node.as_deref() else { return Ok(()) };
         let view = NodeView { index: self.index, info: &self.info, node, extra: &[] };
-        fits_with_nominated(self.cluster, self.nominator, &self.prepared, view)
+        fits_with_nominated(self.cluster, self.nominator, self.prepared, view)
     }
 }
 

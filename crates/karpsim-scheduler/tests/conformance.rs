@@ -85,6 +85,11 @@ fn read<T: for<'de> serde::Deserialize<'de>>(object: &Value) -> T {
     serde_json::from_value(object.clone()).expect("an object of its kind")
 }
 
+/// Nanoseconds since 1970.
+fn nanos(time: Time) -> i64 {
+    i64::try_from(time.0.as_nanosecond()).expect("a time in this age")
+}
+
 fn key(pod: &Pod) -> String {
     format!("{}/{}", pod.metadata.namespace, pod.metadata.name)
 }
@@ -92,7 +97,9 @@ fn key(pod: &Pod) -> String {
 impl World {
     fn new(scenario: &Value) -> Self {
         let mut scheduler = Scheduler::new(options(&scenario["options"]));
-        let cluster = &mut scheduler.cluster;
+        scheduler.record_scores(true);
+        let now: Time = serde_json::from_value(scenario["now"].clone()).expect("a time");
+        let at = nanos(now);
         let mut pods = BTreeMap::new();
         let mut objects: Vec<&Value> = scenario["objects"].as_array().expect("a list").iter().collect();
         let name = |object: &Value| {
@@ -107,29 +114,29 @@ impl World {
                     pods.insert(key(&pod), pod);
                 }
                 "Node" => {
-                    cluster.set_node(Arc::new(read(object)));
+                    scheduler.set_node(Arc::new(read(object)), at);
                 }
-                "Namespace" => cluster.set_namespace(&read(object)),
-                "PersistentVolume" => cluster.set_persistent_volume(Arc::new(read(object))),
-                "PersistentVolumeClaim" => cluster.set_persistent_volume_claim(Arc::new(read(object))),
-                "Service" => cluster.set_service(Arc::new(read(object))),
-                "ReplicaSet" => cluster.set_replica_set(Arc::new(read(object))),
-                "StatefulSet" => cluster.set_stateful_set(Arc::new(read(object))),
-                "StorageClass" => cluster.set_storage_class(Arc::new(read(object))),
-                "CSINode" => cluster.set_csi_node(Arc::new(read(object))),
-                "PodDisruptionBudget" => cluster.set_pod_disruption_budget(Arc::new(read(object))),
+                "Namespace" => scheduler.set_namespace(&read(object)),
+                "PersistentVolume" => scheduler.set_persistent_volume(Arc::new(read(object)), at),
+                "PersistentVolumeClaim" => scheduler.set_persistent_volume_claim(Arc::new(read(object)), at),
+                "Service" => scheduler.set_service(Arc::new(read(object))),
+                "ReplicaSet" => scheduler.set_replica_set(Arc::new(read(object))),
+                "StatefulSet" => scheduler.set_stateful_set(Arc::new(read(object))),
+                "StorageClass" => scheduler.set_storage_class(Arc::new(read(object)), at),
+                "CSINode" => scheduler.set_csi_node(Arc::new(read(object)), at),
+                "PodDisruptionBudget" => scheduler.set_pod_disruption_budget(Arc::new(read(object))),
                 // Priorities are filled in.
                 "PriorityClass" => {}
                 other => panic!("an object of kind {other}"),
             }
         }
         for pod in pods.values().filter(|pod| !pod.spec.node_name.is_empty()) {
-            cluster.set_pod(Arc::clone(pod));
+            scheduler.set_pod(Arc::clone(pod), at);
         }
         World {
             scheduler,
             pods,
-            now: serde_json::from_value(scenario["now"].clone()).expect("a time"),
+            now,
             victims_stay: scenario["options"]["victims"] == "terminating",
         }
     }
@@ -158,7 +165,7 @@ impl World {
             step.insert("gated".into(), format!("{}: {}", refusal.plugin, words.join(", ")).into());
             return Value::Object(step);
         }
-        let attempt = self.scheduler.attempt(&pod, self.now);
+        let attempt = self.scheduler.attempt(&pod, nanos(self.now));
         self.describe(&attempt, &mut step);
         if let Some(node) = attempt.node() {
             let mut bound = (*pod).clone();
@@ -167,7 +174,7 @@ impl World {
             let seconds = jiff::SignedDuration::from_secs(1 + index);
             bound.status.start_time = Some(Time(self.now.0 + seconds));
             let bound = Arc::new(bound);
-            self.scheduler.cluster.set_pod(Arc::clone(&bound));
+            self.scheduler.set_pod(Arc::clone(&bound), nanos(self.now));
             self.pods.insert(name.to_owned(), bound);
         }
         match attempt.nomination() {
@@ -208,7 +215,8 @@ impl World {
 
     fn evict(&mut self, victim: &Arc<Pod>) {
         if !self.victims_stay {
-            self.scheduler.cluster.remove_pod(&victim.metadata.namespace, &victim.metadata.name);
+            let (namespace, name) = (&victim.metadata.namespace, &victim.metadata.name);
+            self.scheduler.remove_pod(namespace, name, nanos(self.now));
             self.pods.remove(&key(victim));
             return;
         }
@@ -220,12 +228,12 @@ impl World {
         let condition = json!({"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"});
         dying.status.conditions.push(read(&condition));
         let dying = Arc::new(dying);
-        self.scheduler.cluster.set_pod(Arc::clone(&dying));
+        self.scheduler.set_pod(Arc::clone(&dying), nanos(self.now));
         self.pods.insert(key(&dying), dying);
     }
 
     fn describe(&mut self, attempt: &Attempt, step: &mut Map<String, Value>) {
-        let cluster = &self.scheduler.cluster;
+        let cluster = self.scheduler.cluster();
         step.insert("node".into(), attempt.node().map_or(Value::Null, |node| node.as_str().into()));
         if cluster.node_count() >= 100 {
             step.insert("start".into(), attempt.start.into());
@@ -312,8 +320,9 @@ fn check(line: &Value) -> Result<usize, String> {
     let (scenario, decision) = (&line["scenario"], &line["decision"]);
     let mut world = World::new(scenario);
     let order: Vec<String> = {
-        let order = world.scheduler.cluster.node_order().to_vec();
-        order.iter().map(|node| world.scheduler.cluster.node_name(*node).to_string()).collect()
+        let mut cluster = world.scheduler.cluster().clone();
+        let order = cluster.node_order().to_vec();
+        order.iter().map(|node| cluster.node_name(*node).to_string()).collect()
     };
     if let Some(difference) = difference("nodeOrder", &json!(order), &decision["nodeOrder"]) {
         return Err(difference);

@@ -227,7 +227,7 @@ fn is_nearer(cluster: &Cluster, info: &PodInfo, event: &Event<'_>) -> bool {
     let seek = |terms: &[AffinityTerm], pod: &Pod| {
         let metadata = &pod.metadata;
         !terms.is_empty()
-            && terms.iter().all(|term| term.seeks(&metadata.namespace, None, &metadata.labels))
+            && terms.iter().all(|term| term.meets(&metadata.namespace, None, &metadata.labels))
     };
     let (near, away) = (&class.required_affinity, &class.required_anti_affinity);
     let counts = |pod: &Pod| !pod.spec.node_name.is_empty() || !pod.status.nominated_node_name.is_empty();
@@ -263,5 +263,5 @@ fn is_nearer(cluster: &Cluster, info: &PodInfo, event: &Event<'_>) -> bool {
 fn repels(cluster: &Cluster, pod: &Pod, class: &Class) -> bool {
     let terms = cluster.anti_affinity_of(pod);
     !terms.is_empty()
-        && terms.iter().all(|term| term.seeks(class.namespace(), None, class.labels()))
+        && terms.iter().all(|term| term.meets(class.namespace(), None, class.labels()))
 }

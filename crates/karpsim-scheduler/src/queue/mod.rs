@@ -172,6 +172,14 @@ impl Queue {
         self.put(queued, Place::Unschedulable);
     }
 
+    /// Something of a pod changes that makes no difference to when it is tried.
+    pub(crate) fn change(&mut self, pod: &Pod, change: impl FnOnce(&mut PodInfo)) {
+        let key = namespaced(&pod.metadata.namespace, &pod.metadata.name);
+        if let Some(queued) = self.by_key.get(&key).and_then(|number| self.pods.get_mut(number)) {
+            change(&mut queued.info);
+        }
+    }
+
     /// A pod is gone, or bound.
     pub(crate) fn remove(&mut self, namespace: &str, name: &str) -> Option<QueuedPod> {
         let number = self.by_key.get(&namespaced(namespace, name)).copied()?;
@@ -179,8 +187,8 @@ impl Queue {
     }
 
     /// The next pod to try. It leaves the queue until it is [given back](Self::give_back).
-    pub(crate) fn pop(&mut self, cluster: &Cluster, now: i64) -> Option<QueuedPod> {
-        self.flush(cluster, now);
+    pub(crate) fn pop(&mut self, now: i64) -> Option<QueuedPod> {
+        self.flush(now);
         let next = self.active.first().or(self.backoff.first().map(|(_, key)| key));
         let number = next?.2;
         self.take(number)
@@ -252,7 +260,7 @@ impl Queue {
         [after_error, leftover].into_iter().flatten().min().map(|wakeup| wakeup.max(now))
     }
 
-    fn flush(&mut self, cluster: &Cluster, now: i64) {
+    fn flush(&mut self, now: i64) {
         let second = second_of(now);
         for errors in [false, true] {
             loop {
@@ -277,7 +285,6 @@ impl Queue {
                 }
             }
         }
-        let _ = cluster;
     }
 
     /// To back-off if it failed a short time ago, else to the active ones.

@@ -1,8 +1,9 @@
 //! InterPodAffinity's score: preferences of the pod about those that are present, and theirs about it.
 
 use super::MAX_SCORE;
-use crate::class::{AffinityTerm, Class};
+use crate::class::AffinityTerm;
 use crate::cluster::{Cluster, NodeIndex, PodInfo};
+use crate::kind::Kind;
 use crate::topology::{NONE, TopologyId};
 use smallvec::SmallVec;
 
@@ -18,28 +19,16 @@ pub(crate) struct AffinityScores {
 impl AffinityScores {
     /// Counts all pods. `None`: no term means anybody.
     pub(crate) fn count(cluster: &Cluster, info: &PodInfo) -> Option<Self> {
-        let class = &*info.class;
+        let kind = &*info.class.kind;
+        if kind.preferred_affinity.is_empty() && !cluster.has_affinity_pods() {
+            return None;
+        }
         let mut scores = AffinityScores::default();
-        let home = cluster.namespace_labels(class.namespace());
         for (node, node_info, _) in cluster.present() {
-            for pod in cluster.pods_of(node_info) {
-                let other = &*pod.class;
-                if class.preferred_affinity.is_empty() && !other.has_pod_affinity {
-                    continue;
-                }
-                let mut add = |term: &AffinityTerm, weight: i64| {
-                    scores.add(term.topology, cluster.topologies[term.topology].domain(node), weight);
-                };
-                let theirs = cluster.namespace_labels(other.namespace());
-                for (term, weight) in &class.preferred_affinity {
-                    if term.seeks(other.namespace(), theirs, other.labels()) {
-                        add(term, *weight);
-                    }
-                }
-                for (term, weight) in terms_about_others(other) {
-                    if term.meets(class.namespace(), home, class.labels()) {
-                        add(term, weight);
-                    }
+            for count in &node_info.kinds {
+                for (topology, weight) in weights_between(cluster, kind, &count.kind) {
+                    let domain = cluster.topologies[topology].domain(node);
+                    scores.add(topology, domain, weight * i64::from(count.pods));
                 }
             }
         }
@@ -97,8 +86,25 @@ impl AffinityScores {
     }
 }
 
-/// What a pod that is present has to say about one that comes.
-pub(crate) fn terms_about_others(class: &Class) -> impl Iterator<Item = (&AffinityTerm, i64)> {
-    let required = class.required_affinity.iter().map(|term| (term, HARD_AFFINITY_WEIGHT));
-    required.chain(class.preferred_affinity.iter().map(|(term, weight)| (term, *weight)))
+/// What a pod to be placed has to say about one that is present, and that one about it: labels and weights.
+pub(crate) fn weights_between(cluster: &Cluster, kind: &Kind, other: &Kind) -> Vec<(TopologyId, i64)> {
+    let home = cluster.namespace_labels(&kind.namespace);
+    let theirs = cluster.namespace_labels(&other.namespace);
+    let own = kind
+        .preferred_affinity
+        .iter()
+        .filter(|(term, _)| term.seeks(&other.namespace, theirs, &other.labels))
+        .map(|(term, weight)| (term.topology, *weight));
+    let meets = |term: &AffinityTerm| term.meets(&kind.namespace, home, &kind.labels);
+    let required = other
+        .required_affinity
+        .iter()
+        .filter(|term| meets(term))
+        .map(|term| (term.topology, HARD_AFFINITY_WEIGHT));
+    let preferred = other
+        .preferred_affinity
+        .iter()
+        .filter(|(term, _)| meets(term))
+        .map(|(term, weight)| (term.topology, *weight));
+    own.chain(required).chain(preferred).collect()
 }

@@ -6,9 +6,9 @@ mod nodes;
 mod resources;
 mod spread;
 
-pub(crate) use affinity::AffinityScores;
+pub(crate) use affinity::{AffinityScores, weights_between};
 pub(crate) use nodes::{NodeScore, node_score};
-pub(crate) use spread::SpreadScores;
+pub(crate) use spread::{SpreadScores, needs_all_labels};
 
 use crate::cluster::{Cluster, NodeIndex, PodInfo};
 use std::fmt;
@@ -100,6 +100,47 @@ pub(crate) fn score(cluster: &Cluster, info: &PodInfo, nodes: &[NodeIndex]) -> V
     let spread = SpreadScores::count(cluster, info, nodes);
     let affinity = AffinityScores::count(cluster, info);
     combine(cluster, info, nodes, &raw, spread.as_ref(), affinity.as_ref())
+}
+
+/// The sums alone.
+pub(crate) fn totals(
+    cluster: &Cluster,
+    info: &PodInfo,
+    nodes: &[NodeIndex],
+    raw: &[NodeScore],
+    spread: Option<&SpreadScores>,
+    affinity: Option<&AffinityScores>,
+) -> Vec<i64> {
+    let class = &*info.class;
+    let (mut untolerated, mut preferred) = (0, 0);
+    for score in raw {
+        untolerated = untolerated.max(score.untolerated);
+        preferred = preferred.max(score.preferred);
+    }
+    let share = |of: i64, most: i64| if most == 0 { 0 } else { MAX_SCORE * of / most };
+    let balanced = i64::from(!class.is_best_effort());
+    let mut totals: Vec<i64> = raw
+        .iter()
+        .map(|score| {
+            (MAX_SCORE - share(score.untolerated, untolerated)) * ScorePlugin::TaintToleration.weight()
+                + share(score.preferred, preferred) * ScorePlugin::NodeAffinity.weight()
+                + score.fit
+                + score.balanced * balanced
+                + score.images
+        })
+        .collect();
+    let mut add = |plugin: ScorePlugin, column: Vec<i64>| {
+        for (total, score) in totals.iter_mut().zip(column) {
+            *total += score * plugin.weight();
+        }
+    };
+    if let Some(spread) = spread {
+        add(ScorePlugin::PodTopologySpread, spread.normalized(cluster, class, nodes));
+    }
+    if let Some(affinity) = affinity {
+        add(ScorePlugin::InterPodAffinity, affinity.normalized(cluster, nodes));
+    }
+    totals
 }
 
 /// Puts the parts of the scores together.

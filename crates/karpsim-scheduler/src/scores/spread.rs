@@ -4,7 +4,7 @@ use super::MAX_SCORE;
 use super::logarithm::ln;
 use crate::class::{Class, SpreadConstraint};
 use crate::cluster::{Cluster, NodeIndex, PodInfo};
-use crate::filters::{constraints_of, includes};
+use crate::filters::{SpreadCounts, SpreadState, constraints_of, includes, matching_pods};
 use crate::options::TopologySpreadDefaults;
 use crate::topology::NONE;
 use karpsim::api::core::WhenUnsatisfiable;
@@ -13,18 +13,12 @@ use std::sync::Arc;
 /// Pods by domain, for each soft constraint.
 #[derive(Debug, Clone)]
 pub(crate) struct SpreadScores {
-    constraints: Vec<SoftCounts>,
+    /// Those for hosts are of no use: the pods are counted on the node.
+    counts: Arc<SpreadState>,
+    /// By constraint.
+    weights: Vec<f64>,
     /// A node that lacks the label of one constraint scores 0 and is not counted.
     needs_all_labels: bool,
-}
-
-/// Pods by domain, for one constraint.
-#[derive(Debug, Clone)]
-pub(crate) struct SoftCounts {
-    constraint: Arc<SpreadConstraint>,
-    /// Of no use for hosts, whose pods are counted on the node.
-    counts: Vec<i32>,
-    weight: f64,
 }
 
 impl SpreadScores {
@@ -35,66 +29,66 @@ impl SpreadScores {
         if constraints.is_empty() {
             return None;
         }
-        let soft = constraints.iter().map(|constraint| SoftCounts {
-            constraint: Arc::new(constraint.clone()),
-            counts: Vec::new(),
-            weight: 0.0,
-        });
-        let mut scores =
-            SpreadScores { constraints: soft.collect(), needs_all_labels: needs_all_labels(cluster, class) };
-        scores.weigh(cluster, feasible);
+        let counts = constraints.iter().map(|it| SpreadCounts::new(Arc::new(it.clone()))).collect();
+        let mut state = SpreadState { constraints: counts };
+        let needs_all = needs_all_labels(cluster, class);
         for (index, node_info, node) in cluster.present() {
-            if scores.ignores(cluster, index) {
+            let domain = |constraint: &SpreadConstraint| cluster.topologies[constraint.topology].domain(index);
+            if needs_all && state.constraints.iter().any(|counts| domain(&counts.constraint) == NONE) {
                 continue;
             }
-            for soft in &mut scores.constraints {
-                let constraint = &*soft.constraint;
-                let domain = cluster.topologies[constraint.topology].domain(index);
-                if constraint.is_hostname || domain == NONE || !includes(constraint, class, node) {
-                    continue;
+            for counts in &mut state.constraints {
+                let domain = domain(&counts.constraint);
+                if domain != NONE && includes(&counts.constraint, class, node) {
+                    let pods = matching_pods(&counts.constraint, class.namespace(), node_info);
+                    counts.add_node(domain, pods, true);
                 }
-                let pods = cluster.pods_of(node_info).filter(|pod| {
-                    !pod.is_terminating() && constraint.counts(class.namespace(), &pod.class)
-                });
-                let pods = pods.count() as i32;
-                if soft.counts.len() <= domain as usize {
-                    soft.counts.resize(domain as usize + 1, 0);
-                }
-                soft.counts[domain as usize] += pods;
             }
         }
-        Some(scores)
+        Some(SpreadScores::new(cluster, class, Arc::new(state), feasible))
+    }
+
+    /// From counts that were made already.
+    pub(crate) fn new(
+        cluster: &Cluster,
+        class: &Class,
+        counts: Arc<SpreadState>,
+        feasible: &[NodeIndex],
+    ) -> Self {
+        let needs_all_labels = needs_all_labels(cluster, class);
+        let mut scores = SpreadScores { counts, weights: Vec::new(), needs_all_labels };
+        scores.weigh(cluster, feasible);
+        scores
     }
 
     /// The weights: by the number of domains among the nodes in question.
     fn weigh(&mut self, cluster: &Cluster, feasible: &[NodeIndex]) {
         let ignored: Vec<bool> = feasible.iter().map(|node| self.ignores(cluster, *node)).collect();
         let counted = || feasible.iter().zip(&ignored).filter(|(_, ignored)| !**ignored).map(|(node, _)| *node);
-        for soft in &mut self.constraints {
-            let size = if soft.constraint.is_hostname {
-                counted().count()
-            } else {
-                let topology = &cluster.topologies[soft.constraint.topology];
-                // Nodes without the label are a domain as well.
-                let mut seen = vec![false; topology.bound() + 1];
-                let mut size = 0;
-                for node in counted() {
-                    let domain = topology.domain(node);
-                    let at = if domain == NONE { topology.bound() } else { domain as usize };
-                    size += usize::from(!std::mem::replace(&mut seen[at], true));
-                }
-                size
-            };
-            soft.weight = ln(size as u64 + 2);
-        }
+        let size = |constraint: &SpreadConstraint| {
+            if constraint.is_hostname {
+                return counted().count();
+            }
+            let topology = &cluster.topologies[constraint.topology];
+            // Nodes without the label are a domain as well.
+            let mut seen = vec![false; topology.bound() + 1];
+            for node in counted() {
+                let domain = topology.domain(node);
+                seen[if domain == NONE { topology.bound() } else { domain as usize }] = true;
+            }
+            seen.into_iter().filter(|seen| *seen).count()
+        };
+        let constraints = self.counts.constraints.iter();
+        self.weights = constraints.map(|counts| ln(size(&counts.constraint) as u64 + 2)).collect();
     }
 
     fn ignores(&self, cluster: &Cluster, node: NodeIndex) -> bool {
         self.needs_all_labels
             && self
+                .counts
                 .constraints
                 .iter()
-                .any(|soft| cluster.topologies[soft.constraint.topology].domain(node) == NONE)
+                .any(|counts| cluster.topologies[counts.constraint.topology].domain(node) == NONE)
     }
 
     /// The scores of nodes.
@@ -117,22 +111,18 @@ impl SpreadScores {
     /// In doubles, in the order of the constraints.
     fn raw(&self, cluster: &Cluster, class: &Class, node: NodeIndex) -> i64 {
         let mut score = 0.0;
-        for soft in &self.constraints {
-            let constraint = &*soft.constraint;
+        for (counts, weight) in self.counts.constraints.iter().zip(&self.weights) {
+            let constraint = &*counts.constraint;
             let domain = cluster.topologies[constraint.topology].domain(node);
             if domain == NONE {
                 continue;
             }
             let pods = if constraint.is_hostname {
-                let pods = cluster.pods_of(cluster.info(node));
-                pods.filter(|pod| {
-                    !pod.is_terminating() && constraint.counts(class.namespace(), &pod.class)
-                })
-                .count() as f64
+                f64::from(matching_pods(constraint, class.namespace(), cluster.info(node)))
             } else {
-                f64::from(soft.counts.get(domain as usize).copied().unwrap_or(0))
+                f64::from(counts.get(domain))
             };
-            score += pods * soft.weight + (constraint.max_skew - 1) as f64;
+            score += pods * weight + (constraint.max_skew - 1) as f64;
         }
         score.round() as i64
     }

@@ -1,16 +1,19 @@
-//! One scheduling cycle: filters, scores, preemption, and what is assumed afterwards.
+//! One scheduling cycle.
 
+use super::Scheduler;
 use crate::attempt::{Attempt, NodeRefusals, Outcome, Placed, Preemption, Unschedulable};
-use crate::batch::{Batch, Signature};
+use crate::batch::Signature;
+use crate::class::NodeNames;
 use crate::cluster::{Cluster, NodeIndex, PodInfo};
 use crate::filters::{NodeView, PreFilter, Rejection};
 use crate::nominator::{Nominator, is_same};
-use crate::options::Options;
 use crate::preemption;
 use crate::reason::{CycleError, Plugin, Reason};
-use crate::scores;
-use karpsim::api::core::Pod;
-use karpsim::api::meta::{Str, Time};
+use crate::scores::{self, NodeScore, SpreadScores};
+use crate::tables::{NodeTable, Tables};
+use karpsim::api::core::{Pod, WhenUnsatisfiable};
+use karpsim::api::meta::Str;
+use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,17 +22,6 @@ use std::sync::Arc;
 const FEASIBLE_MIN: usize = 100;
 /// At least this part of the nodes is to be found feasible.
 const PERCENT_MIN: usize = 5;
-
-/// kube-scheduler's cycle over a [`Cluster`].
-#[derive(Debug, Clone)]
-pub struct Scheduler {
-    /// What it sees.
-    pub cluster: Cluster,
-    nominator: Nominator,
-    next_start: usize,
-    cycle: u64,
-    batch: Batch,
-}
 
 /// What a search for nodes found.
 #[derive(Default)]
@@ -40,28 +32,8 @@ struct Search {
 }
 
 impl Scheduler {
-    /// A scheduler of an empty cluster.
-    pub fn new(options: Options) -> Self {
-        Scheduler {
-            cluster: Cluster::new(options),
-            nominator: Nominator::default(),
-            next_start: 0,
-            cycle: 0,
-            batch: Batch::default(),
-        }
-    }
-
-    /// A pod is nominated no more: it is gone, or bound.
-    pub fn forget_nomination(&mut self, pod: &Pod) {
-        self.nominator.clear(pod);
-    }
-
-    /// Tries to place a pod; a node that its status says it is nominated to is tried first. If a node is found, the pod is there from now on as if it were bound, and what it needs of
-    /// volumes is taken; once it is bound, [`Cluster::set_pod`] says so. Victims of preemption stay until they are
-    /// [removed](Cluster::remove_pod).
-    pub fn attempt(&mut self, pod: &Arc<Pod>, now: Time) -> Attempt {
-        let info = self.cluster.pod_info(pod);
-        let now_nanos = now.0.as_nanosecond();
+    pub(super) fn attempt_info(&mut self, info: &PodInfo, now: i64) -> Attempt {
+        let pod = &info.pod;
         self.cycle += 1;
         self.cluster.begin_cycle();
         let start = self.next_start;
@@ -69,11 +41,15 @@ impl Scheduler {
             self.nominator.clear(pod);
             return Attempt::new(Outcome::NoNodes, start);
         }
-        let prepared = match self.cluster.pre_filter(&info) {
+        let prepared = match &mut self.tables {
+            Some(tables) => prepare(&self.cluster, tables, info),
+            None => self.cluster.pre_filter(info),
+        };
+        let prepared = match prepared {
             Ok(prepared) => prepared,
             Err(Rejection::Failed(error)) => return self.failed(pod, error, start),
             Err(Rejection::Refused(refusal)) => {
-                self.nominator.keep(&info);
+                self.nominator.keep(info);
                 let unschedulable = Unschedulable {
                     node_count: self.cluster.node_count(),
                     pre_filter: Some(refusal),
@@ -84,16 +60,17 @@ impl Scheduler {
                 return Attempt::new(Outcome::Unschedulable(Box::new(unschedulable)), start);
             }
         };
-        let signature = Signature::new(&self.cluster.options, &info);
-        let hint = self.hint(signature.as_ref(), &prepared, now_nanos);
-        let search = match self.search(&info, &prepared, hint.as_ref()) {
+        let signature = Signature::new(&self.cluster.options, info);
+        let hint = self.hint(signature.as_ref(), &prepared, now);
+        let search = match self.search(info, &prepared, hint.as_ref()) {
             Ok(search) => search,
             Err(error) => return self.failed(pod, error, start),
         };
         let evaluated = search.feasible.len() + search.refused.len();
         let feasible = search.feasible.len();
-        let Some((best, scores)) = self.best(&info, &search.feasible) else {
-            let unschedulable = self.preempt(&info, &prepared, search, now_nanos);
+        let keeps_scores = self.records_scores || signature.is_some();
+        let Some((best, scores)) = self.best(info, &search.feasible, keeps_scores) else {
+            let unschedulable = self.preempt(info, prepared, search, now);
             let outcome = Outcome::Unschedulable(Box::new(unschedulable));
             return Attempt { evaluated, ..Attempt::new(outcome, start) };
         };
@@ -104,8 +81,8 @@ impl Scheduler {
             .collect();
         let node = self.cluster.node_name(best).clone();
         let hint = hint.map(|(node, _)| node);
-        self.batch.store(signature, hint, (best, node.clone()), others, self.cycle, now_nanos as i64);
-        match self.assume(&info, &prepared, best) {
+        self.batch.store(signature, hint, (best, node), others, self.cycle, now);
+        match self.assume(info, &prepared, best) {
             Ok(placed) => {
                 Attempt { outcome: Outcome::Placed(placed), feasible, evaluated, start, scores }
             }
@@ -123,10 +100,10 @@ impl Scheduler {
         &mut self,
         signature: Option<&Signature>,
         prepared: &PreFilter,
-        now_nanos: i128,
+        now: i64,
     ) -> Option<(NodeIndex, Str)> {
         let cluster = &self.cluster;
-        self.batch.hint(signature, self.cycle, now_nanos as i64, |node, name| {
+        self.batch.hint(signature, self.cycle, now, |node, name| {
             cluster.node_index(name) == Some(node)
                 && matches!(cluster.filter(prepared, node), Err(Rejection::Refused(_)))
         })
@@ -142,7 +119,8 @@ impl Scheduler {
         let mut search = Search::default();
         let nominated = nominated_node(&info.pod).or(hint.map(|(_, name)| name.as_str()));
         if let Some(node) = nominated.and_then(|name| self.cluster.node_index(name)) {
-            self.ask(prepared, std::iter::once(node), 1, &mut search)?;
+            let nodes = std::iter::once(node);
+            ask(&self.cluster, &self.nominator, prepared, None, nodes, 1, &mut search)?;
             if !search.feasible.is_empty() {
                 return Ok(search);
             }
@@ -150,63 +128,66 @@ impl Scheduler {
         let named: Option<SmallVec<[NodeIndex; 1]>> = prepared
             .node_names()
             .map(|names| names.iter().filter_map(|name| self.cluster.node_index(name)).collect());
+        // The table is of no use to pods that are for one node each.
+        let is_of_use = named.is_none() && info.pod.spec.node_name.is_empty();
+        let tables = self.tables.as_mut().filter(|_| is_of_use);
+        let table = tables.map(|tables| tables.nodes(&self.cluster, &info.class));
         if named.is_some() {
             search.absent = Some(Reason::NotNamed(Plugin::NodeAffinity));
         }
         let order = self.cluster.order();
         let nodes: &[NodeIndex] = named.as_deref().unwrap_or(order);
         if !nodes.is_empty() {
-            let goal = self.feasible_goal(nodes.len());
+            let goal = feasible_goal(&self.cluster, nodes.len());
             let from = self.next_start % nodes.len();
             let turned = nodes[from..].iter().chain(&nodes[..from]).copied();
-            self.ask(prepared, turned, goal, &mut search)?;
+            ask(&self.cluster, &self.nominator, prepared, table, turned, goal, &mut search)?;
         }
         let processed = search.feasible.len() + search.refused.len();
         self.next_start = (self.next_start + processed) % self.cluster.node_count().max(1);
         Ok(search)
     }
 
-    /// How many feasible nodes are enough.
-    fn feasible_goal(&self, nodes: usize) -> usize {
-        if nodes < FEASIBLE_MIN {
-            return nodes;
-        }
-        let percent = match usize::try_from(self.cluster.options.percentage_of_nodes_to_score) {
-            Ok(0) | Err(_) => 50_usize.saturating_sub(nodes / 125).max(PERCENT_MIN),
-            Ok(percent) => percent,
-        };
-        (nodes * percent / 100).max(FEASIBLE_MIN)
-    }
-
-    /// Asks nodes in turn until one more than `goal` can take the pod; that one does not count.
-    fn ask(
-        &self,
-        prepared: &PreFilter,
-        nodes: impl Iterator<Item = NodeIndex>,
-        goal: usize,
-        search: &mut Search,
-    ) -> Result<(), CycleError> {
-        for node in nodes {
-            let Some(view) = self.cluster.view(node) else { continue };
-            match fits_with_nominated(&self.cluster, &self.nominator, prepared, view) {
-                Ok(()) if search.feasible.len() == goal => break,
-                Ok(()) => search.feasible.push(node),
-                Err(Rejection::Refused(refusal)) => search.refused.set(node, refusal),
-                Err(Rejection::Failed(error)) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// The best of the nodes, and all scores, the best first. One node alone is not scored.
-    fn best(&self, info: &PodInfo, feasible: &[NodeIndex]) -> Option<(NodeIndex, Vec<scores::NodeScores>)> {
+    /// The best of the nodes, and if they are wanted all scores, the best first. One node alone is not scored.
+    fn best(
+        &mut self,
+        info: &PodInfo,
+        feasible: &[NodeIndex],
+        keeps_scores: bool,
+    ) -> Option<(NodeIndex, Vec<scores::NodeScores>)> {
+        let (cluster, class) = (&self.cluster, &*info.class);
         match feasible {
             [] => None,
             [only] => Some((*only, Vec::new())),
             _ => {
-                let mut scores = scores::score(&self.cluster, info, feasible);
-                Attempt::sort_scores(&self.cluster, &mut scores);
-                Some((scores.first()?.node, scores))
+                let Some(tables) = &mut self.tables else {
+                    let mut all = scores::score(cluster, info, feasible);
+                    Attempt::sort_scores(cluster, &mut all);
+                    return Some((all.first()?.node, all));
+                };
+                let raw: Vec<NodeScore> = if class.node_names == NodeNames::Any {
+                    let table = tables.nodes(cluster, class);
+                    feasible.iter().map(|node| table.score(*node)).collect()
+                } else {
+                    feasible
+                        .iter()
+                        .map(|node| scores::node_score(cluster, class, cluster.info(*node)))
+                        .collect()
+                };
+                let spread = tables
+                    .spread(cluster, class, WhenUnsatisfiable::ScheduleAnyway)
+                    .map(|table| SpreadScores::new(cluster, class, Arc::clone(table.state()), feasible));
+                let affinity = tables.affinity(cluster, &class.kind);
+                let affinity = affinity.and_then(|table| table.scores());
+                if !keeps_scores {
+                    let totals =
+                        scores::totals(cluster, info, feasible, &raw, spread.as_ref(), affinity);
+                    let best = best_of(cluster, feasible, &totals)?;
+                    return Some((best, Vec::new()));
+                }
+                let mut all = scores::combine(cluster, info, feasible, &raw, spread.as_ref(), affinity);
+                Attempt::sort_scores(cluster, &mut all);
+                Some((all.first()?.node, all))
             }
         }
     }
@@ -237,9 +218,9 @@ impl Scheduler {
     fn preempt(
         &mut self,
         info: &PodInfo,
-        prepared: &PreFilter,
+        prepared: PreFilter,
         search: Search,
-        now_nanos: i128,
+        now: i64,
     ) -> Unschedulable {
         let cluster = &self.cluster;
         let nominated = nominated_node(&info.pod);
@@ -259,7 +240,7 @@ impl Scheduler {
                     .map(|(node, _)| node)
                     .collect();
                 helped.sort_by(|a, b| cluster.node_name(*a).cmp(cluster.node_name(*b)));
-                let found = preemption::find(cluster, &self.nominator, prepared, &helped, now_nanos);
+                let found = preemption::find(cluster, &self.nominator, prepared, &helped, i128::from(now));
                 match (found.best, found.error) {
                     (Some(candidate), _) => {
                         let node = cluster.node_name(candidate.node).clone();
@@ -276,12 +257,8 @@ impl Scheduler {
                         Preemption::Failed(error)
                     }
                     (None, None) => {
-                        let mut tried = NodeRefusals::default();
-                        for (node, refusal) in found.refused {
-                            tried.set(node, refusal);
-                        }
                         self.nominator.clear(&info.pod);
-                        Preemption::NoCandidates { tried }
+                        Preemption::NoCandidates { tried: found.refused }
                     }
                 }
             }
@@ -314,6 +291,83 @@ impl Scheduler {
         self.nominator.nominate(info, node);
         replaced
     }
+}
+
+/// What the filters have to know before they see a node, from the tables.
+fn prepare(cluster: &Cluster, tables: &mut Tables, info: &PodInfo) -> Result<PreFilter, Rejection> {
+    let class = &*info.class;
+    let hard = tables.spread(cluster, class, WhenUnsatisfiable::DoNotSchedule);
+    let hard = hard.map(|table| Arc::clone(table.state()));
+    let affinity = tables.affinity(cluster, &class.kind);
+    let affinity = affinity.and_then(|table| table.state(&class.kind)).cloned();
+    cluster.pre_filter_with(info, || hard, || affinity)
+}
+
+/// How many feasible nodes are enough.
+fn feasible_goal(cluster: &Cluster, nodes: usize) -> usize {
+    if nodes < FEASIBLE_MIN {
+        return nodes;
+    }
+    let percent = match usize::try_from(cluster.options.percentage_of_nodes_to_score) {
+        Ok(0) | Err(_) => 50_usize.saturating_sub(nodes / 125).max(PERCENT_MIN),
+        Ok(percent) => percent,
+    };
+    (nodes * percent / 100).max(FEASIBLE_MIN)
+}
+
+/// Asks nodes in turn until one more than `goal` can take the pod; that one does not count.
+fn ask(
+    cluster: &Cluster,
+    nominator: &Nominator,
+    prepared: &PreFilter,
+    table: Option<&NodeTable>,
+    nodes: impl Iterator<Item = NodeIndex>,
+    goal: usize,
+    search: &mut Search,
+) -> Result<(), CycleError> {
+    // Where others are expected, the table does not say enough.
+    let expecting: FxHashSet<NodeIndex> =
+        nominator.nodes().filter_map(|name| cluster.node_index(name)).collect();
+    let mut numbers: Vec<Option<u32>> = vec![None; table.map_or(0, |table| table.refusals().len())];
+    for node in nodes {
+        let Some(view) = cluster.view(node) else { continue };
+        let verdict = match table.filter(|_| expecting.is_empty() || !expecting.contains(&node)) {
+            Some(table) => match table.refusal(node) {
+                Some(refusal) => {
+                    let at = refusal as usize;
+                    let number = *numbers[at]
+                        .get_or_insert_with(|| search.refused.intern(&table.refusals()[at]));
+                    search.refused.push(node, number);
+                    continue;
+                }
+                None => prepared.filter_rest(cluster, view),
+            },
+            None => fits_with_nominated(cluster, nominator, prepared, view),
+        };
+        match verdict {
+            Ok(()) if search.feasible.len() == goal => break,
+            Ok(()) => search.feasible.push(node),
+            Err(Rejection::Refused(refusal)) => {
+                let number = search.refused.intern(&refusal);
+                search.refused.push(node, number);
+            }
+            Err(Rejection::Failed(error)) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The node with the highest total; of equals the smallest name.
+fn best_of(cluster: &Cluster, nodes: &[NodeIndex], totals: &[i64]) -> Option<NodeIndex> {
+    let (mut best, mut most) = (*nodes.first()?, *totals.first()?);
+    for (node, total) in nodes.iter().zip(totals) {
+        let is_better = *total > most
+            || *total == most && cluster.node_name(*node) < cluster.node_name(best);
+        if is_better {
+            (best, most) = (*node, *total);
+        }
+    }
+    Some(best)
 }
 
 /// The node that the status of a pod names.
