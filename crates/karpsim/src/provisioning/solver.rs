@@ -309,6 +309,18 @@ impl SolverState {
         self.topology.count_on(problem, &mut self.algebra, class, node, more);
     }
 
+    /// How much has been found out, in entries.
+    pub(crate) fn learnt(&self) -> usize {
+        let known = &self.known;
+        let allowed: usize = known.allowed.iter().map(FxHashMap::len).sum();
+        self.algebra.interned()
+            + known.variants.len()
+            + allowed
+            + known.stances.len()
+            + known.options.len()
+            + self.topology.interned()
+    }
+
     /// Pods that keep others away came or went, or nodes changed in what topologies see of them.
     pub(crate) fn forget_topology(&mut self, problem: &ClusterState) {
         self.topology.forget_cluster(problem, &mut self.algebra);
