@@ -87,11 +87,21 @@ impl Names {
 
     /// Renames the nodes of a decision.
     fn rename_decision(&self, decision: &mut Value) {
-        for node in decision["existingNodes"].as_array_mut().into_iter().flatten() {
+        let list = |decision: &'_ mut Value, field: &str| -> Vec<Value> {
+            decision.get_mut(field).and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default()
+        };
+        let mut nodes = list(decision, "existingNodes");
+        for node in &mut nodes {
             node["name"] = self.new(node["name"].as_str().unwrap_or_default()).into();
         }
-        for command in decision["commands"].as_array_mut().into_iter().flatten() {
+        let mut commands = list(decision, "commands");
+        for command in &mut commands {
             self.rename(&mut command["candidates"]);
+        }
+        for (field, renamed) in [("existingNodes", nodes), ("commands", commands)] {
+            if let Some(list) = decision.get_mut(field) {
+                *list = Value::Array(renamed);
+            }
         }
     }
 }
