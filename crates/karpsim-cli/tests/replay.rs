@@ -439,7 +439,10 @@ fn names_are_numbered_or_realistic() {
         .map(|node| node["name"].as_str().unwrap())
         .collect();
     assert_eq!(names.len(), 6);
-    assert!(names.iter().all(|name| name.starts_with("gpu-") && name.len() == "gpu-x7k2p".len()), "{names:?}");
+    assert!(
+        names.iter().all(|name| name.starts_with("gpu-") && name.len() == "gpu-x7k2p".len()),
+        "{names:?}"
+    );
 }
 
 #[test]

@@ -50,14 +50,14 @@ impl Names {
     }
 
     /// The new name of what is called `name` where nodes go by their own name, and others by their NodeClaim's.
-    fn new<'a>(&'a self, name: &'a str) -> &'a str {
+    fn renamed<'a>(&'a self, name: &'a str) -> &'a str {
         self.nodes.get(name).or_else(|| self.node_claims.get(name)).map_or(name, String::as_str)
     }
 
     /// Renames everywhere but in the names of other objects.
     fn rename(&self, value: &mut Value) {
         match value {
-            Value::String(text) => *text = self.new(text).to_owned(),
+            Value::String(text) => *text = self.renamed(text).to_owned(),
             Value::Array(items) => items.iter_mut().for_each(|item| self.rename(item)),
             Value::Object(fields) => {
                 let kind = fields.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -92,7 +92,7 @@ impl Names {
         };
         let mut nodes = list(decision, "existingNodes");
         for node in &mut nodes {
-            node["name"] = self.new(node["name"].as_str().unwrap_or_default()).into();
+            node["name"] = self.renamed(node["name"].as_str().unwrap_or_default()).into();
         }
         let mut commands = list(decision, "commands");
         for command in &mut commands {
