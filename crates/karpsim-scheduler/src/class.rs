@@ -6,6 +6,7 @@ use crate::kubernetes::{
     HostPort, RequestOptions, Selector, has_pod_level_requests, host_ports, image_with_tag, milli,
     required_node_affinity, requests,
 };
+use crate::kind::{Kind, KindId};
 use crate::options::Options;
 use crate::resources::Resources;
 use crate::topology::TopologyId;
@@ -31,6 +32,8 @@ pub(crate) struct ClassId(pub(crate) u64);
 #[derive(Debug)]
 pub(crate) struct Class {
     pub(crate) id: ClassId,
+    /// What other pods see of it.
+    pub(crate) kind: Arc<Kind>,
     /// One of its pods.
     pub(crate) prototype: Arc<Pod>,
     pub(crate) priority: i64,
@@ -119,11 +122,6 @@ impl AffinityTerm {
             || self.namespace_selector.matches(namespace_labels.unwrap_or(&Labels::default()));
         in_namespace && self.selector.matches(labels)
     }
-
-    /// Whether labels of namespaces have a bearing.
-    pub(crate) fn looks_at_namespaces(&self) -> bool {
-        self.namespace_selector != Selector::Nothing
-    }
 }
 
 /// A constraint that spreads pods.
@@ -165,11 +163,11 @@ impl SpreadConstraint {
         }
     }
 
-    /// Whether a pod of the class `other` that is present counts.
-    pub(crate) fn counts(&self, namespace: &str, other: &Class) -> bool {
+    /// Whether a pod of the kind `other` that is present counts.
+    pub(crate) fn counts(&self, namespace: &str, other: &Kind) -> bool {
         !self.selector.is_everything()
-            && other.namespace() == namespace
-            && self.selector.matches(other.labels())
+            && other.namespace == namespace
+            && self.selector.matches(&other.labels)
     }
 }
 
@@ -227,8 +225,18 @@ impl Class {
                 })
                 .collect()
         };
+        let kind = Kind {
+            id: KindId(0),
+            namespace: home.into(),
+            labels: pod.metadata.labels.clone(),
+            required_affinity: required_affinity.clone(),
+            required_anti_affinity: required_anti_affinity.clone(),
+            preferred_affinity: preferred_affinity.clone(),
+            has_pod_affinity: near.is_some() || away.is_some(),
+        };
         Class {
             id,
+            kind: Arc::new(kind),
             priority: spec.priority.unwrap_or(0),
             requests: Resources::of_pod(&plain),
             usage: Usage::of_pod(pod, false),
@@ -272,11 +280,6 @@ impl Class {
     /// Whether it asks for neither cpu nor memory.
     pub(crate) fn is_best_effort(&self) -> bool {
         self.balanced_requests == [0, 0]
-    }
-
-    /// Whether node selector or required node affinity says anything.
-    pub(crate) fn has_node_requirements(&self) -> bool {
-        !self.spec().node_selector.is_empty() || required_node_affinity(self.spec()).is_some()
     }
 
     /// The owner that manages the pods.

@@ -4,7 +4,9 @@
 //! A [`Cluster`] can be tried out: after [`checkpoint`](Cluster::checkpoint) nodes and pods can be put in and taken out, and
 //! [`revert`](Cluster::revert) takes it all back. The cost of each step is that of the step itself, not of the cluster.
 
-use crate::class::{Class, ClassId, Usage, class_hash, same_class};
+use crate::change_log::ChangeLog;
+use crate::class::{AffinityTerm, Class, ClassId, Usage, class_hash, same_class};
+use crate::kind::Kinds;
 use crate::kubernetes::{HOSTNAME, ZONE, zone_of};
 use crate::node_info::NodeInfo;
 use crate::node_order::{NodeOrder, Place};
@@ -99,6 +101,15 @@ pub struct Cluster {
     claims_in_use: FxHashMap<Str, u32>,
     /// Nodes whose view of images is to be renewed before the next cycle.
     touched: Vec<NodeIndex>,
+    pub(crate) log: ChangeLog,
+    /// Bound pods by priority.
+    priorities: BTreeMap<i64, usize>,
+    /// Bound pods with pod affinity or anti-affinity, and those of them whose anti-affinity is required.
+    affinity_pods: (usize, usize),
+    /// Counts changes of namespaces.
+    pub(crate) namespaces_epoch: u64,
+    /// Counts changes of services and owners.
+    pub(crate) owners_epoch: u64,
     journal: Vec<Undo>,
     checkpoints: usize,
 }
@@ -121,6 +132,7 @@ enum Undo {
 #[derive(Debug, Clone, Default)]
 struct Classes {
     by_hash: FxHashMap<u64, SmallVec<[Arc<Class>; 1]>>,
+    kinds: Kinds,
     next: u64,
     /// Number of bound pods; classes with none are absent.
     members: FxHashMap<ClassId, u32>,
@@ -223,6 +235,11 @@ impl Cluster {
             images: FxHashMap::default(),
             claims_in_use: FxHashMap::default(),
             touched: Vec::new(),
+            log: ChangeLog::default(),
+            priorities: BTreeMap::new(),
+            affinity_pods: (0, 0),
+            namespaces_epoch: 0,
+            owners_epoch: 0,
             journal: Vec::new(),
             checkpoints: 0,
         }
@@ -239,7 +256,9 @@ impl Cluster {
         self.classes.next += 1;
         let id = ClassId(self.classes.next);
         let (topologies, nodes) = (&mut self.topologies, &self.nodes);
-        let class = Arc::new(Class::new(id, pod, &self.options, |key| topologies.enter(key, labels_of(nodes))));
+        let mut class = Class::new(id, pod, &self.options, |key| topologies.enter(key, labels_of(nodes)));
+        class.kind = self.classes.kinds.intern(class.kind);
+        let class = Arc::new(class);
         self.classes.by_hash.entry(hash).or_default().push(Arc::clone(&class));
         self.classes.touch(&class);
         PodInfo { pod: Arc::clone(pod), class }
@@ -291,6 +310,12 @@ impl Cluster {
     /// A bound pod.
     pub fn pod(&self, namespace: &str, name: &str) -> Option<&Arc<Pod>> {
         self.pod_by_key.get(&namespaced(namespace, name)).map(|index| &self.bound(*index).pod)
+    }
+
+    /// The node that a pod is on.
+    pub fn pod_node(&self, namespace: &str, name: &str) -> Option<&Str> {
+        let index = self.pod_by_key.get(&namespaced(namespace, name))?;
+        Some(&self.info(self.bound(*index).node).name)
     }
 
     /// Adds a bound pod, or replaces it. A pod that is bound to no node, or has ended, is taken out.
@@ -403,8 +428,35 @@ impl Cluster {
         info.pods.iter().map(|pod| self.bound(*pod))
     }
 
-    pub(crate) fn pod_index(&self, namespace: &str, name: &str) -> Option<PodIndex> {
-        self.pod_by_key.get(&namespaced(namespace, name)).copied()
+    /// Whether a bound pod has a lower priority.
+    pub(crate) fn has_pods_below(&self, priority: i64) -> bool {
+        self.priorities.first_key_value().is_some_and(|(least, _)| *least < priority)
+    }
+
+    /// Whether a bound pod has pod affinity or anti-affinity.
+    pub(crate) fn has_affinity_pods(&self) -> bool {
+        self.affinity_pods.0 > 0
+    }
+
+    /// Whether a bound pod has required anti-affinity.
+    pub(crate) fn has_anti_affinity_pods(&self) -> bool {
+        self.affinity_pods.1 > 0
+    }
+
+    /// Whether a node has images.
+    pub(crate) fn has_images(&self) -> bool {
+        !self.images.is_empty()
+    }
+
+    /// Numbers of nodes are below this.
+    pub(crate) fn node_bound(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The required anti-affinity of a pod that is known.
+    pub(crate) fn anti_affinity_of(&self, pod: &Pod) -> Vec<AffinityTerm> {
+        let class = self.classes.find(class_hash(pod), pod);
+        class.map(|class| class.required_anti_affinity.clone()).unwrap_or_default()
     }
 
     pub(crate) fn namespace_labels(&self, name: &str) -> Option<&Labels> {
@@ -443,6 +495,11 @@ impl Cluster {
         &self.order
     }
 
+    /// The same, as of the beginning of the cycle.
+    pub(crate) fn order(&self) -> &[NodeIndex] {
+        &self.order
+    }
+
     /// Brings up to date what a cycle sees as a whole: the order of nodes, and the images of those that changed.
     pub(crate) fn begin_cycle(&mut self) {
         self.node_order();
@@ -458,6 +515,29 @@ impl Cluster {
                 }
             }
             info.images = images;
+        }
+    }
+
+    fn touch(&mut self, node: NodeIndex) {
+        if self.touched.last() != Some(&node) {
+            self.touched.push(node);
+        }
+        self.log.push(node, self.nodes.len());
+    }
+
+    /// Notes that a bound pod came (`sign` 1) or went (−1).
+    fn count_pod(&mut self, class: &Class, sign: isize) {
+        let count = self.priorities.entry(class.priority).or_default();
+        *count = count.saturating_add_signed(sign);
+        if *count == 0 {
+            self.priorities.remove(&class.priority);
+        }
+        let (any, anti) = &mut self.affinity_pods;
+        if class.has_pod_affinity {
+            *any = any.saturating_add_signed(sign);
+        }
+        if !class.required_anti_affinity.is_empty() {
+            *anti = anti.saturating_add_signed(sign);
         }
     }
 
@@ -521,7 +601,7 @@ impl Cluster {
         }
         self.topologies.set_node(index, node.as_ref().map(|node| &node.metadata.labels));
         self.nodes[index.0 as usize].set_node(node);
-        self.touched.push(index);
+        self.touch(index);
         self.note(Undo::Node { name: name.into(), before, place: left });
         self.leave_node(index);
         index
@@ -573,8 +653,10 @@ impl Cluster {
         let node = bound.node;
         let key = namespaced(&bound.pod.metadata.namespace, &bound.pod.metadata.name);
         self.classes.enter(&bound.class);
+        self.count_pod(&Arc::clone(&bound.class), 1);
         let info = &mut self.nodes[node.0 as usize];
         info.take(bound.usage(), &bound.class.ports);
+        info.add_kind(&bound.class.kind, bound.is_terminating());
         if info.node.is_some() && !bound.pod.spec.volumes.is_empty() {
             self.count_claims_of(&Arc::clone(&bound.pod), 1);
         }
@@ -596,7 +678,7 @@ impl Cluster {
             pods.swap(position, last);
         }
         self.pod_by_key.insert(key, index);
-        self.touched.push(node);
+        self.touch(node);
         index
     }
 
@@ -605,14 +687,16 @@ impl Cluster {
         self.free_pods.push(index);
         self.pod_by_key.remove(&namespaced(&bound.pod.metadata.namespace, &bound.pod.metadata.name));
         self.classes.leave(&bound.class);
+        self.count_pod(&Arc::clone(&bound.class), -1);
         let info = &mut self.nodes[bound.node.0 as usize];
         info.give_back(bound.usage(), &bound.class.ports);
+        info.remove_kind(&bound.class.kind, bound.is_terminating());
         let position = info.pods.iter().position(|pod| *pod == index).unwrap_or(0);
         info.pods.swap_remove(position);
         if info.node.is_some() && !bound.pod.spec.volumes.is_empty() {
             self.count_claims_of(&bound.pod, -1);
         }
-        self.touched.push(bound.node);
+        self.touch(bound.node);
         self.leave_node(bound.node);
         (bound, position)
     }
@@ -629,17 +713,22 @@ fn labels_of(nodes: &[NodeInfo]) -> impl Iterator<Item = (NodeIndex, &Labels)> {
 impl Cluster {
     /// Adds or replaces a namespace.
     pub fn set_namespace(&mut self, namespace: &Namespace) {
-        self.namespaces.insert(namespace.metadata.name.clone(), namespace.metadata.labels.clone());
+        let labels = namespace.metadata.labels.clone();
+        if self.namespaces.get(&namespace.metadata.name) != Some(&labels) {
+            self.namespaces.insert(namespace.metadata.name.clone(), labels);
+            self.namespaces_epoch += 1;
+        }
     }
 
     /// Takes a namespace out.
     pub fn remove_namespace(&mut self, name: &str) {
         self.namespaces.remove(name);
+        self.namespaces_epoch += 1;
     }
 
-    /// Adds or replaces a volume. What was assumed of it is forgotten.
-    pub fn set_persistent_volume(&mut self, volume: Arc<PersistentVolume>) {
-        self.storage.set_volume(volume);
+    /// Adds or replaces a volume, and gives back what was there. What was assumed of it is forgotten.
+    pub fn set_persistent_volume(&mut self, volume: Arc<PersistentVolume>) -> Option<Arc<PersistentVolume>> {
+        self.storage.set_volume(volume)
     }
 
     /// Takes a volume out.
@@ -647,9 +736,12 @@ impl Cluster {
         self.storage.remove_volume(name);
     }
 
-    /// Adds or replaces a claim. What was assumed of it is forgotten.
-    pub fn set_persistent_volume_claim(&mut self, claim: Arc<PersistentVolumeClaim>) {
-        self.storage.set_claim(claim);
+    /// Adds or replaces a claim, and gives back what was there. What was assumed of it is forgotten.
+    pub fn set_persistent_volume_claim(
+        &mut self,
+        claim: Arc<PersistentVolumeClaim>,
+    ) -> Option<Arc<PersistentVolumeClaim>> {
+        self.storage.set_claim(claim)
     }
 
     /// Takes a claim out.
@@ -657,9 +749,9 @@ impl Cluster {
         self.storage.remove_claim(&namespaced(namespace, name));
     }
 
-    /// Adds or replaces a storage class.
-    pub fn set_storage_class(&mut self, class: Arc<StorageClass>) {
-        self.storage.set_class(class);
+    /// Adds or replaces a storage class, and gives back what was there.
+    pub fn set_storage_class(&mut self, class: Arc<StorageClass>) -> Option<Arc<StorageClass>> {
+        self.storage.set_class(class)
     }
 
     /// Takes a storage class out.
@@ -667,9 +759,9 @@ impl Cluster {
         self.storage.remove_class(name);
     }
 
-    /// Adds or replaces what a node's storage drivers say.
-    pub fn set_csi_node(&mut self, node: Arc<CsiNode>) {
-        self.storage.set_csi_node(node);
+    /// Adds or replaces what a node's storage drivers say, and gives back what was there.
+    pub fn set_csi_node(&mut self, node: Arc<CsiNode>) -> Option<Arc<CsiNode>> {
+        self.storage.set_csi_node(node)
     }
 
     /// Takes out what a node's storage drivers say.
@@ -689,6 +781,7 @@ impl Cluster {
 
     /// Adds or replaces a service.
     pub fn set_service(&mut self, service: Arc<Service>) {
+        self.owners_epoch += 1;
         let metadata = &service.metadata;
         self.services
             .entry(metadata.namespace.clone())
@@ -698,6 +791,7 @@ impl Cluster {
 
     /// Takes a service out.
     pub fn remove_service(&mut self, namespace: &str, name: &str) {
+        self.owners_epoch += 1;
         if let Some(services) = self.services.get_mut(namespace) {
             services.remove(name);
             if services.is_empty() {
@@ -708,32 +802,38 @@ impl Cluster {
 
     /// Adds or replaces a replication controller.
     pub fn set_replication_controller(&mut self, owner: Arc<ReplicationController>) {
+        self.owners_epoch += 1;
         let key = namespaced(&owner.metadata.namespace, &owner.metadata.name);
         self.replication_controllers.insert(key, owner);
     }
 
     /// Takes a replication controller out.
     pub fn remove_replication_controller(&mut self, namespace: &str, name: &str) {
+        self.owners_epoch += 1;
         self.replication_controllers.remove(&namespaced(namespace, name));
     }
 
     /// Adds or replaces a replica set.
     pub fn set_replica_set(&mut self, owner: Arc<ReplicaSet>) {
+        self.owners_epoch += 1;
         self.replica_sets.insert(namespaced(&owner.metadata.namespace, &owner.metadata.name), owner);
     }
 
     /// Takes a replica set out.
     pub fn remove_replica_set(&mut self, namespace: &str, name: &str) {
+        self.owners_epoch += 1;
         self.replica_sets.remove(&namespaced(namespace, name));
     }
 
     /// Adds or replaces a stateful set.
     pub fn set_stateful_set(&mut self, owner: Arc<StatefulSet>) {
+        self.owners_epoch += 1;
         self.stateful_sets.insert(namespaced(&owner.metadata.namespace, &owner.metadata.name), owner);
     }
 
     /// Takes a stateful set out.
     pub fn remove_stateful_set(&mut self, namespace: &str, name: &str) {
+        self.owners_epoch += 1;
         self.stateful_sets.remove(&namespaced(namespace, name));
     }
 }

@@ -214,7 +214,7 @@ fn field_holds(requirement: &NodeSelectorRequirement, name: &str) -> bool {
 pub(crate) struct HostPort {
     ip: Str,
     protocol: Str,
-    pub(crate) port: i64,
+    port: i64,
 }
 
 const ANY_ADDRESS: &str = "0.0.0.0";

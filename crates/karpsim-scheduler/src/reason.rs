@@ -1,5 +1,6 @@
 //! Why a node, or all nodes, are refused: data, with kube-scheduler's words for it.
 
+use karpsim::api::core::Pod;
 use karpsim::api::meta::Str;
 use smallvec::SmallVec;
 use std::fmt;
@@ -155,6 +156,8 @@ pub enum Reason {
     ClaimWithoutClass,
     /// A claim that should be bound already has no volume.
     ClaimWithoutVolume,
+    /// The pod has these scheduling gates.
+    SchedulingGates(Vec<Str>),
     /// Taking off all pods of lower priority is no use, as there are none.
     NoVictims,
     /// The node was refused for a reason that no eviction changes.
@@ -217,6 +220,9 @@ impl fmt::Display for Reason {
             }
             Reason::ClaimWithoutClass => "PersistentVolumeClaim had no pv name and storageClass name",
             Reason::ClaimWithoutVolume => "PersistentVolume had no name",
+            Reason::SchedulingGates(gates) => {
+                return write!(f, "waiting for scheduling gates: [{}]", gates.join(" "));
+            }
             Reason::NoVictims => "No preemption victims found for incoming pod",
             Reason::PreemptionNotHelpful => "Preemption is not helpful for scheduling",
         })
@@ -244,6 +250,13 @@ impl Refusal {
     pub(crate) fn unresolvable(plugin: Plugin, reason: Reason) -> Self {
         Refusal { plugin, reasons: SmallVec::from_iter([reason]), unresolvable: true }
     }
+}
+
+/// The scheduling gates of a pod: while there are any it is not tried.
+pub fn gates(pod: &Pod) -> Option<Refusal> {
+    let gates: Vec<Str> = pod.spec.scheduling_gates.iter().map(|gate| gate.name.clone()).collect();
+    (!gates.is_empty())
+        .then(|| Refusal::unresolvable(Plugin::SchedulingGates, Reason::SchedulingGates(gates)))
 }
 
 /// A cycle could not be finished: the objects do not fit together. kube-scheduler tries again after a while.

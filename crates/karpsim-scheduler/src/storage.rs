@@ -77,11 +77,12 @@ pub(crate) type ZoneConstraint = (&'static str, Vec<Str>);
 const ZONE_LABELS: [&str; 4] = [BETA_ZONE, BETA_REGION, ZONE, REGION];
 
 impl Storage {
-    pub(crate) fn set_volume(&mut self, volume: Arc<PersistentVolume>) {
+    pub(crate) fn set_volume(&mut self, volume: Arc<PersistentVolume>) -> Option<Arc<PersistentVolume>> {
         let name = volume.metadata.name.clone();
-        self.remove_volume(&name);
+        let before = self.remove_volume(&name);
         self.volumes_by_class.entry(class_of_volume(&volume).into()).or_default().insert(name.clone());
         self.volumes.insert(name, volume);
+        before
     }
 
     pub(crate) fn remove_volume(&mut self, name: &str) -> Option<Arc<PersistentVolume>> {
@@ -437,11 +438,7 @@ impl Storage {
             let Some(volume) = self.volumes.get(&claim.spec.volume_name) else {
                 return Err(Verdict::Refused(Reason::VolumeNotFound(claim.spec.volume_name.clone())));
             };
-            for key in ZONE_LABELS {
-                if let Some(values) = volume.metadata.labels.get(key).and_then(zones_in_label) {
-                    zones.push((key, values));
-                }
-            }
+            zones.extend(zone_labels(volume));
         }
         Ok(zones)
     }
@@ -579,6 +576,12 @@ fn zones_in_label(label: &str) -> Option<Vec<Str>> {
             (!zone.is_empty()).then(|| Str::from(zone))
         })
         .collect()
+}
+
+/// The zones that the labels of a volume ask for.
+pub(crate) fn zone_labels(volume: &PersistentVolume) -> Vec<ZoneConstraint> {
+    let labels = &volume.metadata.labels;
+    ZONE_LABELS.into_iter().filter_map(|key| Some((key, labels.get(key).and_then(zones_in_label)?))).collect()
 }
 
 /// Whether the node is where the volumes' labels say.

@@ -126,6 +126,11 @@ impl Topologies {
         self.by_key.get(key).copied()
     }
 
+    /// The label of a topology.
+    pub(crate) fn key(&self, id: TopologyId) -> &str {
+        &self.all[id].key
+    }
+
     /// A node came, changed, or went (`None`).
     pub(crate) fn set_node(&mut self, node: NodeIndex, labels: Option<&Labels>) {
         for topology in &mut self.all {

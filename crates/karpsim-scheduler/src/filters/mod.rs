@@ -8,9 +8,10 @@ mod domains;
 mod spread;
 mod volumes;
 
-pub(crate) use affinity::AffinityState;
+pub(crate) use affinity::{AffinityState, seek_all};
 pub(crate) use domains::DomainCounts;
-pub(crate) use spread::{SpreadState, default_constraints};
+pub(crate) use spread::{SpreadCounts, SpreadState, constraints_of, includes, matching_pods};
+pub(crate) use volumes::disks_conflict;
 
 use crate::class::{Class, NodeNames};
 use crate::cluster::{Cluster, NodeIndex, PodInfo};
@@ -21,6 +22,7 @@ use crate::resources::Resources;
 use crate::storage::{PodClaims, PodVolumes, Verdict};
 use karpsim::api::core::Node;
 use smallvec::SmallVec;
+use std::sync::Arc;
 use volumes::Restrictions;
 
 /// A pod, or a node, is not taken.
@@ -60,8 +62,8 @@ pub struct PreFilter {
     counts_limits: bool,
     claims: Option<PodClaims>,
     zones: Vec<crate::storage::ZoneConstraint>,
-    pub(crate) spread: Option<SpreadState>,
-    pub(crate) affinity: Option<AffinityState>,
+    pub(crate) spread: Option<Arc<SpreadState>>,
+    pub(crate) affinity: Option<Arc<AffinityState>>,
 }
 
 /// A node as the filters see it: it may differ from the cluster's by pods that are taken off or put on for a try.
@@ -81,15 +83,17 @@ impl Cluster {
     ///
     /// If a plugin refuses the pod whatever the node, or fails.
     pub fn pre_filter(&self, info: &PodInfo) -> Result<PreFilter, Rejection> {
-        self.pre_filter_with(info, || SpreadState::count(self, info), || AffinityState::count(self, info))
+        let spread = || SpreadState::count(self, info).map(Arc::new);
+        let affinity = || AffinityState::count(self, info).map(Arc::new);
+        self.pre_filter_with(info, spread, affinity)
     }
 
     /// The same with counts from elsewhere.
     pub(crate) fn pre_filter_with(
         &self,
         info: &PodInfo,
-        spread: impl FnOnce() -> Option<SpreadState>,
-        affinity: impl FnOnce() -> Option<AffinityState>,
+        spread: impl FnOnce() -> Option<Arc<SpreadState>>,
+        affinity: impl FnOnce() -> Option<Arc<AffinityState>>,
     ) -> Result<PreFilter, Rejection> {
         let class = &*info.class;
         let pod = &*info.pod;
@@ -174,6 +178,12 @@ impl PreFilter {
         Plugin::FILTERS.into_iter().try_for_each(|plugin| self.filter_by(plugin, cluster, view))
     }
 
+    /// The filters that do not look at the node [alone](filter_alone).
+    pub(crate) fn filter_rest(&self, cluster: &Cluster, view: NodeView<'_>) -> Result<(), Rejection> {
+        let rest = if self.looks_at_volumes() { &Plugin::FILTERS[6..] } else { &Plugin::FILTERS[10..] };
+        rest.iter().try_for_each(|plugin| self.filter_by(*plugin, cluster, view))
+    }
+
     fn filter_by(&self, plugin: Plugin, cluster: &Cluster, view: NodeView<'_>) -> Result<(), Rejection> {
         match plugin {
             Plugin::VolumeRestrictions => match &self.restrictions {
@@ -198,7 +208,7 @@ impl PreFilter {
                 None => Ok(()),
             },
             Plugin::InterPodAffinity => match &self.affinity {
-                Some(affinity) => Ok(affinity.check(cluster, &self.info.class, view.index)?),
+                Some(affinity) => Ok(affinity.check(cluster, &self.info.class.kind, view.index)?),
                 None => Ok(()),
             },
             _ => Ok(filter_alone(plugin, &self.info, view.info, view.node, view.extra.len())?),
@@ -234,10 +244,10 @@ impl PreFilter {
             restrictions.update(&other.pod, sign);
         }
         if let Some(spread) = &mut self.spread {
-            spread.update(cluster, &self.info.class, node, &other.class, sign);
+            Arc::make_mut(spread).update(cluster, &self.info.class, node, &other.class, sign);
         }
         if let Some(affinity) = &mut self.affinity {
-            affinity.update(cluster, &self.info.class, node, &other.class, sign);
+            Arc::make_mut(affinity).update(cluster, &self.info.class.kind, node, &other.class.kind, sign);
         }
     }
 }
@@ -250,17 +260,26 @@ pub(crate) fn filter_alone(
     node: &Node,
     extra_pods: usize,
 ) -> Result<(), Refusal> {
-    let class = &*pod.class;
+    let named = &pod.pod.spec.node_name;
+    if plugin == Plugin::NodeName && !named.is_empty() && *named != node.metadata.name {
+        return Err(Refusal::unresolvable(plugin, Reason::NodeName));
+    }
+    filter_class(plugin, &pod.class, info, node, extra_pods)
+}
+
+/// Those of them that are the same for all pods of a class.
+pub(crate) fn filter_class(
+    plugin: Plugin,
+    class: &Class,
+    info: &NodeInfo,
+    node: &Node,
+    extra_pods: usize,
+) -> Result<(), Refusal> {
     let spec = class.spec();
     let refused = |reason: Reason| Err(Refusal::unresolvable(plugin, reason));
     match plugin {
         Plugin::NodeUnschedulable if node.spec.unschedulable && !tolerates_cordon(&spec.tolerations) => {
             refused(Reason::NodeUnschedulable)
-        }
-        Plugin::NodeName
-            if !pod.pod.spec.node_name.is_empty() && pod.pod.spec.node_name != node.metadata.name =>
-        {
-            refused(Reason::NodeName)
         }
         Plugin::TaintToleration if !tolerates_all(&spec.tolerations, &node.spec.taints) => {
             refused(Reason::UntoleratedTaint)
@@ -318,7 +337,8 @@ fn fits(
     Err(Refusal { plugin: Plugin::NodeResourcesFit, reasons, unresolvable })
 }
 
-/// Whether two pods are of one class, which is enough for all filters but those of volumes.
-pub(crate) fn is_same(a: &Class, b: &Class) -> bool {
-    a.id == b.id
+/// Whether an empty node can take a pod of the class, as far as resources go.
+pub(crate) fn fits_empty(class: &Class, node: &Node) -> bool {
+    let has = Resources::new(node.status.allocatable.iter());
+    fits(&class.requests, &has, &Resources::default(), 0).is_ok()
 }

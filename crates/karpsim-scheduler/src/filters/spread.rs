@@ -3,6 +3,7 @@
 use crate::class::{Class, SpreadConstraint};
 use crate::cluster::{Cluster, NodeIndex, PodInfo};
 use crate::kubernetes::{HOSTNAME, Selector, ZONE, matches_node, tolerates_all};
+use crate::node_info::NodeInfo;
 use crate::options::{DefaultConstraint, TopologySpreadDefaults};
 use crate::reason::{Plugin, Reason, Refusal};
 use crate::storage::namespaced;
@@ -13,60 +14,107 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Pods by domain, for each hard constraint.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct SpreadState {
     pub(crate) constraints: Vec<SpreadCounts>,
 }
 
 /// Pods by domain, for one constraint.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct SpreadCounts {
     pub(crate) constraint: Arc<SpreadConstraint>,
-    /// [`ABSENT`]: no node that counts is in the domain.
-    counts: Vec<i32>,
+    /// Pods, and nodes that count. Domains without such nodes are none.
+    by_domain: Vec<(i32, u32)>,
     domains: usize,
     least: i32,
 }
 
-/// No domain.
-const ABSENT: i32 = i32::MIN;
+/// Domains that are none make no difference.
+impl PartialEq for SpreadCounts {
+    fn eq(&self, other: &Self) -> bool {
+        let domains = |counts: &Self| -> Vec<(usize, i32, u32)> {
+            let all = counts.by_domain.iter().enumerate();
+            all.filter(|(_, (_, nodes))| *nodes > 0).map(|(at, (pods, nodes))| (at, *pods, *nodes)).collect()
+        };
+        self.constraint == other.constraint
+            && self.least == other.least
+            && self.domains == other.domains
+            && domains(self) == domains(other)
+    }
+}
+
+impl Eq for SpreadCounts {}
 
 impl SpreadCounts {
     pub(crate) fn new(constraint: Arc<SpreadConstraint>) -> Self {
-        SpreadCounts { constraint, counts: Vec::new(), domains: 0, least: i32::MAX }
+        SpreadCounts { constraint, by_domain: Vec::new(), domains: 0, least: i32::MAX }
     }
 
-    /// So many pods are on a node that counts.
-    pub(crate) fn add(&mut self, domain: Domain, pods: i32) {
+    /// A node that counts, with so many pods, comes to a domain, or goes.
+    pub(crate) fn add_node(&mut self, domain: Domain, pods: i32, comes: bool) {
         let at = domain as usize;
-        if self.counts.len() <= at {
-            self.counts.resize(at + 1, ABSENT);
+        if self.by_domain.len() <= at {
+            self.by_domain.resize(at + 1, (0, 0));
         }
-        let count = &mut self.counts[at];
-        let before = *count;
-        if before == ABSENT {
-            self.domains += 1;
-            *count = pods;
-        } else {
+        let (count, nodes) = &mut self.by_domain[at];
+        let before = (*nodes > 0).then_some(*count);
+        if comes {
+            self.domains += usize::from(*nodes == 0);
+            *nodes += 1;
             *count += pods;
+        } else {
+            *nodes -= 1;
+            *count -= pods;
+            self.domains -= usize::from(*nodes == 0);
         }
-        let after = *count;
-        if after < self.least {
-            self.least = after;
-        } else if before == self.least && after > before {
-            self.least =
-                self.counts.iter().copied().filter(|count| *count != ABSENT).min().unwrap_or(i32::MAX);
+        let after = (*nodes > 0).then_some(*count);
+        self.keep_least(before, after);
+    }
+
+    /// So many pods come to a node that counts.
+    fn add_pods(&mut self, domain: Domain, pods: i32) {
+        if let Some((count, _)) = self.by_domain.get_mut(domain as usize) {
+            let before = *count;
+            *count += pods;
+            let after = *count;
+            self.keep_least(Some(before), Some(after));
         }
     }
 
-    fn get(&self, domain: Domain) -> i32 {
-        self.counts.get(domain as usize).copied().filter(|count| *count != ABSENT).unwrap_or(0)
+    /// The number in a domain changed, or the domain is new or gone.
+    fn keep_least(&mut self, before: Option<i32>, after: Option<i32>) {
+        match (before, after) {
+            (_, Some(after)) if after <= self.least => self.least = after,
+            (Some(before), _) if before == self.least => {
+                let numbers = self.by_domain.iter().filter(|(_, nodes)| *nodes > 0).map(|(pods, _)| *pods);
+                self.least = numbers.min().unwrap_or(i32::MAX);
+            }
+            _ => {}
+        }
+    }
+
+    /// Pods in a domain.
+    pub(crate) fn get(&self, domain: Domain) -> i32 {
+        self.by_domain.get(domain as usize).filter(|(_, nodes)| *nodes > 0).map_or(0, |(pods, _)| *pods)
     }
 
     /// The least number in a domain; 0 if there are too few domains.
     fn least(&self) -> i32 {
         if (self.domains as i64) < self.constraint.min_domains { 0 } else { self.least }
     }
+}
+
+/// Pods on a node that are not being deleted and that the constraint counts.
+pub(crate) fn matching_pods(
+    constraint: &SpreadConstraint,
+    namespace: &str,
+    info: &NodeInfo,
+) -> i32 {
+    info.kinds
+        .iter()
+        .filter(|count| constraint.counts(namespace, &count.kind))
+        .map(|count| (count.pods - count.terminating) as i32)
+        .sum()
 }
 
 impl SpreadState {
@@ -87,14 +135,9 @@ impl SpreadState {
             for counts in &mut state.constraints {
                 let constraint = &*counts.constraint;
                 if includes(constraint, class, node) {
-                    let pods = cluster
-                        .pods_of(node_info)
-                        .filter(|pod| {
-                            !pod.is_terminating() && constraint.counts(class.namespace(), &pod.class)
-                        })
-                        .count();
+                    let pods = matching_pods(constraint, class.namespace(), node_info);
                     let domain = cluster.topologies[constraint.topology].domain(index);
-                    counts.add(domain, pods as i32);
+                    counts.add_node(domain, pods, true);
                 }
             }
         }
@@ -124,7 +167,7 @@ impl SpreadState {
             let constraint = &*counts.constraint;
             if constraint.selector.matches(other.labels()) && includes(constraint, class, object) {
                 let domain = cluster.topologies[constraint.topology].domain(node);
-                counts.add(domain, sign);
+                counts.add_pods(domain, sign);
             }
         }
     }

@@ -42,13 +42,7 @@ impl Restrictions {
             let bound = cluster.pods_of(view.info).map(|bound| &bound.pod);
             bound.chain(view.extra.iter().map(|info| &info.pod))
         };
-        let conflict = pod
-            .spec
-            .volumes
-            .iter()
-            .filter(|volume| is_disk(volume))
-            .any(|volume| others().flat_map(|other| &other.spec.volumes).any(|other| conflicts(volume, other)));
-        if conflict {
+        if pod.spec.volumes.iter().any(is_disk) && others().any(|other| disks_conflict(pod, other)) {
             return Err(Refusal::resolvable(plugin, Reason::DiskConflict));
         }
         if self.uses > 0 {
@@ -63,6 +57,12 @@ fn is_disk(volume: &Volume) -> bool {
         || volume.aws_elastic_block_store.is_some()
         || volume.rbd.is_some()
         || volume.iscsi.is_some()
+}
+
+/// Whether two pods use one disk that both cannot use on one node.
+pub(crate) fn disks_conflict(a: &Pod, b: &Pod) -> bool {
+    let (a, b) = (&a.spec.volumes, &b.spec.volumes);
+    a.iter().filter(|volume| is_disk(volume)).any(|volume| b.iter().any(|other| conflicts(volume, other)))
 }
 
 /// Whether two volumes are one disk that both cannot use on one node.
