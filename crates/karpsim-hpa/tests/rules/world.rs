@@ -1,7 +1,7 @@
 //! A small world: one autoscaler, its target and its metrics, set by hand.
 
-use karpsim::api::autoscaling::{CrossVersionObjectReference, HorizontalPodAutoscaler, MetricIdentifier};
-use karpsim::api::core::PodSpec;
+use karpsim::model::autoscaling::{CrossVersionObjectReference, HorizontalPodAutoscaler, MetricIdentifier};
+use karpsim::model::core::PodSpec;
 use karpsim_hpa::{
     ConditionStatus, ConditionType, Hpa, Metrics, Options, Outcome, Pod, PodPhase, PodSample, Ready, SECOND,
     Scale, Spec, Unavailable,
