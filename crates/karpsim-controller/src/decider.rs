@@ -3,6 +3,7 @@
 use karpsim::cluster::Cluster;
 use karpsim::decision::{Command, Method, ProvisioningDecision};
 use karpsim::model::meta::Str;
+use karpsim::provisioning::Reasons;
 
 /// What a method of disruption found.
 #[derive(Debug, Clone, Default)]
@@ -46,7 +47,7 @@ pub struct Karpsim;
 
 impl Decider for Karpsim {
     fn provision(&self, cluster: &mut Cluster) -> ProvisioningDecision {
-        cluster.provision()
+        cluster.provision_with(Reasons::WithLaunches)
     }
 
     fn disrupt(&self, cluster: &mut Cluster, method: Method, simulations: Option<usize>) -> Found {

@@ -42,8 +42,8 @@ use crate::model::core::{
 };
 use crate::model::karpenter::{NodeClaim, NodeOverlay, NodePool};
 use crate::model::meta::{Str, Time};
-use crate::provisioning::Round;
 use crate::provisioning::solver::{Solver, SolverState};
+use crate::provisioning::{Reasons, Round};
 use crate::scenario::{Options, Scenario};
 use std::sync::Arc;
 
@@ -175,9 +175,13 @@ impl Cluster {
 
     /// Decides a provisioning round.
     pub fn provision(&mut self) -> ProvisioningDecision {
+        self.provision_with(Reasons::Always)
+    }
+
+    /// The same, where `reasons` says when it is told why pods found no place.
+    pub fn provision_with(&mut self, reasons: Reasons) -> ProvisioningDecision {
         self.ask(|state, solver| {
-            let (decision, solver) = Round::schedule_with(Solver::resume(state, solver)).decision_and_state();
-            (decision, solver)
+            Round::schedule_with(Solver::resume(state, solver), reasons).decision_and_state()
         })
     }
 

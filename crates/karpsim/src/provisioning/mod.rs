@@ -16,6 +16,7 @@ use crate::requirements::Algebra;
 use crate::scenario::Scenario;
 use rustc_hash::FxHashMap;
 use solver::{Failure, Outcome, RoundRules, Solver, SolverState};
+use std::sync::Arc;
 
 /// Decides one provisioning round of `scenario`.
 pub fn provision(scenario: &Scenario) -> ProvisioningDecision {
@@ -28,6 +29,15 @@ pub fn provision_compiled(problem: &ClusterState, algebra: Algebra) -> Provision
     Round::schedule(problem, algebra).decision()
 }
 
+/// When it is found out why pods found no place, which takes longer than to find that they do not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reasons {
+    /// Always.
+    Always,
+    /// If the round launches nodes. Karpenter asks again and again for pods that nothing can take.
+    WithLaunches,
+}
+
 /// A round that is decided, still in numbers.
 pub struct Round<'p> {
     solver: Solver<'p>,
@@ -38,11 +48,11 @@ pub struct Round<'p> {
 impl<'p> Round<'p> {
     /// Finds a place for every pod that waits or must leave its node.
     pub fn schedule(problem: &'p ClusterState, algebra: Algebra) -> Self {
-        Self::schedule_with(Solver::new(problem, algebra))
+        Self::schedule_with(Solver::new(problem, algebra), Reasons::Always)
     }
 
     /// The same with a solver that may know the cluster already.
-    pub fn schedule_with(mut solver: Solver<'p>) -> Self {
+    pub fn schedule_with(mut solver: Solver<'p>, reasons: Reasons) -> Self {
         let problem = solver.problem;
         if !problem.is_synced() {
             // What is being launched would be launched twice: the pods are to ask again.
@@ -55,7 +65,10 @@ impl<'p> Round<'p> {
         }
         let pods: Vec<usize> = problem.pending.iter().chain(&problem.leaving).copied().collect();
         let rules = RoundRules { strict_reservations: true, ..RoundRules::default() };
-        let (outcome, errors) = solver.run_round_then(&pods, &[], rules, pod_errors);
+        let (outcome, errors) = solver.run_round_then(&pods, &[], rules, |solver, failed| {
+            let told = reasons == Reasons::Always || solver.launches();
+            pod_errors(solver, failed, told)
+        });
         Round { solver, outcome, errors }
     }
 
@@ -78,12 +91,13 @@ impl<'p> Round<'p> {
 }
 
 /// Why pods failed; pods of a class share it.
-fn pod_errors(solver: &mut Solver<'_>, failed: &[(usize, Failure)]) -> Vec<(Str, PodError)> {
+fn pod_errors(solver: &mut Solver<'_>, failed: &[(usize, Failure)], told: bool) -> Vec<(Str, PodError)> {
     let mut refused: FxHashMap<ClassId, PodError> = FxHashMap::default();
     failed
         .iter()
         .map(|&(pod, failure)| {
             let error = match failure {
+                Failure::NoPlace if !told => PodError::Refused(Arc::default()),
                 Failure::NoPlace => refused
                     .entry(solver.problem.records[pod].class)
                     .or_insert_with(|| PodError::Refused(solver.node_pool_refusals(pod, failure).into()))

@@ -374,6 +374,11 @@ impl<'p> Solver<'p> {
         SolverState { algebra, topology, known, existing, round }
     }
 
+    /// Whether the round that is under way launches nodes.
+    pub(super) fn launches(&self) -> bool {
+        !self.round.claims.is_empty()
+    }
+
     /// Plays one round: places `pods`, without the nodes `removed`. Everything is as before when it returns.
     pub fn run_round(&mut self, pods: &[usize], removed: &[usize], rules: RoundRules) -> Outcome {
         self.run_round_then(pods, removed, rules, |_, _| ()).0
