@@ -93,6 +93,11 @@ impl Cluster {
         self.claims.values()
     }
 
+    /// Its NodeClaims, to be changed. What joins them to others is not changed here.
+    pub(crate) fn claims_mut(&mut self) -> impl Iterator<Item = &mut Claim> {
+        self.claims.values_mut()
+    }
+
     /// The NodeClaim of that name.
     pub(crate) fn claim(&self, name: &str) -> Option<&Claim> {
         self.claims.get(name)

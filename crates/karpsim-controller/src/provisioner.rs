@@ -6,8 +6,9 @@ use crate::ready::Action;
 use crate::record::{Decided, Loop, Record};
 use crate::settings::Binding;
 use crate::time::{Nanos, SECOND};
-use karpsim::decision::{FilledNode, NewNodeClaim};
+use karpsim::decision::{FilledNode, NewNodeClaim, ProvisioningDecision};
 use karpsim::model::meta::Str;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Who asks for a round asks again after this, until it has what it wants.
@@ -66,6 +67,7 @@ impl Controller {
         let decision = self.decider.provision(moment);
         self.nominate(&decision.existing_nodes, now);
         if self.settings.binding == Binding::Early {
+            self.forget_plans(&decision);
             self.bind_early(&decision.existing_nodes);
         }
         if decision.new_node_claims.is_empty() {
@@ -123,6 +125,15 @@ impl Controller {
         self.cluster.insert_claim(claim);
         self.cluster.version += 1;
         self.ready.act(Action::CreateNodeClaim { node_claim, wanted: Box::new(wanted.clone()) });
+    }
+
+    /// A round plans all pods that wait anew, and may plan them elsewhere than the one before: its plan alone counts, or a
+    /// pod would be expected on two nodes, and one of them bound more than it can hold.
+    fn forget_plans(&mut self, decision: &ProvisioningDecision) {
+        let existing = decision.existing_nodes.iter().map(|node| &node.pods);
+        let new = decision.new_node_claims.iter().map(|wanted| &wanted.pods);
+        let planned: BTreeSet<&Str> = existing.chain(new).flatten().collect();
+        self.cluster.claims_mut().for_each(|claim| claim.planned_pods.retain(|pod| !planned.contains(pod)));
     }
 
     /// Karpenter until v0.6 binds pods itself: now if the node is there, else as soon as it is.
