@@ -4,43 +4,16 @@
 //! 2 bad input, 3 out of resources.
 
 #[macro_use]
-mod talk;
-
-mod budget;
-mod catalogue;
-mod catalogue_diff;
-mod catalogue_import;
-mod catalogue_list;
-mod catalogue_price;
-mod catalogue_show;
-mod catalogue_table;
-mod completions;
-mod decide;
-mod embedded;
-mod explain;
-mod failure;
-mod optimum;
-mod optimum_result;
-mod ordered;
 mod output;
-mod overlay;
-mod play;
+
+mod commands;
+mod failure;
+mod flags;
+mod input;
 mod processor;
-mod progress;
-mod records;
-mod replay;
-mod replay_table;
-mod scenario_file;
-mod schema;
-mod settings;
-mod sources;
-mod table;
-mod trace_file;
-mod unpack;
-mod variant;
-mod whatif;
 
 use clap::{Parser, Subcommand};
+use commands::{budget, catalogue, completions, decide, explain, optimum, replay, schema, whatif};
 use std::process::ExitCode;
 
 /// What Karpenter would do, offline: provisioning, disruption, cost
@@ -90,5 +63,16 @@ fn main() -> ExitCode {
             }
             ExitCode::from(failure.code())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CommandLine;
+    use clap::CommandFactory;
+
+    #[test]
+    fn flags_do_not_contradict_each_other() {
+        CommandLine::command().debug_assert();
     }
 }

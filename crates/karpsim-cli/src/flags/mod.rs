@@ -1,0 +1,108 @@
+//! Flags that commands share.
+
+pub(crate) mod catalogue;
+pub(crate) mod listing;
+pub(crate) mod play;
+pub(crate) mod settings;
+pub(crate) mod time;
+
+use crate::failure::Failure;
+use crate::input::overlay::CatalogueOverlays;
+use crate::input::sources::Sources;
+use crate::output::format::Format;
+use clap::Args;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// How a result is shown.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct OutputFlag {
+    /// Output format
+    #[arg(short = 'o', long = "output", value_name = "FORMAT", default_value = "table")]
+    pub(crate) format: Format,
+}
+
+/// Where instance types come from.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct SourceFlags {
+    /// Folder that `catalogue.file` is relative to [default: the folder of the input file]
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// Instance types to use, whatever the input names: a catalogue of the program, or a file
+    #[arg(long, value_name = "NAME|FILE")]
+    catalogue: Option<String>,
+}
+
+impl SourceFlags {
+    /// Where the input in `file` finds its catalogues, which `overlays` change.
+    ///
+    /// # Errors
+    ///
+    /// If the catalogue cannot be had.
+    pub(crate) fn sources(&self, file: &Path, overlays: Arc<CatalogueOverlays>) -> Result<Sources, Failure> {
+        Sources::new(file, self.root.as_deref(), self.catalogue.as_deref(), overlays)
+    }
+}
+
+/// What changes catalogues where no time passes.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct OverlayFlag {
+    /// Discounts, reservations, GPU sharing: a CatalogueOverlay, applied to every catalogue; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub(crate) overlay: Vec<PathBuf>,
+}
+
+impl OverlayFlag {
+    /// Reads them.
+    ///
+    /// # Errors
+    ///
+    /// If a file is wrong, or is for a trace.
+    pub(crate) fn read(&self) -> Result<CatalogueOverlays, Failure> {
+        CatalogueOverlays::read(&self.overlay)
+    }
+}
+
+/// Whether warnings are errors.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub(crate) struct StrictFlag {
+    /// Take warnings for errors
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+impl StrictFlag {
+    /// Says warnings; an error names the file `shown` too, if it is not in the warnings.
+    ///
+    /// # Errors
+    ///
+    /// With the flag, if there is one.
+    pub(crate) fn warn<W: Display>(
+        self,
+        shown: Option<&str>,
+        warnings: impl IntoIterator<Item = W>,
+    ) -> Result<(), Failure> {
+        for warning in warnings {
+            if self.strict {
+                let place = shown.map(|shown| format!("{shown}: ")).unwrap_or_default();
+                return Err(strict_failure(format!("{place}{warning}")));
+            }
+            say!("warning: {warning}");
+        }
+        Ok(())
+    }
+}
+
+/// A warning as an error.
+pub(crate) fn strict_failure(warning: String) -> Failure {
+    Failure::input(warning).hint("--strict takes warnings for errors")
+}
+
+/// How many threads compute.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub(crate) struct ThreadsFlag {
+    /// Number of threads [default: one a core]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+}

@@ -1,0 +1,191 @@
+//! How traces are played: the flags that `replay` and `whatif` share.
+
+use crate::failure::Failure;
+use crate::flags::SourceFlags;
+use crate::flags::settings::{BatchFlags, Settings, SettingsFlags};
+use crate::flags::time::duration;
+use crate::input::overlay::{Events, TraceOverlays};
+use crate::input::sources::Sources;
+use clap::{Args, ValueEnum};
+use karpsim::api::door;
+use karpsim::api::meta::Duration;
+use karpsim::api::problem::near_miss;
+use karpsim::catalogue::{Catalogue, CatalogueReference};
+use karpsim_controller::{Binding, Profile};
+use karpsim_sim::trace::Header;
+use karpsim_sim::{Delay, DelaySettings, ReplayOptions};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Flags for playing a trace.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct PlayFlags {
+    #[command(flatten)]
+    source: SourceFlags,
+    /// What is laid over the trace: another Trace (objects, events, prices), a CatalogueOverlay (discounts, reservations,
+    /// GPU sharing), or what `aws ec2 describe-spot-price-history` prints; repeatable
+    #[arg(long, value_name = "FILE")]
+    overlay: Vec<PathBuf>,
+    /// How long things take: `none`, or some of them as `launch=3s,nodeReady=10s..40s` (a range varies from node to
+    /// node); more than once adds up
+    #[arg(long, value_name = "NAME=DURATION,…")]
+    delays: Vec<String>,
+    /// What delays that vary are drawn with: another number, other draws [default: 0]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Who binds pods to new nodes: Karpenter when the node is made, or kube-scheduler when it is ready [default: by
+    /// the profile]
+    #[arg(long, value_name = "WHO")]
+    binding: Option<BindingWord>,
+    /// Whose timing is followed [default: karpenter-0.6 if the trace has a Provisioner, else karpenter-1]
+    #[arg(long, value_name = "VERSION")]
+    profile: Option<ProfileWord>,
+    /// How long Karpenter is taken to think about one simulation of consolidation [default: 0s]
+    #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
+    think_time: Option<Duration>,
+    /// When to stop, before the trace does, as a duration since its start
+    #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
+    end: Option<Duration>,
+    #[command(flatten)]
+    settings: SettingsFlags,
+    #[command(flatten)]
+    batch: BatchFlags,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum BindingWord {
+    Early,
+    Scheduler,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ProfileWord {
+    #[value(name = "karpenter-0.6")]
+    Karpenter06,
+    #[value(name = "karpenter-1")]
+    Karpenter1,
+}
+
+/// What the flags say.
+pub(crate) struct Play {
+    /// Timing.
+    pub(crate) options: ReplayOptions,
+    /// Karpenter's settings, over the trace's.
+    pub(crate) settings: Settings,
+    /// What is laid over the trace.
+    pub(crate) overlays: TraceOverlays,
+    sources: Sources,
+}
+
+impl PlayFlags {
+    /// What the flags say about the trace in `file`.
+    ///
+    /// # Errors
+    ///
+    /// If one of them is wrong.
+    pub(crate) fn play(&self, file: &Path) -> Result<Play, Failure> {
+        let mut settings = self.settings.settings()?;
+        self.batch.lay_over(&mut settings);
+        let mut options = ReplayOptions {
+            batch_max: settings.batch_max,
+            batch_idle: settings.batch_idle,
+            seed: self.seed,
+            binding: self.binding.map(|word| match word {
+                BindingWord::Early => Binding::Early,
+                BindingWord::Scheduler => Binding::Scheduler,
+            }),
+            profile: self.profile.map(|word| match word {
+                ProfileWord::Karpenter06 => Profile::Karpenter06,
+                ProfileWord::Karpenter1 => Profile::Karpenter1,
+            }),
+            end: self.end.map(|end| end.nanos),
+            think_time: self.think_time.unwrap_or_default().nanos,
+            ..ReplayOptions::default()
+        };
+        for item in self.delays.iter().flat_map(|list| list.split(',')).map(str::trim) {
+            if item == "none" {
+                options = ReplayOptions {
+                    batch_max: settings.batch_max.or(Some(Duration::default())),
+                    batch_idle: settings.batch_idle.or(Some(Duration::default())),
+                    ..options.without_delays()
+                };
+            } else {
+                options.delays = delay(item)?.or(options.delays);
+            }
+        }
+        let overlays = TraceOverlays::read(&self.overlay)?;
+        let sources = self.source.sources(file, Arc::clone(&overlays.catalogue))?;
+        Ok(Play { options, settings, overlays, sources })
+    }
+}
+
+/// `NAME=DURATION`.
+fn delay(item: &str) -> Result<DelaySettings, Failure> {
+    let mut settings = DelaySettings::default();
+    let Some((name, text)) = item.split_once('=') else {
+        let failure = Failure::input(format!("--delays: found `{item}`, allowed is `none` or NAME=DURATION"));
+        return Err(failure.hint(
+            match near_miss(item, std::iter::once("none").chain(DelaySettings::NAMES)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("the names are {}", DelaySettings::NAMES.join(", ")),
+            },
+        ));
+    };
+    let nanos = |text: &str| match duration(text) {
+        Ok(duration) => Ok(duration.nanos),
+        Err(expected) => Err(Failure::input(format!("--delays {name}: invalid value `{text}`: {expected}"))),
+    };
+    let delay = match text.split_once("..") {
+        None => Delay::fixed(nanos(text)?),
+        Some((min, max)) => Delay::range(nanos(min)?, nanos(max)?).ok_or_else(|| {
+            Failure::input(format!("--delays {name}: found `{text}`, allowed is a range that does not fall"))
+                .hint(format!("did you mean `{max}..{min}`?"))
+        })?,
+    };
+    settings.set(name, delay).map_err(|error| {
+        let failure = Failure::input(format!("--delays: {} `{name}`", error.message));
+        match error.hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    })?;
+    Ok(settings)
+}
+
+impl Play {
+    /// Whether the replay of a trace with this header has an end of its own.
+    pub(crate) fn has_end(&self, header: &Header) -> bool {
+        self.options.end.is_some() || header.end.is_some()
+    }
+
+    /// Events with the spot prices of `--overlay`.
+    pub(crate) fn with_prices<'a>(
+        &'a self,
+        events: Events<'a>,
+        header: &Header,
+        catalogue: &Catalogue,
+    ) -> Events<'a> {
+        let overlays = &self.overlays;
+        overlays.with_prices(events, header, catalogue, &overlays.catalogue, self.has_end(header))
+    }
+
+    /// Remarks on overlays that have nothing to do with the trace that was played.
+    pub(crate) fn remarks(&self, header: &Header, end: f64) -> Vec<String> {
+        let mut remarks = self.overlays.catalogue.remarks();
+        remarks.extend(self.overlays.remarks(header, end));
+        remarks
+    }
+
+    /// The catalogue that a trace in the file `shown` has.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub(crate) fn catalogue(
+        &self,
+        shown: &str,
+        reference: &CatalogueReference,
+    ) -> Result<Arc<Catalogue>, Failure> {
+        door::resolve(reference, &self.sources).map_err(|problem| Failure::problem(shown, 0, &problem))
+    }
+}
