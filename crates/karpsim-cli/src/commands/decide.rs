@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use crate::flags::settings::{Settings, SettingsFlags};
 use crate::flags::{OverlayFlag, SourceFlags, StrictFlag, ThreadsFlag, strict_failure};
-use crate::input::overlay::CatalogueOverlays;
+use crate::input::overlay::OverlaidCatalogues;
 use crate::input::records::{Body, Record, Records};
 use crate::input::scenario::scenario_failure;
 use crate::input::sources::Sources;
@@ -121,7 +121,7 @@ impl Decide {
         &self,
         file: &Path,
         settings: &Settings,
-        overlays: &Arc<CatalogueOverlays>,
+        overlays: &Arc<OverlaidCatalogues>,
         timings: &mut Option<OutputFile>,
         findings: &mut Findings,
     ) -> Result<(), Failure> {

@@ -3,13 +3,13 @@
 use crate::failure::Failure;
 use crate::flags::play::PlayFlags;
 use crate::flags::{OutputFlag, StrictFlag};
-use crate::input::trace::{TraceFile, trace_failure};
+use crate::input::trace::{TraceFile, layers_failure};
 use crate::output::figures::clock;
 use crate::output::file::OutputFile;
 use crate::output::progress::Progress;
 use crate::output::{self, print};
 use clap::Args;
-use karpsim_sim::{LogEvent, replay_events};
+use karpsim_sim::LogEvent;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -51,11 +51,7 @@ impl Replay {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let play = self.play.play(&self.trace)?;
         let trace = TraceFile::open(&self.trace)?;
-        let header = play.overlays.header(&trace.reader.header);
-        let mut header = header.map_err(|error| trace_failure(&trace.shown, &error))?;
-        play.settings.apply(&mut header.options.karpenter);
-        let named_in = play.overlays.catalogue_file().unwrap_or(&trace.shown);
-        let catalogue = play.catalogue(named_in, &header.catalogue)?;
+        let name = trace.reader.header.name.clone();
         let mut events = self.events.as_deref().map(OutputFile::create).transpose()?;
         let mut writing: Option<Failure> = None;
         let mut progress = Progress::new();
@@ -64,7 +60,7 @@ impl Replay {
             count += 1;
             // To ask for the time takes longer than an event does.
             if count.is_multiple_of(256) {
-                progress.say(|| format!("{} {}", header.name, clock(event.at as f64 / 1e9)));
+                progress.say(|| format!("{name} {}", clock(event.at as f64 / 1e9)));
             }
             if let Some(file) = events.as_mut().filter(|_| writing.is_none()) {
                 let written = serde_json::to_writer(&mut *file, event)
@@ -73,12 +69,10 @@ impl Replay {
                 writing = written.err().map(|error| file.failure(&error));
             }
         };
-        let laid = play.overlays.events(Box::new(trace.reader), play.has_end(&header));
-        let laid = play.with_prices(laid, &header, &catalogue);
-        let result = replay_events(&header, laid, &play.options, catalogue, Some(&mut observe));
+        let result = play.with_layers(|layers| layers.replay(trace.reader, Some(&mut observe)));
         drop(progress);
-        let mut result = result.map_err(|error| trace_failure(&trace.shown, &error))?;
-        result.warnings.extend(play.remarks(&header, result.end));
+        let mut result = result.map_err(|error| layers_failure(&trace.shown, &error))?;
+        result.warnings.extend(play.remarks());
         if let Some(failure) = writing {
             return Err(failure);
         }

@@ -4,14 +4,17 @@ use crate::failure::Failure;
 use crate::flags::OutputFlag;
 use crate::flags::StrictFlag;
 use crate::flags::play::PlayFlags;
-use crate::input::variant::{Original, Variant};
+use crate::input::overlay;
+use crate::input::trace::{TraceFile, layers_failure};
 use crate::output::figures::{HOURS_PER_MONTH, dollars, wait};
 use crate::output::format::API_VERSION;
 use crate::output::print;
 use crate::output::table::{Table, left, right};
 use clap::Args;
+use karpsim::api::problem::Notice;
 use karpsim_sim::ReplayResult;
 use karpsim_sim::result::Percentiles;
+use karpsim_sim::variant::Variant;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -94,16 +97,24 @@ impl WhatIf {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let variants = self.variants()?;
         let play = self.play.play(&self.trace)?;
-        let original = Original::read(&self.trace, &play)?;
+        let TraceFile { shown, reader } = TraceFile::open(&self.trace)?;
+        let failure = |error| layers_failure(&shown, &error);
+        let original = play.with_layers(|layers| layers.original(reader)).map_err(failure)?;
         let jobs: Vec<Option<&Variant>> =
             std::iter::once(None).chain(variants.iter().map(|(_, variant)| Some(variant))).collect();
-        let results: Vec<Result<ReplayResult, Failure>> =
-            jobs.into_par_iter().map(|variant| original.play(variant, &play)).collect();
+        let results: Vec<Result<ReplayResult, Failure>> = play.with_layers(|layers| {
+            jobs.into_par_iter()
+                .map(|variant| layers.replay_variant(&original, variant).map_err(failure))
+                .collect()
+        });
         // Of several failures the first is said, whichever was there first.
-        let results = results.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let mut results = results.into_iter().collect::<Result<Vec<_>, _>>()?;
+        for result in &mut results {
+            result.warnings.extend(play.remarks());
+        }
         let names = std::iter::once(BASE).chain(variants.iter().map(|(name, _)| name.as_str()));
         let result = compare(names, results, &original.notices);
-        self.strict.warn(Some(&original.shown), result.warnings())?;
+        self.strict.warn(Some(&shown), result.warnings())?;
         let text = self.output.format.render(&result, table)?;
         print(&text)
     }
@@ -125,7 +136,7 @@ impl WhatIf {
                     failure
                 });
             }
-            variants.push((name.to_owned(), Variant::read(Path::new(file))?));
+            variants.push((name.to_owned(), overlay::variant(Path::new(file))?));
         }
         Ok(variants)
     }
@@ -143,7 +154,7 @@ impl WhatIfResult {
 fn compare<'a>(
     names: impl Iterator<Item = &'a str>,
     results: Vec<ReplayResult>,
-    notices: &[String],
+    notices: &[Notice],
 ) -> WhatIfResult {
     let base = results.first();
     let base_cost = base.map_or(0.0, |base| base.totals.cost_usd);
@@ -171,7 +182,7 @@ fn compare<'a>(
                 nodes_launched: totals.nodes_launched,
                 nodes_removed: totals.nodes_removed,
                 pods_never_placed: totals.pods_never_bound,
-                warnings: own.iter().cloned().chain(result.warnings).collect(),
+                warnings: own.iter().map(ToString::to_string).chain(result.warnings).collect(),
             }
         })
         .collect();

@@ -7,7 +7,7 @@ pub(crate) mod settings;
 pub(crate) mod time;
 
 use crate::failure::Failure;
-use crate::input::overlay::CatalogueOverlays;
+use crate::input::overlay::{self, OverlaidCatalogues};
 use crate::input::sources::Sources;
 use crate::output::format::Format;
 use clap::Args;
@@ -40,7 +40,7 @@ impl SourceFlags {
     /// # Errors
     ///
     /// If the catalogue cannot be had.
-    pub(crate) fn sources(&self, file: &Path, overlays: Arc<CatalogueOverlays>) -> Result<Sources, Failure> {
+    pub(crate) fn sources(&self, file: &Path, overlays: Arc<OverlaidCatalogues>) -> Result<Sources, Failure> {
         Sources::new(file, self.root.as_deref(), self.catalogue.as_deref(), overlays)
     }
 }
@@ -59,8 +59,8 @@ impl OverlayFlag {
     /// # Errors
     ///
     /// If a file is wrong, or is for a trace.
-    pub(crate) fn read(&self) -> Result<CatalogueOverlays, Failure> {
-        CatalogueOverlays::read(&self.overlay)
+    pub(crate) fn read(&self) -> Result<OverlaidCatalogues, Failure> {
+        overlay::of_catalogue(&self.overlay).map(OverlaidCatalogues::new)
     }
 }
 

@@ -4,15 +4,17 @@ use crate::failure::Failure;
 use crate::flags::SourceFlags;
 use crate::flags::settings::{BatchFlags, Settings, SettingsFlags};
 use crate::flags::time::duration;
-use crate::input::overlay::{Events, TraceOverlays};
+use crate::input::overlay::{self, OverlaidCatalogues};
 use crate::input::sources::Sources;
 use clap::{Args, ValueEnum};
+use karpsim::api::Options;
 use karpsim::api::door;
 use karpsim::api::meta::Duration;
 use karpsim::api::problem::near_miss;
-use karpsim::catalogue::{Catalogue, CatalogueReference};
+use karpsim::catalogue::CatalogueReference;
 use karpsim_controller::{Binding, Profile};
-use karpsim_sim::trace::Header;
+use karpsim_sim::layers::Layers;
+use karpsim_sim::overlay::TraceOverlays;
 use karpsim_sim::{Delay, DelaySettings, ReplayOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -68,12 +70,11 @@ enum ProfileWord {
 
 /// What the flags say.
 pub(crate) struct Play {
-    /// Timing.
-    pub(crate) options: ReplayOptions,
-    /// Karpenter's settings, over the trace's.
-    pub(crate) settings: Settings,
-    /// What is laid over the trace.
-    pub(crate) overlays: TraceOverlays,
+    options: ReplayOptions,
+    settings: Settings,
+    overlays: TraceOverlays,
+    /// The catalogue overlays among them, as they are applied.
+    overlaid: Arc<OverlaidCatalogues>,
     sources: Sources,
 }
 
@@ -113,9 +114,10 @@ impl PlayFlags {
                 options.delays = delay(item)?.or(options.delays);
             }
         }
-        let overlays = TraceOverlays::read(&self.overlay)?;
-        let sources = self.source.sources(file, Arc::clone(&overlays.catalogue))?;
-        Ok(Play { options, settings, overlays, sources })
+        let overlays = overlay::of_trace(&self.overlay)?;
+        let overlaid = Arc::new(OverlaidCatalogues::new(overlays.catalogue.clone()));
+        let sources = self.source.sources(file, Arc::clone(&overlaid))?;
+        Ok(Play { options, settings, overlays, overlaid, sources })
     }
 }
 
@@ -143,49 +145,26 @@ fn delay(item: &str) -> Result<DelaySettings, Failure> {
         })?,
     };
     settings.set(name, delay).map_err(|error| {
-        let failure = Failure::input(format!("--delays: {} `{name}`", error.message));
-        match error.hint {
-            Some(hint) => failure.hint(hint),
-            None => failure,
-        }
+        Failure::input(format!("--delays: {} `{name}`", error.message)).maybe_hint(error.hint)
     })?;
     Ok(settings)
 }
 
 impl Play {
-    /// Whether the replay of a trace with this header has an end of its own.
-    pub(crate) fn has_end(&self, header: &Header) -> bool {
-        self.options.end.is_some() || header.end.is_some()
-    }
-
-    /// Events with the spot prices of `--overlay`.
-    pub(crate) fn with_prices<'a>(
-        &'a self,
-        events: Events<'a>,
-        header: &Header,
-        catalogue: &Catalogue,
-    ) -> Events<'a> {
-        let overlays = &self.overlays;
-        overlays.with_prices(events, header, catalogue, &overlays.catalogue, self.has_end(header))
+    /// What is laid over the trace, given to `play`.
+    pub(crate) fn with_layers<T>(&self, play: impl FnOnce(&Layers<'_>) -> T) -> T {
+        let catalogue = |reference: &CatalogueReference| door::resolve(reference, &self.sources);
+        let settings = |options: &mut Options| self.settings.apply(options);
+        play(&Layers {
+            overlays: &self.overlays,
+            options: &self.options,
+            settings: &settings,
+            catalogue: &catalogue,
+        })
     }
 
     /// Remarks on overlays that have nothing to do with the trace that was played.
-    pub(crate) fn remarks(&self, header: &Header, end: f64) -> Vec<String> {
-        let mut remarks = self.overlays.catalogue.remarks();
-        remarks.extend(self.overlays.remarks(header, end));
-        remarks
-    }
-
-    /// The catalogue that a trace in the file `shown` has.
-    ///
-    /// # Errors
-    ///
-    /// If there is none.
-    pub(crate) fn catalogue(
-        &self,
-        shown: &str,
-        reference: &CatalogueReference,
-    ) -> Result<Arc<Catalogue>, Failure> {
-        door::resolve(reference, &self.sources).map_err(|problem| Failure::problem(shown, 0, &problem))
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        self.overlaid.remarks()
     }
 }

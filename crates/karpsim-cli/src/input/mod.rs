@@ -7,4 +7,3 @@ pub(crate) mod scenario;
 pub(crate) mod sources;
 pub(crate) mod trace;
 pub(crate) mod unpack;
-pub(crate) mod variant;

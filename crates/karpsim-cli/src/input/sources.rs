@@ -2,7 +2,7 @@
 //! `--overlay` changes them.
 
 use crate::failure::Failure;
-use crate::input::overlay::CatalogueOverlays;
+use crate::input::overlay::OverlaidCatalogues;
 use crate::input::{embedded, unpack};
 use karpsim::api::door::Catalogues;
 use karpsim::api::problem::{Place, Problem, ProblemKind, near_miss};
@@ -18,7 +18,7 @@ pub(crate) struct Sources {
     /// The catalogue of `--catalogue`.
     instead: Option<Arc<Catalogue>>,
     /// Those of `--overlay`, for every catalogue.
-    overlays: Arc<CatalogueOverlays>,
+    overlays: Arc<OverlaidCatalogues>,
     read: Mutex<BTreeMap<PathBuf, Result<Arc<Catalogue>, Problem>>>,
 }
 
@@ -33,7 +33,7 @@ impl Sources {
         file: &Path,
         root: Option<&Path>,
         instead: Option<&str>,
-        overlays: Arc<CatalogueOverlays>,
+        overlays: Arc<OverlaidCatalogues>,
     ) -> Result<Self, Failure> {
         let beside =
             if file == Path::new("-") { Path::new("") } else { file.parent().unwrap_or(Path::new("")) };

@@ -1,9 +1,11 @@
 //! Traces from files: JSON as a document or a stream, or YAML, plain or packed.
 
 use crate::failure::Failure;
+use crate::input::overlay;
 use crate::input::unpack::{self, Reader, reading, utf8};
-use karpsim::api::yaml;
 use karpsim_sim::TraceReader;
+use karpsim_sim::layers::LayersError;
+use karpsim_sim::trace::json_of_yaml;
 use std::io::{BufRead, Cursor, Read};
 use std::path::Path;
 
@@ -34,15 +36,23 @@ pub(crate) fn trace_failure(shown: &str, error: &karpsim_sim::Error) -> Failure 
     let shown = error.file.as_deref().unwrap_or(shown);
     let place = if error.line > 0 { format!("{shown}:{}", error.line) } else { shown.to_owned() };
     let path = if error.path.is_empty() { String::new() } else { format!("`{}`: ", error.path) };
-    let failure = Failure::input(format!("{place}: {path}{}", error.message));
-    match &error.hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
+    Failure::input(format!("{place}: {path}{}", error.message)).maybe_hint(error.hint.clone())
+}
+
+/// Why a trace with everything that is laid over it cannot be played, in a sentence.
+pub(crate) fn layers_failure(shown: &str, error: &LayersError) -> Failure {
+    match error {
+        LayersError::Trace(error) => trace_failure(shown, error),
+        LayersError::Catalogue { file, problem } => {
+            Failure::problem(file.as_deref().unwrap_or(shown), 0, problem)
+        }
+        LayersError::Patch { file, error } => overlay::patch_failure(file, error),
+        _ => Failure::input(error.to_string()),
     }
 }
 
 /// The text of a trace; YAML becomes JSON, its documents lines.
-pub(crate) fn as_json(mut reader: Reader, shown: &str) -> Result<Reader, Failure> {
+fn as_json(mut reader: Reader, shown: &str) -> Result<Reader, Failure> {
     let first = loop {
         let buffer = reader.fill_buf().map_err(|error| reading(shown, &error))?;
         if buffer.is_empty() {
@@ -62,11 +72,6 @@ pub(crate) fn as_json(mut reader: Reader, shown: &str) -> Result<Reader, Failure
     let mut bytes = Vec::new();
     reader.read_to_end(&mut bytes).map_err(|error| reading(shown, &error))?;
     let text = utf8(bytes, shown)?;
-    let documents = yaml::documents(&text).map_err(|problem| Failure::problem(shown, 1, &problem))?;
-    let mut json = String::new();
-    for document in documents {
-        json.push_str(&document.value.to_string());
-        json.push('\n');
-    }
+    let json = json_of_yaml(&text).map_err(|problem| Failure::problem(shown, 1, &problem))?;
     Ok(Box::new(Cursor::new(json.into_bytes())))
 }

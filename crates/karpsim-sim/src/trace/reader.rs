@@ -3,6 +3,8 @@
 use super::event::{self, EventKind, TraceEvent, without_place};
 use super::header::Header;
 use crate::error::Error;
+use karpsim::api::problem::Problem;
+use karpsim::api::yaml;
 use karpsim_controller::Nanos;
 use serde::Deserialize;
 use serde_json::Value;
@@ -34,6 +36,20 @@ impl Trace {
         let events = reader.collect::<Result<_, _>>()?;
         Ok(Trace { header, events })
     }
+}
+
+/// A trace that is YAML as the JSON that [`TraceReader`] reads: a line a document, so that several are a stream.
+///
+/// # Errors
+///
+/// If it is no YAML.
+pub fn json_of_yaml(text: &str) -> Result<String, Problem> {
+    let mut json = String::new();
+    for document in yaml::documents(text)? {
+        json.push_str(&document.value.to_string());
+        json.push('\n');
+    }
+    Ok(json)
 }
 
 /// Header and `end` and `events` as texts.
