@@ -14,13 +14,13 @@
 
 use gungraun::{Callgrind, EventKind, LibraryBenchmarkConfig};
 use gungraun::{library_benchmark, library_benchmark_group, main};
-use karpsim::api::Scenario;
-use karpsim::api::meta::Str;
 use karpsim::compile::{Problem, compile};
 use karpsim::decision::{Decision, DisruptionDecision, Method};
 use karpsim::disruption::disrupt_compiled;
+use karpsim::model::meta::Str;
 use karpsim::provisioning::Round;
 use karpsim::requirements::Algebra;
+use karpsim::scenario::Scenario;
 use karpsim_benches::constraints::{ask_all_pairs, constraints};
 use karpsim_benches::{SEED, clusters, files, pods};
 use std::process::Command;
@@ -120,12 +120,12 @@ fn has_no_pod_errors(round: Round<'_>) {
 #[bench::diverse_1000(args = (&bench_file("diverse-1000")), config = figure(23_998_000))]
 #[bench::generated_preference_500(args = (&pods::preference(500, SEED)), config = figure(45_762_000))]
 fn decided((problem, algebra): (&'static Problem<'static>, Algebra)) -> Round<'static> {
-    Round::play(problem, algebra)
+    Round::schedule(problem, algebra)
 }
 
 fn round(text: &str) -> Round<'static> {
     let (problem, algebra) = problem(text);
-    Round::play(problem, algebra)
+    Round::schedule(problem, algebra)
 }
 
 fn is_long(decision: Vec<u8>) {

@@ -3,11 +3,11 @@
 //! Allocations are counted, not sampled, so the figures are the same every time. Reallocating counts as the difference of
 //! sizes. Catalogues are read beforehand: they are shared by all scenarios.
 
-use karpsim::api::ScenarioKind;
 use karpsim::compile::compile;
 use karpsim::decision::Method;
 use karpsim::disruption::disrupt_compiled;
 use karpsim::provisioning::Round;
+use karpsim::scenario::ScenarioKind;
 use karpsim_benches::{clusters, files, pods};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -64,7 +64,7 @@ fn row(name: &str, unit: &str, count: usize, text: &str) {
     let (problem, algebra) = compile(&scenario);
     let compiled = HELD.load(Ordering::Relaxed) - before;
     match scenario.kind {
-        ScenarioKind::Provisioning => drop(Round::play(&problem, algebra).decision()),
+        ScenarioKind::Provisioning => drop(Round::schedule(&problem, algebra).decision()),
         ScenarioKind::Disruption => drop(disrupt_compiled(&problem, algebra, &Method::ALL)),
     }
     let peak = PEAK.load(Ordering::Relaxed) - before;

@@ -2,11 +2,11 @@
 //!
 //! Its argument is the program `karpsim`; `benches/table` builds both and gives it.
 
-use karpsim::api::Scenario;
 use karpsim::compile::compile;
 use karpsim::decision::Method;
 use karpsim::disruption::disrupt_compiled;
 use karpsim::provisioning::Round;
+use karpsim::scenario::Scenario;
 use karpsim_benches::{SEED, clusters, files, pods};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::{TimeVal, TimeValLike};
@@ -134,7 +134,7 @@ fn reading() {
 /// The decision alone.
 fn provisioning(scenario: &Scenario) -> f64 {
     let (problem, algebra) = compile(scenario);
-    best_of(|| algebra.clone(), |algebra| Round::play(&problem, algebra))
+    best_of(|| algebra.clone(), |algebra| Round::schedule(&problem, algebra))
 }
 
 /// The decision alone, the choice of candidates included.

@@ -1,6 +1,7 @@
 //! Whole clusters to consolidate, of nodes of the 400 fake types.
 
-use crate::{Seeded, pods::node_pool};
+use crate::Seeded;
+use crate::pods::node_pool;
 use serde_json::{Value, json};
 
 const ZONES: [&str; 3] = ["test-zone-1", "test-zone-2", "test-zone-3"];

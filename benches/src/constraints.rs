@@ -1,6 +1,6 @@
 //! Constraints on two labels, to ask the requirement algebra about every pair of them.
 
-use karpsim::api::meta::{Operator, Str};
+use karpsim::model::meta::{Operator, Str};
 use karpsim::requirements::{Algebra, ConstraintId, KeyId, Undefined};
 
 /// 64 constraints: one of eight values of `zone`, and all but `excluded` of the `names` of `of_type`.

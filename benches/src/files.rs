@@ -1,8 +1,8 @@
 //! The files in `data`, and scenarios out of text.
 
-use karpsim::api::Scenario;
-use karpsim::api::door::{self, Findings};
 use karpsim::catalogue::{self, Catalogue};
+use karpsim::input::{self, Findings};
+use karpsim::scenario::Scenario;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
@@ -38,7 +38,7 @@ pub fn text(path: &str) -> String {
 ///
 /// If it is none.
 pub fn scenario(text: &str) -> Scenario {
-    let read = door::read_json(text).unwrap_or_else(|problem| panic!("{problem}"));
-    door::admit(read.text, &*CATALOGUES, &mut Findings::default())
+    let read = input::read_json(text).unwrap_or_else(|problem| panic!("{problem}"));
+    input::validate(read.text, &*CATALOGUES, &mut Findings::default())
         .unwrap_or_else(|problem| panic!("{problem}"))
 }

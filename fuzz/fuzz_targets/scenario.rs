@@ -1,8 +1,8 @@
 //! Any bytes through the door as a scenario, as JSON and as YAML: a scenario comes out, or a problem that can be said.
 #![no_main]
 
-use karpsim::api::door::{Catalogues, Findings, Read, admit, read_json, read_yaml};
-use karpsim::api::problem::{Place, Problem, ProblemKind};
+use karpsim::input::{Catalogues, Findings, Read, validate, read_json, read_yaml};
+use karpsim::problem::{Place, Problem, ProblemKind};
 use karpsim::catalogue::Catalogue;
 use libfuzzer_sys::fuzz_target;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ impl Catalogues for Empty {
 
 fn through_the_door(read: Read) {
     let mut findings = Findings::default();
-    if let Err(problem) = admit(read.text, &Empty, &mut findings) {
+    if let Err(problem) = validate(read.text, &Empty, &mut findings) {
         said(&problem);
     }
     for finding in findings.iter() {

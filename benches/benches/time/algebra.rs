@@ -1,7 +1,7 @@
 //! The requirement algebra: what the first question costs, and the second.
 
 use criterion::{BatchSize, Criterion};
-use karpsim::api::meta::{Operator, Str};
+use karpsim::model::meta::{Operator, Str};
 use karpsim::requirements::Algebra;
 use karpsim_benches::constraints::{ask_all_pairs, constraints};
 

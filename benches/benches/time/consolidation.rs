@@ -6,7 +6,7 @@ use karpsim::compile::compile;
 use karpsim::decision::Method;
 use karpsim::disruption::candidates::{Candidate, candidates};
 use karpsim::disruption::disrupt_compiled;
-use karpsim::disruption::evictable::PodBudgets;
+use karpsim::kubernetes::eviction::PodBudgets;
 use karpsim::provisioning::solver::Solver;
 use karpsim_benches::{SEED, clusters, files};
 

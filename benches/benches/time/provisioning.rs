@@ -16,7 +16,7 @@ pub(crate) fn rows(criterion: &mut Criterion) {
             let (problem, algebra) = compile(scenario);
             bencher.iter_batched(
                 || algebra.clone(),
-                |algebra| Round::play(&problem, algebra),
+                |algebra| Round::schedule(&problem, algebra),
                 BatchSize::PerIteration,
             );
         });

@@ -1,6 +1,6 @@
 //! How the program ends: done, or a sentence that says what is wrong and how to mend it.
 
-use karpsim::api::problem::{Problem, ProblemKind};
+use karpsim::problem::{Problem, ProblemKind};
 use std::fmt;
 use std::io;
 

@@ -78,7 +78,7 @@ fn forms_and_sources_do_not_change_the_result() {
     let json = karpsim(&["replay", TRACE, "-o", "json"], b"");
     let yaml = karpsim(&["replay", TRACE, "-o", "yaml"], b"");
     let as_value: Value = serde_json::from_str(&json.out).unwrap();
-    assert_eq!(doubles(karpsim::api::yaml::documents(&yaml.out).unwrap().remove(0).value), doubles(as_value));
+    assert_eq!(doubles(karpsim::yaml::documents(&yaml.out).unwrap().remove(0).value), doubles(as_value));
     assert!(
         yaml.out.starts_with("apiVersion: karpsim.dev/v1alpha1\nkind: ReplayResult\nname: resnet-gpu\n"),
         "{}",

@@ -1,9 +1,9 @@
 //! What an instance is once it runs: its labels, what it has, and in which order offerings are tried.
 
-use karpsim::api::core::{NodeSelectorRequirement, ResourceList};
-use karpsim::api::meta::{Labels, Operator, Str};
 use karpsim::catalogue::{Catalogue, InstanceType, Offering, Price};
 use karpsim::decision::{DecidedRequirement, Launch, NewNodeClaim};
+use karpsim::model::core::{NodeSelectorRequirement, ResourceList};
+use karpsim::model::meta::{Labels, Operator, Str};
 use karpsim::quantity::Quantity;
 
 pub(crate) const CAPACITY_TYPE: &str = "karpenter.sh/capacity-type";

@@ -2,12 +2,12 @@
 
 use crate::drift;
 use crate::time::{Calendar, Nanos};
-use karpsim::api::core::NodeSelectorRequirement;
-use karpsim::api::karpenter::{NodeClaim, NodeClaimSpec, NodePool, RequirementWithMinValues};
-use karpsim::api::meta::{
+use karpsim::decision::NewNodeClaim;
+use karpsim::model::core::NodeSelectorRequirement;
+use karpsim::model::karpenter::{NodeClaim, NodeClaimSpec, NodePool, RequirementWithMinValues};
+use karpsim::model::meta::{
     Condition, Duration, NillableDuration, ObjectMeta, Operator, OwnerReference, Str, Time,
 };
-use karpsim::decision::NewNodeClaim;
 use std::sync::Arc;
 
 pub(crate) const NODE_POOL: &str = "karpenter.sh/nodepool";
@@ -133,7 +133,7 @@ impl Claim {
     pub(crate) fn found(object: Arc<NodeClaim>, calendar: &Calendar) -> Claim {
         let since = |time: Option<Time>| time.map(|time| calendar.since_start(time));
         let reached = |kind: &str| {
-            karpsim::api::meta::condition(&object.status.conditions, kind)
+            karpsim::model::meta::condition(&object.status.conditions, kind)
                 .filter(|condition| condition.status == "True")
                 .map(|condition| since(condition.last_transition_time).unwrap_or(0))
         };
@@ -183,7 +183,7 @@ impl Claim {
 
     /// Whether its condition `kind` is `True`.
     pub fn is(&self, kind: &str) -> bool {
-        karpsim::api::meta::condition_is_true(&self.object.status.conditions, kind)
+        karpsim::model::meta::condition_is_true(&self.object.status.conditions, kind)
     }
 
     /// Sets a condition to `True`; `false` if nothing changed.

@@ -3,17 +3,17 @@
 use crate::capacity::OfferingKey;
 use crate::claim::Claim;
 use crate::event::PriceChange;
-use crate::pods;
 use crate::time::{Calendar, Nanos, SECOND};
-use karpsim::api::core::{
+use karpsim::catalogue::Catalogue;
+use karpsim::kubernetes::pods;
+use karpsim::model::Objects;
+use karpsim::model::core::{
     CsiNode, DaemonSet, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, PodDisruptionBudget,
     StorageClass,
 };
-use karpsim::api::karpenter::{NodeOverlay, NodePool};
-use karpsim::api::meta::Str;
-use karpsim::api::scenario::VolumeLookup;
-use karpsim::api::{ClusterMemory, Objects, Options, Scenario, ScenarioKind};
-use karpsim::catalogue::Catalogue;
+use karpsim::model::karpenter::{NodeOverlay, NodePool};
+use karpsim::model::meta::Str;
+use karpsim::scenario::{ClusterMemory, Options, Scenario, ScenarioKind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -55,9 +55,6 @@ pub struct Cluster {
 
 impl Cluster {
     pub(crate) fn new(calendar: Calendar, options: Options, catalogue: Arc<Catalogue>) -> Self {
-        // The client of a live controller finds every volume.
-        let volume_lookup = options.volume_lookup.or(Some(VolumeLookup::Cluster));
-        let options = Options { volume_lookup, ..options };
         Cluster {
             calendar,
             options,

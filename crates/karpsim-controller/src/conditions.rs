@@ -4,7 +4,7 @@ use crate::controller::{Controller, Timer};
 use crate::drift;
 use crate::event::Action;
 use crate::time::{Nanos, SECOND};
-use karpsim::api::meta::{NillableDuration, Str};
+use karpsim::model::meta::{NillableDuration, Str};
 use std::sync::Arc;
 
 /// Pod events closer together than this are written once.

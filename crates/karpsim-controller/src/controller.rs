@@ -5,17 +5,17 @@ use crate::cluster::Cluster;
 use crate::decider::{Decider, Karpsim};
 use crate::disruption::DisruptionLoop;
 use crate::event::{Action, Decided, DecidedKind, Event, Milestone, Removed};
-use crate::pods;
 use crate::provisioner::LastRound;
 use crate::queue::Orchestrated;
 use crate::settings::Settings;
 use crate::termination::{EvictionState, Termination};
 use crate::time::{Calendar, Nanos};
-use karpsim::api::core::Pod;
-use karpsim::api::karpenter::NodePool;
-use karpsim::api::meta::Str;
 use karpsim::batching::BatchWindow;
 use karpsim::catalogue::Catalogue;
+use karpsim::kubernetes::pods;
+use karpsim::model::core::Pod;
+use karpsim::model::karpenter::NodePool;
+use karpsim::model::meta::Str;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -272,7 +272,7 @@ impl Controller {
         }
     }
 
-    fn observe_claim(&mut self, now: Nanos, object: Arc<karpsim::api::karpenter::NodeClaim>) {
+    fn observe_claim(&mut self, now: Nanos, object: Arc<karpsim::model::karpenter::NodeClaim>) {
         let claim = Claim::found(object, &self.cluster.calendar);
         let name = claim.name().clone();
         if let Some(number) = name.rsplit_once('-').and_then(|(_, number)| number.parse::<u64>().ok()) {

@@ -1,8 +1,8 @@
 //! Who decides. A trait, so that the loops can be tested with decisions written by hand.
 
-use karpsim::api::Scenario;
-use karpsim::api::meta::Str;
 use karpsim::decision::{Command, Method, ProvisioningDecision};
+use karpsim::model::meta::Str;
+use karpsim::scenario::Scenario;
 
 /// What a method of disruption found.
 #[derive(Debug, Clone, Default)]

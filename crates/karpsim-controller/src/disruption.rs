@@ -8,8 +8,8 @@ use crate::decider::Found;
 use crate::event::Action;
 use crate::settings::Profile;
 use crate::time::{Nanos, SECOND};
-use karpsim::api::ScenarioKind;
 use karpsim::decision::{Command, Method};
+use karpsim::scenario::ScenarioKind;
 
 /// From the end of a pass that did nothing to the next.
 const POLL: Nanos = 10 * SECOND;

@@ -2,9 +2,9 @@
 
 use crate::capacity::value_allowed;
 use crate::claim::{Claim, plain};
-use karpsim::api::core::Taint;
-use karpsim::api::karpenter::NodePool;
-use karpsim::api::meta::{Labels, Operator, Str};
+use karpsim::model::core::Taint;
+use karpsim::model::karpenter::NodePool;
+use karpsim::model::meta::{Labels, Operator, Str};
 use std::fmt::Write;
 
 /// The version of the hash, as Karpenter v1 calls it. The hash itself is ours: it is only ever compared with itself.
@@ -71,7 +71,7 @@ mod tests {
     use super::{drifted, template_hash};
     use crate::claim::Claim;
     use crate::time::Calendar;
-    use karpsim::api::karpenter::{NodeClaim, NodePool};
+    use karpsim::model::karpenter::{NodeClaim, NodePool};
     use std::sync::Arc;
 
     fn pool(template: &str) -> NodePool {

@@ -1,14 +1,15 @@
 //! What the world tells the controller, and what the controller wants done.
 
 use crate::capacity::OfferingKey;
-use karpsim::api::core::{
+use karpsim::catalogue::{InstanceType, Price};
+use karpsim::decision::reasons::PodError;
+use karpsim::decision::{Launch, NewNodeClaim};
+use karpsim::model::core::{
     CsiNode, DaemonSet, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, PodDisruptionBudget,
     StorageClass,
 };
-use karpsim::api::karpenter::{NodeClaim, NodeOverlay, NodePool};
-use karpsim::api::meta::Str;
-use karpsim::catalogue::{InstanceType, Price};
-use karpsim::decision::{Launch, NewNodeClaim};
+use karpsim::model::karpenter::{NodeClaim, NodeOverlay, NodePool};
+use karpsim::model::meta::Str;
 use std::sync::Arc;
 
 /// Why the cloud takes a node back.
@@ -173,7 +174,7 @@ pub struct Decided {
     /// Pods promised to nodes that are there: node, pods.
     pub existing: Vec<(Str, Vec<Str>)>,
     /// Pods that found no place, and why.
-    pub failed: Vec<(Str, String)>,
+    pub failed: Vec<(Str, PodError)>,
 }
 
 /// What the controller wants done.

@@ -4,7 +4,7 @@
 use crate::controller::{Controller, Timer};
 use crate::event::DecidedKind;
 use crate::time::{Nanos, SECOND};
-use karpsim::api::meta::Str;
+use karpsim::model::meta::Str;
 
 impl Controller {
     pub(crate) fn expire_due(&mut self, name: &Str, now: Nanos) {

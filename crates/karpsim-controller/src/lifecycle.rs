@@ -3,12 +3,13 @@
 use crate::capacity::{self, OfferingKey};
 use crate::controller::{Controller, Subject};
 use crate::event::{Action, Milestone};
-use crate::pods;
 use crate::settings::Binding;
 use crate::time::{Nanos, SECOND};
-use karpsim::api::core::{Node, Taint, TaintEffect};
-use karpsim::api::meta::{Str, condition_is_true};
 use karpsim::decision::Launch;
+use karpsim::kubernetes::eviction;
+use karpsim::kubernetes::taints::same_taint;
+use karpsim::model::core::{Node, TaintEffect};
+use karpsim::model::meta::{Str, condition_is_true};
 use std::sync::Arc;
 
 /// An offering that could not be had is not asked for again for this long.
@@ -90,7 +91,7 @@ impl Controller {
     /// A node that is to go asks for room for its pods.
     pub(crate) fn trigger_for_node(&mut self, name: &Str, now: Nanos) {
         let is_disrupted =
-            |node: &Arc<Node>| node.spec.taints.iter().any(|taint| taint.key == pods::DISRUPTED);
+            |node: &Arc<Node>| node.spec.taints.iter().any(|taint| taint.key == eviction::DISRUPTED);
         if self.cluster.nodes.get(name).is_some_and(is_disrupted) {
             self.trigger(Subject::Node(name.clone()), now);
         } else {
@@ -174,8 +175,4 @@ impl Controller {
         self.cluster.version += 1;
         self.actions.push(Action::UpdateNode(node));
     }
-}
-
-fn same_taint(a: &Taint, b: &Taint) -> bool {
-    a.key == b.key && a.effect == b.effect
 }

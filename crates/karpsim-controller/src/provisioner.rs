@@ -5,9 +5,9 @@ use crate::controller::{Controller, Subject, Timer};
 use crate::event::{Action, Decided, DecidedKind};
 use crate::settings::Binding;
 use crate::time::{Nanos, SECOND};
-use karpsim::api::ScenarioKind;
-use karpsim::api::meta::Str;
 use karpsim::decision::{FilledNode, NewNodeClaim};
+use karpsim::model::meta::Str;
+use karpsim::scenario::ScenarioKind;
 use std::sync::Arc;
 
 /// Who asks for a round asks again after this, until it has what it wants.

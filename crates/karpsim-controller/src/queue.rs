@@ -3,9 +3,9 @@
 use crate::controller::{Controller, Timer};
 use crate::event::{Action, Decided, DecidedKind};
 use crate::time::{Nanos, SECOND};
-use karpsim::api::ScenarioKind;
-use karpsim::api::meta::Str;
 use karpsim::decision::{Command, NewNodeClaim};
+use karpsim::model::meta::Str;
+use karpsim::scenario::ScenarioKind;
 
 /// Replacements are looked at this often.
 const POLL: Nanos = SECOND;

@@ -1,9 +1,9 @@
 //! How this Karpenter is set up.
 
 use crate::time::{Nanos, SECOND};
-use karpsim::api::Options;
-use karpsim::api::meta::Duration;
 use karpsim::batching::BatchWindow;
+use karpsim::model::meta::Duration;
+use karpsim::scenario::Options;
 
 /// Which Karpenter's timing is followed. Decisions are the same in both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

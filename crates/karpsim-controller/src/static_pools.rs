@@ -3,11 +3,11 @@
 use crate::capacity::launch_order;
 use crate::controller::{Controller, Timer};
 use crate::event::{Action, Decided, DecidedKind};
-use crate::pods;
 use crate::time::{Nanos, SECOND};
-use karpsim::api::karpenter::NodePool;
-use karpsim::api::meta::{Str, condition_is_true};
 use karpsim::decision::{DecidedRequirement, NewNodeClaim};
+use karpsim::kubernetes::pods;
+use karpsim::model::karpenter::NodePool;
+use karpsim::model::meta::{Str, condition_is_true};
 use std::collections::BTreeMap;
 
 /// A static NodePool is looked at this often, beside when something happens to it.
@@ -95,7 +95,7 @@ impl Controller {
                 let (mut occupied, mut held) = (false, false);
                 for pod in self.cluster.pods_on(claim.node_name()) {
                     occupied |= !pods::is_owned_by_daemon_set(pod);
-                    held |= pods::do_not_disrupt(pod, &calendar, now);
+                    held |= pods::is_held_by_annotation(pod, calendar.wall(now));
                     cost += 1.0;
                 }
                 (claim.launched.is_some(), occupied || held, held, cost, claim.name().clone())

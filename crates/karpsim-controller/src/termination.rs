@@ -2,11 +2,11 @@
 
 use crate::controller::{Controller, Timer};
 use crate::event::{Action, Milestone};
-use crate::pods;
 use crate::settings::Profile;
 use crate::time::{Nanos, SECOND};
-use karpsim::api::core::Pod;
-use karpsim::api::meta::Str;
+use karpsim::kubernetes::{eviction, pods};
+use karpsim::model::core::Pod;
+use karpsim::model::meta::Str;
 use std::sync::Arc;
 
 /// A drain takes at least this long, from the time of its beginning as it is written.
@@ -73,7 +73,7 @@ impl Controller {
         };
         let tainted = self.cluster.nodes.get(&node).is_none_or(|node| is_tainted(&node.spec.taints));
         if !tainted {
-            self.update_node(&node, |node| node.spec.taints.push(pods::disrupted_taint()));
+            self.update_node(&node, |node| node.spec.taints.push(eviction::disrupted_taint()));
             self.milestone(claim, Milestone::Disrupted);
         }
         self.trigger_for_node(&node, now);
@@ -85,7 +85,7 @@ impl Controller {
             return;
         };
         if self.cluster.nodes.get(&node).is_some_and(|node| is_tainted(&node.spec.taints)) {
-            self.update_node(&node, |node| node.spec.taints.retain(|taint| taint.key != pods::DISRUPTED));
+            self.update_node(&node, |node| node.spec.taints.retain(|taint| taint.key != eviction::DISRUPTED));
             self.milestone(claim, Milestone::Undisrupted);
             self.trigger_for_node(&node, now);
         }
@@ -108,7 +108,7 @@ impl Controller {
         let waiting: Vec<Arc<Pod>> = self
             .cluster
             .pods_on(&node)
-            .filter(|pod| pods::is_waiting_for_eviction(pod, &calendar, now))
+            .filter(|pod| eviction::is_waiting_for_eviction(pod, calendar.wall(now)))
             .cloned()
             .collect();
         if let Some(deadline) = deadline {
@@ -123,8 +123,9 @@ impl Controller {
             (critical, pods::is_owned_by_daemon_set(pod))
         };
         if let Some(first) = waiting.iter().map(group).min() {
-            for pod in
-                waiting.iter().filter(|pod| group(pod) == first && pods::is_evictable(pod, &calendar, now))
+            for pod in waiting
+                .iter()
+                .filter(|pod| group(pod) == first && eviction::is_evictable(pod, calendar.wall(now)))
             {
                 let key = pods::pod_key(pod);
                 if !self.evictions.contains_key(&key) {
@@ -201,6 +202,6 @@ impl Controller {
     }
 }
 
-fn is_tainted(taints: &[karpsim::api::core::Taint]) -> bool {
-    taints.iter().any(|taint| taint.key == pods::DISRUPTED)
+fn is_tainted(taints: &[karpsim::model::core::Taint]) -> bool {
+    taints.iter().any(|taint| taint.key == eviction::DISRUPTED)
 }

@@ -1,7 +1,7 @@
 //! Time inside a replay, and what the API server makes of it.
 
 use jiff::Timestamp;
-use karpsim::api::meta::Time;
+use karpsim::model::meta::Time;
 
 /// Nanoseconds since the start.
 pub type Nanos = i64;

@@ -2,10 +2,10 @@
 
 use crate::controller::{Controller, Timer};
 use crate::event::DecidedKind;
-use crate::pods;
 use crate::settings::Profile;
 use crate::time::Nanos;
-use karpsim::api::meta::{NillableDuration, Str};
+use karpsim::kubernetes::pods;
+use karpsim::model::meta::{NillableDuration, Str};
 
 impl Controller {
     /// Pods of `node` changed, or it became ready: is it empty?

@@ -4,9 +4,9 @@ use crate::answer::{Answer, Merit, PlannedNode, by_priority, price};
 use crate::money::nanos;
 use crate::slots::Place;
 use crate::standing::Standing;
-use karpsim::api::meta::Str;
 use karpsim::compile::Problem;
 use karpsim::decision::{NewNodeClaim, ProvisioningDecision};
+use karpsim::model::meta::Str;
 use rustc_hash::FxHashMap;
 
 /// What a decision comes to.

@@ -6,11 +6,11 @@ use crate::bits::Bits;
 use crate::facts::{Fact, Facts, Reach};
 use crate::rules::{alternatives, tolerations_of};
 use crate::standing::Standing;
-use karpsim::api::meta::Str;
 use karpsim::compile::Problem;
 use karpsim::compile::asked::Asked;
 use karpsim::compile::pods::{ClassId, PortsId};
 use karpsim::compile::taints::TolerationsId;
+use karpsim::model::meta::Str;
 use karpsim::requirements::{Algebra, KeyId, ValueId};
 use rustc_hash::FxHashMap;
 

@@ -11,7 +11,7 @@ use crate::slots::{Place, Slot, Slots, attaches, existing_slots, new_slots};
 use crate::standing::Standing;
 use karpsim::compile::Problem;
 use karpsim::compile::asked::Host;
-use karpsim::provisioning::min_values;
+use karpsim::compile::min_values;
 use karpsim::requirements::{Algebra, ConstraintId, KeyId, Undefined, ValueId};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;

@@ -1,6 +1,6 @@
 //! What is asked: a scenario, and what the answer may do.
 
-use karpsim::api::scenario::{Scenario, ScenarioKind};
+use karpsim::scenario::{Scenario, ScenarioKind};
 
 /// What becomes of preferences: preferred affinity, `ScheduleAnyway`, `PreferNoSchedule`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -6,15 +6,15 @@
 
 use crate::money::nanos;
 use crate::standing::Standing;
-use karpsim::api::core::Pod;
-use karpsim::api::meta::{Condition, Str};
-use karpsim::api::scenario::Scenario;
 use karpsim::compile::{Problem, compile};
 use karpsim::decision::{Command, Method};
 use karpsim::disruption::candidates::{Candidate, candidates};
 use karpsim::disruption::disrupt_compiled;
-use karpsim::disruption::evictable::PodBudgets;
+use karpsim::kubernetes::eviction::PodBudgets;
+use karpsim::model::core::Pod;
+use karpsim::model::meta::{Condition, Str};
 use karpsim::requirements::Algebra;
+use karpsim::scenario::Scenario;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;

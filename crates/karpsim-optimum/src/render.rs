@@ -8,10 +8,11 @@ use crate::slots::Place;
 use crate::standing::Standing;
 use karpsim::compile::Problem;
 use karpsim::compile::asked::{Asked, Host};
-use karpsim::compile::resources::{RawAmounts, add};
+use karpsim::compile::min_values;
+use karpsim::decision::reasons::PodError;
 use karpsim::decision::{FilledNode, NewNodeClaim, ProvisioningDecision};
+use karpsim::kubernetes::requests::{RawAmounts, add};
 use karpsim::provisioning::by_first_pod;
-use karpsim::provisioning::min_values;
 use karpsim::provisioning::plan::Plan;
 use karpsim::provisioning::solver::Solver;
 use karpsim::requirements::{Algebra, ConstraintId, Requirement, Undefined};
@@ -56,9 +57,8 @@ pub(crate) fn render(
     for &pod in problem.pending.iter().chain(&problem.leaving) {
         if !placed[pod] {
             let name = problem.pod_name(pod);
-            let words = karpenter.pod_errors.get(&name).cloned();
-            let words = words.unwrap_or_else(|| "the cheapest answer found has no place for it".to_owned());
-            decision.pod_errors.insert(name, words);
+            let error = karpenter.pod_errors.get(&name).cloned();
+            decision.pod_errors.insert(name, error.unwrap_or(PodError::NotInAnswer));
         }
     }
     (decision, cost)

@@ -4,9 +4,9 @@ mod corpus;
 
 use corpus::steps::Steps;
 use corpus::{Corpus, first_of_each, running, small, types};
-use karpsim::api::Scenario;
-use karpsim::api::core::Pod;
-use karpsim::api::meta::Condition;
+use karpsim::model::core::Pod;
+use karpsim::model::meta::Condition;
+use karpsim::scenario::Scenario;
 use karpsim_optimum::{Aim, Limits, Optimum, Problem, Rearrangement, Status, nanos};
 use karpsim_validator::{Decided, violations};
 use std::sync::Arc;

@@ -6,7 +6,7 @@
 use crate::error::Error;
 use crate::trace::fields::Fields;
 use crate::trace::seconds;
-use karpsim::api::problem::near_miss;
+use karpsim::problem::near_miss;
 use karpsim_controller::{Nanos, SECOND};
 use serde::Serialize;
 use serde_json::Value;

@@ -70,8 +70,8 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-impl From<karpsim::api::problem::Problem> for Error {
-    fn from(problem: karpsim::api::problem::Problem) -> Self {
+impl From<karpsim::problem::Problem> for Error {
+    fn from(problem: karpsim::problem::Problem) -> Self {
         let hint = problem.hint();
         Error::new("", problem.to_string()).hint(hint)
     }

@@ -1,6 +1,6 @@
 //! What ran how long, and what it cost. Money is added up in integers.
 
-use karpsim::api::meta::Str;
+use karpsim::model::meta::Str;
 use karpsim_controller::{Nanos, OfferingKey};
 use std::collections::BTreeMap;
 

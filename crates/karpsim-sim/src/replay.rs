@@ -6,10 +6,10 @@ use crate::ledger::Ledger;
 use crate::result::ReplayResult;
 use crate::trace::{Header, Trace, TraceEvent};
 use crate::world::{Cloud, Observer, World};
-use karpsim::api::meta::Duration;
-use karpsim::api::scenario::FeatureGates;
 use karpsim::batching::BatchWindow;
 use karpsim::catalogue::Catalogue;
+use karpsim::model::meta::Duration;
+use karpsim::scenario::FeatureGates;
 use karpsim_controller::{Binding, Calendar, Controller, Nanos, Profile, Settings};
 use std::sync::Arc;
 

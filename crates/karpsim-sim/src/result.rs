@@ -3,7 +3,7 @@
 //! Times are seconds since the start, money is dollars. What did not happen is absent.
 
 use crate::delays::ShownDelay;
-use karpsim::api::meta::Str;
+use karpsim::model::meta::Str;
 use serde::Serialize;
 use std::collections::BTreeMap;
 

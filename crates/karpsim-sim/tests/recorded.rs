@@ -87,7 +87,7 @@ fn simulated(result: &ReplayResult) -> [Vec<Happened>; 3] {
         .nodes
         .iter()
         .filter_map(|node| {
-            let word = |word: &Option<karpsim::api::meta::Str>| word.clone().unwrap_or_default();
+            let word = |word: &Option<karpsim::model::meta::Str>| word.clone().unwrap_or_default();
             let text = format!(
                 "{} {} {} {}",
                 word(&node.node_pool),

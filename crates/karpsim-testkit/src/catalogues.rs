@@ -1,10 +1,10 @@
 //! Catalogues of scenarios, each read once a process.
 
 use crate::files::text;
-use karpsim::api::Scenario;
-use karpsim::api::door::{self, Findings};
-use karpsim::api::problem::Problem;
 use karpsim::catalogue::{self, Catalogue};
+use karpsim::input::{self, Findings};
+use karpsim::problem::Problem;
+use karpsim::scenario::Scenario;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -25,7 +25,7 @@ fn read(file: String) -> Result<Arc<Catalogue>, Problem> {
     Ok(catalogue)
 }
 
-impl door::Catalogues for Catalogues {
+impl input::Catalogues for Catalogues {
     fn file(&self, name: &str) -> Result<Arc<Catalogue>, Problem> {
         read(format!("conformance/{name}"))
     }
@@ -41,7 +41,7 @@ impl door::Catalogues for Catalogues {
 ///
 /// If it is none.
 pub fn scenario(text: &str) -> Scenario {
-    door::read_json(text)
-        .and_then(|read| door::admit(read.text, &Catalogues, &mut Findings::default()))
+    input::read_json(text)
+        .and_then(|read| input::validate(read.text, &Catalogues, &mut Findings::default()))
         .unwrap_or_else(|problem| panic!("{problem}: {text:.200}"))
 }

@@ -2,7 +2,7 @@
 
 use crate::catalogues::scenario;
 use crate::files::text;
-use karpsim::api::Scenario;
+use karpsim::scenario::Scenario;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;

@@ -10,8 +10,8 @@
 use crate::labels::{Names, NodeLabels};
 use crate::selectors::Asked;
 use crate::taints::first_untolerated;
-use karpsim::api::Scenario;
-use karpsim::api::core::{DaemonSet, Pod, Taint};
+use karpsim::model::core::{DaemonSet, Pod, Taint};
+use karpsim::scenario::Scenario;
 
 /// The pods that stand for the daemon sets.
 pub(crate) fn daemons(scenario: &Scenario) -> Vec<Pod> {

@@ -1,7 +1,7 @@
 //! A provisioning decision as it is written, by karpsim or by a recording.
 
-use karpsim::api::core::NodeSelectorRequirement;
-use karpsim::api::meta::Operator;
+use karpsim::model::core::NodeSelectorRequirement;
+use karpsim::model::meta::Operator;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 

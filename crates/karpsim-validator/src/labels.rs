@@ -1,10 +1,10 @@
 //! What the labels of a node are, or can turn out to be.
 
 use crate::selectors::{holds, integer};
-use karpsim::api::core::NodeSelectorRequirement;
-use karpsim::api::meta::{Labels, Operator};
 use karpsim::catalogue::Catalogue;
-use karpsim::labels::LabelRules;
+use karpsim::label_rules::LabelRules;
+use karpsim::model::core::NodeSelectorRequirement;
+use karpsim::model::meta::{Labels, Operator};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Names of labels: Kubernetes and the providers have several for the same, of which nodes carry all.

@@ -14,13 +14,13 @@ use crate::resources::{Amounts, allocatable, amounts, first_missing, raise, requ
 use crate::selectors::one_of;
 use crate::sites::{instance_type, name_of, sites};
 use crate::taints::first_untolerated;
-use karpsim::api::Scenario;
-use karpsim::api::core::{NodeSelectorRequirement, Pod};
-use karpsim::api::karpenter::NodePool;
-use karpsim::api::meta::{Operator, condition_is_true};
 use karpsim::catalogue::{InstanceType, Offering};
-use karpsim::labels::{CAPACITY_TYPE, INSTANCE_TYPE, NODE_POOL, ZONE};
+use karpsim::kubernetes::labels::{CAPACITY_TYPE, INSTANCE_TYPE, NODE_POOL, ZONE};
+use karpsim::model::core::{NodeSelectorRequirement, Pod};
+use karpsim::model::karpenter::NodePool;
+use karpsim::model::meta::{Operator, condition_is_true};
 use karpsim::quantity::Quantity;
+use karpsim::scenario::Scenario;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Karpenter lists no more instance types than this in a NodeClaim.

@@ -24,7 +24,7 @@ mod volumes;
 
 pub use decided::{Decided, DecidedClaim, DecidedLaunch, DecidedNode, DecidedRequirement};
 
-use karpsim::api::Scenario;
+use karpsim::scenario::Scenario;
 
 /// Every rule that `decision` breaks for `scenario`, as sentences.
 pub fn violations(scenario: &Scenario, decision: &Decided) -> Vec<String> {

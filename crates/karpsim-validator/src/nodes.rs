@@ -12,9 +12,9 @@ use crate::selectors::Asked;
 use crate::sites::{Site, is_owned_by, name_of, sites};
 use crate::taints::first_untolerated;
 use crate::volumes;
-use karpsim::api::Scenario;
-use karpsim::api::core::{NodeSelectorRequirement, Pod};
+use karpsim::model::core::{NodeSelectorRequirement, Pod};
 use karpsim::quantity::Quantity;
+use karpsim::scenario::Scenario;
 
 pub(crate) fn violations(scenario: &Scenario, decision: &Decided) -> Vec<String> {
     let names = Names::new(&scenario.catalogue);

@@ -4,9 +4,9 @@ use crate::decided::Decided;
 use crate::launches::is_usable;
 use crate::selectors::selects;
 use crate::sites::{is_owned_by, is_pending, is_terminal, name_of, sites};
-use karpsim::api::Scenario;
-use karpsim::api::core::Pod;
-use karpsim::labels::DO_NOT_DISRUPT;
+use karpsim::kubernetes::labels::DO_NOT_DISRUPT;
+use karpsim::model::core::Pod;
+use karpsim::scenario::Scenario;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) fn violations(scenario: &Scenario, decision: &Decided) -> Vec<String> {

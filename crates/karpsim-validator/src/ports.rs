@@ -1,7 +1,7 @@
 //! Host ports: on one node each address, port and protocol is taken once. The address `0.0.0.0`, which is meant where
 //! none is given, is all addresses.
 
-use karpsim::api::core::Pod;
+use karpsim::model::core::Pod;
 
 /// Looser than Kubernetes: like Karpenter, ports of sidecars are not looked at.
 fn ports(pod: &Pod) -> Vec<(i64, &str, &str)> {

@@ -1,9 +1,9 @@
 //! What pods reserve and what instance types offer ("Resource Management for Pods and Containers", "Reserve Compute
 //! Resources for System Daemons").
 
-use karpsim::api::core::{Container, ContainerStatus, Pod, ResourceList};
-use karpsim::api::meta::condition;
 use karpsim::catalogue::{InstanceType, Offering, Overhead};
+use karpsim::model::core::{Container, ContainerStatus, Pod, ResourceList};
+use karpsim::model::meta::condition;
 use karpsim::quantity::Quantity;
 use std::collections::BTreeMap;
 

@@ -2,8 +2,8 @@
 //! Nodes").
 
 use crate::labels::contradicts_itself;
-use karpsim::api::core::{NodeSelectorRequirement, NodeSelectorTerm, Pod};
-use karpsim::api::meta::{LabelSelector, Labels, Operator, SelectorOperator};
+use karpsim::model::core::{NodeSelectorRequirement, NodeSelectorTerm, Pod};
+use karpsim::model::meta::{LabelSelector, Labels, Operator, SelectorOperator};
 
 /// The integer that a label's value is, if it is one.
 pub(crate) fn integer(text: &str) -> Option<i64> {

@@ -1,11 +1,11 @@
 //! The nodes that stand and their pods, and which pods are to be placed.
 
-use karpsim::api::Scenario;
-use karpsim::api::core::{Node, Pod, ResourceList, Taint, TaintEffect};
-use karpsim::api::karpenter::NodeClaim;
-use karpsim::api::meta::{Labels, condition, condition_is_true};
 use karpsim::catalogue::Catalogue;
-use karpsim::labels::{INITIALIZED, NODE_POOL, REGISTERED};
+use karpsim::kubernetes::labels::{INITIALIZED, NODE_POOL, REGISTERED};
+use karpsim::model::core::{Node, Pod, ResourceList, Taint, TaintEffect};
+use karpsim::model::karpenter::NodeClaim;
+use karpsim::model::meta::{Labels, condition, condition_is_true};
+use karpsim::scenario::Scenario;
 
 use crate::resources::{Amounts, amounts};
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! Taints and tolerations ("Taints and Tolerations").
 
-use karpsim::api::core::{Taint, TaintEffect, Toleration, TolerationOperator};
+use karpsim::model::core::{Taint, TaintEffect, Toleration, TolerationOperator};
 
 /// Whether `toleration` puts up with `taint`.
 fn tolerates_one(toleration: &Toleration, taint: &Taint) -> bool {

@@ -23,14 +23,13 @@ use crate::launches::{is_usable, keys_listed_by_pool, launched_labels};
 use crate::selectors::{Asked, selects};
 use crate::sites::{is_pending, is_terminal, name_of, sites};
 use crate::taints::first_untolerated;
-use crate::volumes::are_lost_sight_of;
-use karpsim::api::Scenario;
-use karpsim::api::core::{
+use karpsim::kubernetes::labels::HOSTNAME;
+use karpsim::model::core::{
     NodeInclusionPolicy, Pod, PodAffinity, PodAffinityTerm, Taint, TaintEffect, TopologySpreadConstraint,
     WhenUnsatisfiable,
 };
-use karpsim::api::meta::{LabelSelector, LabelSelectorRequirement, Operator, SelectorOperator};
-use karpsim::labels::HOSTNAME;
+use karpsim::model::meta::{LabelSelector, LabelSelectorRequirement, Operator, SelectorOperator};
+use karpsim::scenario::Scenario;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A node once the decision is carried out.
@@ -88,7 +87,7 @@ pub(crate) fn violations(scenario: &Scenario, decision: &Decided) -> Vec<String>
 /// The required terms of a pod's affinity, or anti-affinity.
 fn required(
     pod: &Pod,
-    which: fn(&karpsim::api::core::Affinity) -> &Option<PodAffinity>,
+    which: fn(&karpsim::model::core::Affinity) -> &Option<PodAffinity>,
 ) -> &[PodAffinityTerm] {
     let affinity = pod.spec.affinity.as_ref().and_then(|affinity| which(affinity).as_ref());
     affinity.map(|affinity| affinity.required.as_slice()).unwrap_or_default()
@@ -152,7 +151,7 @@ impl<'a> World<'a> {
         for pod in &scenario.objects.pods {
             let name = name_of(pod);
             if let Some(at) = promised.get(name.as_str()) {
-                pods.push(Placed { pod, at: *at, new: true, bound: !are_lost_sight_of(scenario, pod) });
+                pods.push(Placed { pod, at: *at, new: true, bound: true });
             } else if decision.pod_errors.contains_key(&name) {
                 failed.push(&**pod);
             } else if !is_pending(pod) {
@@ -177,7 +176,7 @@ impl<'a> World<'a> {
     fn counted_domain(&self, placed: &Placed<'_>, key: &str) -> Option<&str> {
         let place = &self.places[placed.at];
         let asked = Asked::of(placed.pod);
-        let lists = |asked: &karpsim::api::core::NodeSelectorRequirement| {
+        let lists = |asked: &karpsim::model::core::NodeSelectorRequirement| {
             asked.operator == Some(Operator::In) && self.names.of(&asked.key) == key
         };
         let decided = place.listed.as_ref().is_none_or(|listed| listed.contains(key))

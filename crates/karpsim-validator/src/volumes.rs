@@ -2,16 +2,13 @@
 //! Limits").
 //!
 //! Looser than Kubernetes: the hostname that a local volume names is not asked for, since a pod that moves to a new node
-//! cannot keep it; terms without expressions ask for nothing. Where volumes are looked up in the pod's namespace
-//! (`volumeLookup`), Karpenter does not find that of a bound claim: the pod's volumes then hold it to nothing, and neither
-//! do its topology constraints before something of it is relaxed.
+//! cannot keep it; terms without expressions ask for nothing.
 
 use crate::selectors::expressions;
-use karpsim::api::Scenario;
-use karpsim::api::core::{NodeSelectorRequirement, PersistentVolumeClaimSpec, Pod};
-use karpsim::api::meta::Operator;
-use karpsim::api::scenario::VolumeLookup;
-use karpsim::labels::HOSTNAME;
+use karpsim::kubernetes::labels::HOSTNAME;
+use karpsim::model::core::{NodeSelectorRequirement, PersistentVolumeClaimSpec, Pod};
+use karpsim::model::meta::Operator;
+use karpsim::scenario::Scenario;
 use std::collections::BTreeSet;
 
 type Terms = Vec<Vec<NodeSelectorRequirement>>;
@@ -35,17 +32,8 @@ fn claims<'a>(scenario: &'a Scenario, pod: &'a Pod) -> Vec<(String, &'a Persiste
     volumes.collect()
 }
 
-/// Whether Karpenter does not find a volume of the pod.
-pub(crate) fn are_lost_sight_of(scenario: &Scenario, pod: &Pod) -> bool {
-    let in_namespace = scenario.options.volume_lookup(scenario.kind) == VolumeLookup::PodNamespace;
-    in_namespace && claims(scenario, pod).iter().any(|(_, claim)| !claim.volume_name.is_empty())
-}
-
 /// For each claim of the pod that is particular about nodes: terms of which one must hold.
 pub(crate) fn asked(scenario: &Scenario, pod: &Pod) -> Vec<Terms> {
-    if are_lost_sight_of(scenario, pod) {
-        return Vec::new();
-    }
     let of_claim = |claim: &PersistentVolumeClaimSpec| -> Terms {
         if !claim.volume_name.is_empty() {
             let mut volumes = scenario.objects.persistent_volumes.iter();
@@ -64,9 +52,9 @@ pub(crate) fn asked(scenario: &Scenario, pod: &Pod) -> Vec<Terms> {
         let class = claim.storage_class_name.as_ref();
         let mut classes = scenario.objects.storage_classes.iter();
         let Some(class) = classes.find(|it| Some(&it.metadata.name) == class) else { return Terms::new() };
-        let of_term = |it: &karpsim::api::core::TopologySelectorTerm| -> Vec<NodeSelectorRequirement> {
+        let of_term = |it: &karpsim::model::core::TopologySelectorTerm| -> Vec<NodeSelectorRequirement> {
             let one =
-                |label: &karpsim::api::core::TopologySelectorLabelRequirement| NodeSelectorRequirement {
+                |label: &karpsim::model::core::TopologySelectorLabelRequirement| NodeSelectorRequirement {
                     key: label.key.clone(),
                     operator: Some(Operator::In),
                     values: label.values.clone(),

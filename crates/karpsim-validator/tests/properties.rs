@@ -4,7 +4,7 @@ mod random;
 mod reading;
 mod small;
 
-use karpsim::api::Scenario;
+use karpsim::scenario::Scenario;
 use karpsim_validator::{Decided, violations};
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, RngSeed};

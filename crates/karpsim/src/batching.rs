@@ -3,7 +3,7 @@
 //! The window opens with the first trigger, closes when no new one has come for the idle duration, and at the latest
 //! after the maximum duration. What triggers twice in one window counts once: it does not keep the window open.
 
-use crate::api::meta::{Duration, Str};
+use crate::model::meta::{Duration, Str};
 use rustc_hash::FxHashSet;
 
 /// The batch window as a state machine. Times are nanoseconds on the caller's clock.
@@ -68,7 +68,7 @@ impl BatchWindow {
 #[cfg(test)]
 mod tests {
     use super::BatchWindow;
-    use crate::api::meta::Duration;
+    use crate::model::meta::Duration;
 
     /// Plays triggers (`seconds`, element) and returns when the first window closed, in tenths of a second.
     fn closing(triggers: &[(f64, &str)]) -> i64 {

@@ -1,11 +1,11 @@
 //! What Karpenter would do, as pure functions: no files, no sockets, no clock, no global state.
 //!
-//! A [`Scenario`](api::Scenario) is one moment of a cluster: its objects, the instance types on offer, Karpenter's
+//! A [`Scenario`](scenario::Scenario) is one moment of a cluster: its objects, the instance types on offer, Karpenter's
 //! settings and the time. [`decide`] answers with a [`Decision`]: the nodes that Karpenter v1.14.1 would launch and who
 //! goes where, or the nodes that it would remove.
 //!
 //! ```
-//! use karpsim::api::door::{Findings, admit, read_yaml};
+//! use karpsim::input::{Findings, validate, read_yaml};
 //! use karpsim::{Decision, catalogue, decide};
 //! use std::{collections::BTreeMap, fs, sync::Arc};
 //!
@@ -15,7 +15,7 @@
 //! let text = fs::read_to_string("../../data/scenarios/gpu-pods.yaml")?;
 //! let mut findings = Findings::default(); // what is worth a warning
 //! for (_line, read) in read_yaml(&text).map_err(|(line, problem)| format!("line {line}: {problem}"))? {
-//!     let scenario = admit(read.text, &catalogues, &mut findings)?;
+//!     let scenario = validate(read.text, &catalogues, &mut findings)?;
 //!     let Decision::Provisioning(decision) = decide(&scenario) else { unreachable!("no disruption is asked for") };
 //!     let types: Vec<&str> =
 //!         decision.new_node_claims.iter().flat_map(|new| &new.launch).map(|it| it.instance_type.as_str()).collect();
@@ -32,7 +32,6 @@
 //!
 //! Same input, same decision, to the byte: nothing depends on hash order, threads, time of day or addresses.
 
-pub mod api;
 pub mod batching;
 pub mod catalogue;
 pub mod compile;
@@ -40,20 +39,26 @@ pub mod decision;
 pub mod disruption;
 pub mod explain;
 pub mod go_sort;
-pub mod labels;
+pub mod input;
+pub mod kubernetes;
+pub mod label_rules;
+pub mod model;
+pub mod problem;
 pub mod provisioning;
 pub mod quantity;
 pub mod requirements;
+pub mod scenario;
 pub mod topology;
+pub mod yaml;
 
 pub use decision::Decision;
 pub use disruption::disrupt;
 pub use provisioning::provision;
 
 /// Decides `scenario`: provisioning, or every method of disruption.
-pub fn decide(scenario: &api::Scenario) -> Decision {
+pub fn decide(scenario: &scenario::Scenario) -> Decision {
     match scenario.kind {
-        api::ScenarioKind::Provisioning => Decision::Provisioning(provision(scenario)),
-        api::ScenarioKind::Disruption => Decision::Disruption(disrupt(scenario, &decision::Method::ALL)),
+        scenario::ScenarioKind::Provisioning => Decision::Provisioning(provision(scenario)),
+        scenario::ScenarioKind::Disruption => Decision::Disruption(disrupt(scenario, &decision::Method::ALL)),
     }
 }

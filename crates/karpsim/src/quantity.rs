@@ -4,7 +4,6 @@
 //! best to the nano) has exactly one representation, and adding and comparing are integer operations. What is finer than
 //! a nano is rounded away from zero, as apimachinery does.
 
-use crate::api::wire::leaf;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use std::fmt;
 
@@ -18,9 +17,6 @@ const MAX_UNITS: i128 = i64::MAX as i128;
 pub struct Quantity {
     nanos: i128,
 }
-
-leaf!(Quantity => r#"{"description": "a Kubernetes quantity such as 100m, 1.5, 2Gi or 1e3",
-    "anyOf": [{"type": "number"}, {"type": "string", "pattern": "^[+-]?([0-9]+\\.?[0-9]*|\\.[0-9]+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?$"}]}"#);
 
 /// Why a text is not a quantity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -8,7 +8,7 @@
 use rustc_hash::FxHashMap;
 use smallvec::{SmallVec, smallvec};
 
-use crate::api::meta::{Operator, Str};
+use crate::model::meta::{Operator, Str};
 
 /// A label key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -4,8 +4,8 @@
 mod data;
 mod measured;
 
-use karpsim::api::scenario::PreferencePolicy;
 use karpsim::decision::Method;
+use karpsim::scenario::PreferencePolicy;
 use karpsim::{disrupt, provision};
 
 #[test]

@@ -2,8 +2,8 @@
 //! were run, and what they answered. Larger ones are in `data/conformance/beyond.jsonl.zst`, which the conformance test
 //! reads.
 
-use karpsim::api::Scenario;
-use karpsim::api::scenario::ScenarioText;
+use karpsim::scenario::Scenario;
+use karpsim::scenario::ScenarioText;
 use serde_json::{Value, json};
 use std::sync::Arc;
 

@@ -3,8 +3,8 @@
 
 mod data;
 
-use karpsim::api::core::ResourceList;
 use karpsim::catalogue::{self, Catalogue, NodeClass, Settings, allocatable, recompute};
+use karpsim::model::core::ResourceList;
 use karpsim::quantity::Quantity;
 use std::sync::Arc;
 

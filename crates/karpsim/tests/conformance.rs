@@ -5,9 +5,9 @@
 
 mod data;
 
-use karpsim::api::Scenario;
-use karpsim::api::scenario::ScenarioText;
 use karpsim::catalogue::Catalogue;
+use karpsim::scenario::Scenario;
+use karpsim::scenario::ScenarioText;
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
 use std::collections::BTreeMap;

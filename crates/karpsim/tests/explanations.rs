@@ -3,13 +3,15 @@
 
 mod data;
 
-use karpsim::api::Scenario;
-use karpsim::api::core::{NodeInclusionPolicy, NodeSelector, PodSpec, Toleration, TopologySpreadConstraint};
-use karpsim::api::scenario::{ScenarioKind, ScenarioText};
 use karpsim::catalogue::Catalogue;
 use karpsim::decision::Method;
-use karpsim::explain::facts::{Rule, TopologyKind};
+use karpsim::decision::reasons::{Rule, TopologyKind};
 use karpsim::explain::{self, PodOutcome, Verdict};
+use karpsim::model::core::{
+    NodeInclusionPolicy, NodeSelector, PodSpec, Toleration, TopologySpreadConstraint,
+};
+use karpsim::scenario::Scenario;
+use karpsim::scenario::{ScenarioKind, ScenarioText};
 use karpsim::{disrupt, provision};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,7 +67,7 @@ fn every_pod_error_is_explained_and_its_counts_add_up() {
             let PodOutcome::LeftOver(reasons) = explanation.outcome else {
                 panic!("{place}: {:?}", explanation.outcome);
             };
-            assert_eq!(&reasons.message, error, "{place}");
+            assert_eq!(reasons.message, error.to_string(), "{place}");
             if reasons.reason != "NoCompatibleInstanceTypes" {
                 continue;
             }

@@ -6,8 +6,8 @@ mod data;
 mod measured;
 mod plain;
 
-use karpsim::api::Scenario;
 use karpsim::decision::{Command, Method};
+use karpsim::scenario::Scenario;
 use plain::cluster::Cluster;
 use plain::launch::Provisioned;
 use plain::random::{Moment, Size, moment};

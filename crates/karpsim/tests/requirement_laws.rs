@@ -3,7 +3,7 @@
 //! The reference ([`Plain`]) keeps the expressions as they were written and asks each of them about each value as text. It
 //! never intersects anything, has no canonical form and shares no code with the algebra.
 
-use karpsim::api::meta::{Operator, Str};
+use karpsim::model::meta::{Operator, Str};
 use karpsim::requirements::{Algebra, ConstraintId, KeyId, Requirement, Shape, Undefined};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;

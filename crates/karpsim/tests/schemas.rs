@@ -1,6 +1,6 @@
 //! What karpsim reads and writes is valid by the schemas that it prints, and what is wrong is not.
 
-use karpsim::api::documents::Document;
+use karpsim::input::documents::Document;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read};
 

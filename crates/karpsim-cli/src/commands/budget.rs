@@ -8,8 +8,8 @@ use crate::output::format::API_VERSION;
 use crate::output::print;
 use crate::output::table::{Table, left, right};
 use clap::Args;
-use karpsim::api::meta::{Duration, Time};
 use karpsim::explain::BudgetRow;
+use karpsim::model::meta::{Duration, Time};
 use serde::Serialize;
 
 const EXAMPLES: &str = "\

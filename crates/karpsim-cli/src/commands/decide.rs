@@ -11,12 +11,12 @@ use crate::output::file::OutputFile;
 use crate::processor;
 use clap::Args;
 use karpsim::Decision;
-use karpsim::api::door::{self, Findings};
-use karpsim::api::scenario::{Scenario, ScenarioKind, ScenarioText};
 use karpsim::compile::compile;
 use karpsim::decision::{DisruptionDecision, Method};
 use karpsim::disruption::disrupt_compiled;
+use karpsim::input::{self, Findings};
 use karpsim::provisioning::Round;
+use karpsim::scenario::{Scenario, ScenarioKind, ScenarioText};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -268,7 +268,7 @@ impl One<'_> {
     fn scenario(&self, record: Record, findings: &mut Findings) -> Result<Scenario, Failure> {
         let line = record.line;
         let read = match record.body {
-            Body::Json(text) => door::read_json(&text),
+            Body::Json(text) => input::read_json(&text),
             Body::Yaml(read) => Ok(*read),
         };
         read.and_then(|read| {
@@ -277,7 +277,7 @@ impl One<'_> {
                 text.name = self.stem.as_str().into();
             }
             self.settings.apply(&mut text.options);
-            door::admit(text, self.sources, findings)
+            input::validate(text, self.sources, findings)
         })
         .map_err(|problem| scenario_failure(&self.shown, line, &problem))
     }
@@ -291,7 +291,7 @@ fn decide(scenario: &Scenario, timed: bool, timing: &mut Timing) -> Decision {
     timing.compile = compiled - start;
     let decision = match scenario.kind {
         ScenarioKind::Provisioning => {
-            let round = Round::play(&problem, algebra);
+            let round = Round::schedule(&problem, algebra);
             timing.decide = processor::seconds() - compiled;
             let decision = round.decision();
             timing.render = processor::seconds() - compiled - timing.decide;

@@ -7,7 +7,7 @@ use crate::output::explanation;
 use crate::output::figures::shortened;
 use crate::output::print;
 use clap::Args;
-use karpsim::api::problem::near_miss;
+use karpsim::problem::near_miss;
 
 const EXAMPLES: &str = "\
 Examples:

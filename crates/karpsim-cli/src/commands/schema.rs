@@ -5,7 +5,7 @@ use crate::output::format::json;
 use crate::output::print;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use karpsim::api::documents::Document;
+use karpsim::input::documents::Document;
 
 const EXAMPLES: &str = "\
 Example:

@@ -11,7 +11,7 @@ use crate::output::format::API_VERSION;
 use crate::output::print;
 use crate::output::table::{Table, left, right};
 use clap::Args;
-use karpsim::api::problem::Notice;
+use karpsim::problem::Notice;
 use karpsim_sim::ReplayResult;
 use karpsim_sim::result::Percentiles;
 use karpsim_sim::variant::Variant;

@@ -4,9 +4,9 @@ use crate::failure::Failure;
 use crate::flags::{OverlayFlag, StrictFlag};
 use crate::input::{sources, unpack};
 use clap::{Args, ValueEnum};
-use karpsim::api::problem::near_miss;
 use karpsim::catalogue::azure::NetworkPlugin;
 use karpsim::catalogue::{Catalogue, InstanceType, NodeClass, Settings, recompute};
+use karpsim::problem::near_miss;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

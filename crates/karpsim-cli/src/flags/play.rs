@@ -7,11 +7,11 @@ use crate::flags::time::duration;
 use crate::input::overlay::{self, OverlaidCatalogues};
 use crate::input::sources::Sources;
 use clap::{Args, ValueEnum};
-use karpsim::api::Options;
-use karpsim::api::door;
-use karpsim::api::meta::Duration;
-use karpsim::api::problem::near_miss;
 use karpsim::catalogue::CatalogueReference;
+use karpsim::input;
+use karpsim::model::meta::Duration;
+use karpsim::problem::near_miss;
+use karpsim::scenario::Options;
 use karpsim_controller::{Binding, Profile};
 use karpsim_sim::layers::Layers;
 use karpsim_sim::overlay::TraceOverlays;
@@ -153,7 +153,7 @@ fn delay(item: &str) -> Result<DelaySettings, Failure> {
 impl Play {
     /// What is laid over the trace, given to `play`.
     pub(crate) fn with_layers<T>(&self, play: impl FnOnce(&Layers<'_>) -> T) -> T {
-        let catalogue = |reference: &CatalogueReference| door::resolve(reference, &self.sources);
+        let catalogue = |reference: &CatalogueReference| input::resolve(reference, &self.sources);
         let settings = |options: &mut Options| self.settings.apply(options);
         play(&Layers {
             overlays: &self.overlays,

@@ -5,10 +5,10 @@ use crate::failure::Failure;
 use crate::flags::time::duration;
 use crate::input::unpack;
 use clap::Args;
-use karpsim::api::meta::Duration;
-use karpsim::api::problem::near_miss;
-use karpsim::api::scenario::{MinValuesPolicy, Options, PreferencePolicy};
-use karpsim::api::yaml;
+use karpsim::model::meta::Duration;
+use karpsim::problem::near_miss;
+use karpsim::scenario::{MinValuesPolicy, Options, PreferencePolicy};
+use karpsim::yaml;
 use serde_json::Value;
 use std::path::PathBuf;
 

@@ -3,7 +3,7 @@
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, SpanRelativeTo, Timestamp};
-use karpsim::api::meta::{Duration, Time};
+use karpsim::model::meta::{Duration, Time};
 
 /// A duration that is not negative: Go's (`1m30s`), ISO 8601 (`PT90S`), seconds (`90`), or with days (`2d12h`).
 ///

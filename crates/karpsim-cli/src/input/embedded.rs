@@ -1,7 +1,7 @@
 //! The catalogues that the program carries, each read when it is first asked for.
 
-use karpsim::api::problem::{Place, Problem, ProblemKind, near_miss};
 use karpsim::catalogue::{self, Catalogue};
+use karpsim::problem::{Place, Problem, ProblemKind, near_miss};
 use std::io::Read;
 use std::sync::{Arc, OnceLock};
 

@@ -3,8 +3,8 @@
 use crate::failure::Failure;
 use crate::flags::StrictFlag;
 use crate::input::{trace, unpack};
-use karpsim::api::problem::Problem;
 use karpsim::catalogue::Catalogue;
+use karpsim::problem::Problem;
 use karpsim_sim::overlay::{
     CATALOGUE_OVERLAY, CatalogueOverlays, Overlay, OverlayError, OverlayFile, TraceOverlays, UnusedRule,
 };

@@ -5,7 +5,7 @@
 
 use crate::failure::Failure;
 use crate::input::unpack::{self, Reader, reading, utf8};
-use karpsim::api::door::{self, Read as Scenario};
+use karpsim::input::{self, Read as Scenario};
 use std::collections::VecDeque;
 use std::io::{BufRead, Read};
 use std::path::Path;
@@ -174,8 +174,8 @@ impl Records {
             return Err(Failure::resources(format!("{}: a YAML file larger than 4 GiB", self.shown)));
         }
         let text = utf8(bytes, &self.shown)?;
-        let documents = door::read_yaml(&text).map_err(|(line, problem)| {
-            let line = if matches!(problem.kind, karpsim::api::problem::ProblemKind::Syntax { .. }) {
+        let documents = input::read_yaml(&text).map_err(|(line, problem)| {
+            let line = if matches!(problem.kind, karpsim::problem::ProblemKind::Syntax { .. }) {
                 before + 1
             } else {
                 before + line

@@ -5,9 +5,9 @@ use crate::flags::settings::SettingsFlags;
 use crate::flags::{OverlayFlag, SourceFlags, StrictFlag};
 use crate::input::records::{Body, Records};
 use clap::Args;
-use karpsim::api::door::{self, Findings};
-use karpsim::api::problem::{Problem, ProblemKind, near_miss};
-use karpsim::api::scenario::{Scenario, ScenarioText};
+use karpsim::input::{self, Findings};
+use karpsim::problem::{Problem, ProblemKind, near_miss};
+use karpsim::scenario::{Scenario, ScenarioText};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -56,7 +56,7 @@ impl ScenarioFlags {
         while let Some(record) = records.next()? {
             let line = record.line;
             let read = match record.body {
-                Body::Json(text) => door::read_json(&text),
+                Body::Json(text) => input::read_json(&text),
                 Body::Yaml(read) => Ok(*read),
             };
             let text = read.map_err(|problem| scenario_failure(&shown, line, &problem))?.text;
@@ -75,7 +75,7 @@ impl ScenarioFlags {
         let Some((line, mut text)) = found else { return Err(self.absent(&shown, &names)) };
         settings.apply(&mut text.options);
         let mut findings = Findings::default();
-        let scenario = door::admit(text, &sources, &mut findings)
+        let scenario = input::validate(text, &sources, &mut findings)
             .map_err(|problem| scenario_failure(&shown, line, &problem))?;
         for finding in findings.iter() {
             say!("warning: {finding}");

@@ -4,9 +4,9 @@
 use crate::failure::Failure;
 use crate::input::overlay::OverlaidCatalogues;
 use crate::input::{embedded, unpack};
-use karpsim::api::door::Catalogues;
-use karpsim::api::problem::{Place, Problem, ProblemKind, near_miss};
 use karpsim::catalogue::{self, Catalogue};
+use karpsim::input::Catalogues;
+use karpsim::problem::{Place, Problem, ProblemKind, near_miss};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};

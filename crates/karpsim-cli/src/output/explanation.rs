@@ -2,8 +2,8 @@
 
 use crate::output::figures::{dollars_per_hour, shortened};
 use crate::output::table::{Table, left, right};
+use karpsim::decision::reasons::{Refusals, Refused, Step};
 use karpsim::decision::{Launch, Method};
-use karpsim::explain::facts::{Refusals, Refused, Step};
 use karpsim::explain::{
     Arithmetic, LaunchExplanation, LeftOver, MethodExplanation, NodeExplanation, PodExplanation, PodOutcome,
     Verdict,
@@ -148,8 +148,9 @@ fn launch_text(pod: &str, launch: &LaunchExplanation) -> String {
 
 /// Why a node is removed or stays.
 pub(crate) fn node(explanation: &NodeExplanation) -> String {
-    let or_none =
-        |label: &Option<karpsim::api::meta::Str>| label.as_ref().map_or("-".to_owned(), ToString::to_string);
+    let or_none = |label: &Option<karpsim::model::meta::Str>| {
+        label.as_ref().map_or("-".to_owned(), ToString::to_string)
+    };
     let mut text = format!(
         "node {} of NodePool {}: {} {} in {}, {} pod(s), {} of them to be moved\n",
         explanation.node,

@@ -129,7 +129,7 @@ mod tests {
         });
         let text = yaml(&value).unwrap();
         assert!(text.lines().any(|line| line.contains(long.trim_end())), "{text}");
-        let documents = karpsim::api::yaml::documents(&text).unwrap();
+        let documents = karpsim::yaml::documents(&text).unwrap();
         assert_eq!(documents[0].value, value, "{text}");
         let strict: Value = serde_json::from_str(&value.to_string()).unwrap();
         assert_eq!(documents[0].value, strict);

@@ -3,9 +3,9 @@
 use crate::output::figures::{HOURS_PER_MONTH, dollars, shortened};
 use crate::output::format::API_VERSION;
 use crate::output::table::{Table, left, right};
-use karpsim::api::meta::Str;
-use karpsim::api::scenario::Scenario;
 use karpsim::decision::{Command, NewNodeClaim, ProvisioningDecision};
+use karpsim::model::meta::Str;
+use karpsim::scenario::Scenario;
 use karpsim_optimum::{Optimum, Relaxation, Status};
 use serde::Serialize;
 use std::collections::BTreeMap;

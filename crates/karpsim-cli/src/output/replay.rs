@@ -76,7 +76,7 @@ fn decision_rows(decision: &DecisionRecord, full: bool, table: &mut Table) {
         for group in like(list) {
             let Some(node) = group.first() else { continue };
             let count = if group.len() == 1 { String::new() } else { format!("{} × ", group.len()) };
-            let pods = group.iter().flat_map(|node| node.pods.iter().map(karpsim::api::meta::Str::as_str));
+            let pods = group.iter().flat_map(|node| node.pods.iter().map(karpsim::model::meta::Str::as_str));
             let why = if sign == "+" { why(node) } else { String::new() };
             let (time, what) =
                 if first { (clock(decision.at), what.clone()) } else { (String::new(), String::new()) };
@@ -150,7 +150,7 @@ fn nodes(result: &ReplayResult, full: bool) -> String {
 }
 
 fn node_row(node: &NodeRecord, end: f64) -> Vec<String> {
-    let word = |word: &Option<karpsim::api::meta::Str>| word.as_deref().unwrap_or("-").to_owned();
+    let word = |word: &Option<karpsim::model::meta::Str>| word.as_deref().unwrap_or("-").to_owned();
     let time = |time: Option<f64>| time.map_or("-".to_owned(), clock);
     let since = node.launched.or_else(|| node.node_pool.is_none().then_some(0.0));
     vec![

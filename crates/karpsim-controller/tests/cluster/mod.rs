@@ -1,10 +1,10 @@
 //! A cluster of fixed delays around the controller, and a decider of three rules.
 
-use karpsim::api::Scenario;
-use karpsim::api::core::{Node, Pod};
-use karpsim::api::meta::{Condition, Str, condition_is_true};
 use karpsim::catalogue::{Catalogue, Price};
 use karpsim::decision::{Command, FilledNode, Launch, Method, NewNodeClaim, ProvisioningDecision};
+use karpsim::model::core::{Node, Pod};
+use karpsim::model::meta::{Condition, Str, condition_is_true};
+use karpsim::scenario::Scenario;
 use karpsim_controller::{
     Action, Calendar, Controller, Decider, Event, Found, Interruption, Milestone, Nanos, OfferingKey,
     Profile, Settings,
@@ -87,7 +87,7 @@ impl Decider for Rules {
             if !needs || pod.metadata.deletion_timestamp.is_some() {
                 continue;
             }
-            let key = karpsim_controller::pod_key(pod);
+            let key = karpsim::kubernetes::pods::pod_key(pod);
             match free.pop() {
                 Some(name) => decision.existing_nodes.push(FilledNode { name, pods: vec![key] }),
                 None => decision.new_node_claims.push(Self::wanted(vec![key])),
@@ -297,7 +297,7 @@ impl Cluster {
                 self.apply_pool();
             }
             ["namespace", name] => {
-                let mut namespace = karpsim::api::core::Namespace::default();
+                let mut namespace = karpsim::model::core::Namespace::default();
                 namespace.metadata.name = (*name).into();
                 self.tell(Event::Namespace(Box::new(namespace)));
             }

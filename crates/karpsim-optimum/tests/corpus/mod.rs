@@ -8,9 +8,9 @@ pub(crate) mod small;
 pub(crate) mod steps;
 pub(crate) mod types;
 
-use karpsim::api::Scenario;
-use karpsim::api::scenario::ScenarioText;
 use karpsim::catalogue::Catalogue;
+use karpsim::scenario::Scenario;
+use karpsim::scenario::ScenarioText;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::io::Read;

@@ -11,11 +11,11 @@ pub use events::{Events, HistoryRemark, TraceOverlays};
 
 use crate::error::Error;
 use crate::trace::{Trace, json_of_yaml};
-use karpsim::api::problem::{Problem, near_miss};
-use karpsim::api::yaml;
 use karpsim::catalogue::CatalogueOverlay;
 use karpsim::catalogue::import::SpotPrice;
 use karpsim::catalogue::import::aws::AwsImport;
+use karpsim::problem::{Problem, near_miss};
+use karpsim::yaml;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;

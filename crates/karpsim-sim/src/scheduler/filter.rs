@@ -2,12 +2,12 @@
 
 use super::selectors::{selects, term_holds, term_selects};
 use super::{BoundPod, NodeInfo, Shape, View};
-use karpsim::api::core::{
+use karpsim::kubernetes::taints::tolerates;
+use karpsim::model::core::{
     Node, NodeInclusionPolicy, PodAffinity, PodAffinityTerm, PodSpec, Taint, TaintEffect, Toleration,
     TopologySpreadConstraint, WhenUnsatisfiable,
 };
-use karpsim::api::meta::{LabelSelector, Str};
-use karpsim_controller::tolerates;
+use karpsim::model::meta::{LabelSelector, Str};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Whether the node itself allows a pod of this shape: everything but other pods.

@@ -13,8 +13,8 @@ pub(crate) use filter::{matches_node, tolerated};
 pub(crate) use selectors::selects;
 pub(crate) use shape::{HostPort, Shape};
 
-use karpsim::api::core::Node;
-use karpsim::api::meta::{Labels, Str};
+use karpsim::model::core::Node;
+use karpsim::model::meta::{Labels, Str};
 use karpsim::quantity::Quantity;
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};

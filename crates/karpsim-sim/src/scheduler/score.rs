@@ -4,10 +4,10 @@ use super::filter::spread_selector;
 use super::selectors::{selects, term_holds, term_selects};
 use super::shape::milli;
 use super::{BoundPod, NodeInfo, Shape, View};
-use karpsim::api::core::{TaintEffect, WhenUnsatisfiable};
-use karpsim::api::meta::Str;
+use karpsim::kubernetes::taints::tolerates;
+use karpsim::model::core::{TaintEffect, WhenUnsatisfiable};
+use karpsim::model::meta::Str;
 use karpsim::quantity::Quantity;
-use karpsim_controller::tolerates;
 use std::collections::{BTreeMap, BTreeSet};
 
 const ZONE: &str = "topology.kubernetes.io/zone";
@@ -147,7 +147,7 @@ fn spread(
             counted.push(Counted { key, counts, max_skew });
         }
     } else {
-        let soft = |it: &&karpsim::api::core::TopologySpreadConstraint| {
+        let soft = |it: &&karpsim::model::core::TopologySpreadConstraint| {
             it.when_unsatisfiable == Some(WhenUnsatisfiable::ScheduleAnyway)
         };
         for constraint in constraints.iter().filter(soft) {

@@ -1,7 +1,7 @@
 //! Labels against selectors and node affinity.
 
-use karpsim::api::core::{Node, NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm};
-use karpsim::api::meta::{LabelSelector, Labels, Operator, SelectorOperator, Str};
+use karpsim::model::core::{Node, NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm};
+use karpsim::model::meta::{LabelSelector, Labels, Operator, SelectorOperator, Str};
 use std::collections::BTreeMap;
 
 /// Whether a selector selects these labels. No selector selects nothing.

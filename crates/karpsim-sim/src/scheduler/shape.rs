@@ -1,7 +1,7 @@
 //! What the scheduler needs to know of a pod. Pods of one template share it.
 
-use karpsim::api::core::{Container, Pod, PodSpec};
-use karpsim::api::meta::Str;
+use karpsim::model::core::{Container, Pod, PodSpec};
+use karpsim::model::meta::Str;
 use karpsim::quantity::Quantity;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -4,10 +4,10 @@ use super::fields::{Fields, Times, kind};
 use super::number::number;
 use super::seconds;
 use crate::error::Error;
-use karpsim::api::core::ResourceList;
-use karpsim::api::meta::{Labels, Operator, Str};
-use karpsim::api::problem::near_miss;
 use karpsim::catalogue::{InstanceType, Offering};
+use karpsim::model::core::ResourceList;
+use karpsim::model::meta::{Labels, Operator, Str};
+use karpsim::problem::near_miss;
 use karpsim_controller::{Interruption, Nanos, OfferingKey};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -152,7 +152,7 @@ pub struct NodeGroup {
     /// Labels beside those of the type.
     pub labels: Labels,
     /// Taints.
-    pub taints: Vec<karpsim::api::core::Taint>,
+    pub taints: Vec<karpsim::model::core::Taint>,
     /// Begin of the names.
     pub name_prefix: String,
 }
@@ -207,7 +207,7 @@ pub struct Offerings {
     /// Capacity types.
     pub capacity_types: Option<Vec<Str>>,
     /// On the labels of type and offering.
-    pub requirements: Vec<karpsim::api::core::NodeSelectorRequirement>,
+    pub requirements: Vec<karpsim::model::core::NodeSelectorRequirement>,
 }
 
 const OFFERINGS: [&str; 4] = ["instanceTypes", "zones", "capacityTypes", "requirements"];
@@ -415,7 +415,7 @@ fn apply(value: Value, durations: Option<&RawValue>) -> Result<EventKind, Error>
 fn reference(value: Value) -> Result<ObjectReference, Error> {
     let mut fields = Fields::new(value)?.known(&["apiVersion", "kind", "namespace", "name"])?;
     let kind: String = fields.required("kind")?;
-    let namespace = if karpsim::api::defaults::is_namespaced(&kind) {
+    let namespace = if karpsim::input::defaults::is_namespaced(&kind) {
         fields.optional("namespace")?.unwrap_or_else(|| "default".to_owned())
     } else {
         fields.value("namespace");

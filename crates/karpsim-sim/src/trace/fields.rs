@@ -2,7 +2,7 @@
 
 use super::seconds;
 use crate::error::Error;
-use karpsim::api::problem::near_miss;
+use karpsim::problem::near_miss;
 use karpsim_controller::Nanos;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};

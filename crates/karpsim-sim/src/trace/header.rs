@@ -5,10 +5,10 @@ use super::seconds;
 use crate::delays::DelaySettings;
 use crate::error::Error;
 use jiff::Timestamp;
-use karpsim::api::Options;
-use karpsim::api::core::ResourceList;
-use karpsim::api::meta::Str;
 use karpsim::catalogue::CatalogueReference;
+use karpsim::model::core::ResourceList;
+use karpsim::model::meta::Str;
+use karpsim::scenario::Options;
 use karpsim_controller::Nanos;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -279,9 +279,7 @@ impl TraceOptions {
             return Err(unknown(&field.name, &known));
         }
         if let Some(field) = karpenter.feature_gates.leftover.iter().find(|field| !field.unmodelled) {
-            return Err(
-                unknown(&field.name, karpsim::api::scenario::FeatureGates::NAMES).below("featureGates")
-            );
+            return Err(unknown(&field.name, karpsim::scenario::FeatureGates::NAMES).below("featureGates"));
         }
         Ok(TraceOptions { karpenter, delays, seed, device_shares, node_resources })
     }

@@ -3,8 +3,8 @@
 use super::event::{self, EventKind, TraceEvent, without_place};
 use super::header::Header;
 use crate::error::Error;
-use karpsim::api::problem::Problem;
-use karpsim::api::yaml;
+use karpsim::problem::Problem;
+use karpsim::yaml;
 use karpsim_controller::Nanos;
 use serde::Deserialize;
 use serde_json::Value;

@@ -7,8 +7,8 @@ pub use patch::{Patch, PatchError};
 use crate::error::Error;
 use crate::overlay::{OverlayError, OverlayFile, TraceOverlays};
 use crate::trace::{Header, HeaderObject, Trace, TraceEvent};
-use karpsim::api::convert;
-use karpsim::api::problem::Notice;
+use karpsim::input::convert;
+use karpsim::problem::Notice;
 use std::fmt;
 use std::sync::Arc;
 

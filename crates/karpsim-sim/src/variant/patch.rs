@@ -5,8 +5,9 @@
 
 use crate::error::Error;
 use crate::trace::{EventKind, Trace};
-use karpsim::api::problem::{Problem, near_miss};
-use karpsim::api::{convert, defaults, yaml};
+use karpsim::input::{convert, defaults};
+use karpsim::problem::{Problem, near_miss};
+use karpsim::yaml;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::fmt;

@@ -1,7 +1,7 @@
 //! What Karpenter wants done.
 
 use super::World;
-use karpsim::api::meta::Str;
+use karpsim::model::meta::Str;
 use karpsim_controller::{Action, Milestone};
 use std::sync::Arc;
 

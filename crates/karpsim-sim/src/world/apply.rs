@@ -7,14 +7,14 @@ use super::pods::{NewPod, Owner};
 use super::workload::{Job, Kind, Update, Workload, WorkloadKey};
 use crate::error::Error;
 use crate::trace::{self, EventKind, HeaderObject, NodeGroup, ObjectReference, TraceEvent};
-use karpsim::api::core::{
+use karpsim::input::{self, convert, defaults, resources};
+use karpsim::model::core::{
     CsiNode, DaemonSet, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, PodDisruptionBudget,
     StorageClass,
 };
-use karpsim::api::karpenter::{NodeClaim, NodeOverlay, NodePool};
-use karpsim::api::meta::{IntOrString, Str};
-use karpsim::api::problem::{NoticeKind, Place, Problem, ProblemKind};
-use karpsim::api::{convert, defaults, door, resources};
+use karpsim::model::karpenter::{NodeClaim, NodeOverlay, NodePool};
+use karpsim::model::meta::{IntOrString, Str};
+use karpsim::problem::{NoticeKind, Place, Problem, ProblemKind};
 use karpsim_controller::{Event, Nanos};
 use serde::Deserialize;
 use serde_json::Value;
@@ -93,7 +93,7 @@ impl World<'_> {
         defaults::fill_in(&mut object, self.calendar.wall(self.now).0);
         let kind = object["kind"].as_str().unwrap_or_default().to_owned();
         let version = object["apiVersion"].as_str().unwrap_or_default();
-        if let Err(kind @ ProblemKind::Value { .. }) = door::check_kind(version, &kind) {
+        if let Err(kind @ ProblemKind::Value { .. }) = input::check_kind(version, &kind) {
             return Err(inside(Problem::new(Place::at("apiVersion"), kind)));
         }
         let text =
@@ -226,7 +226,7 @@ impl World<'_> {
         let kind = full_kind(object);
         let Some(paths) = self.pod_template_paths.get(&kind).cloned() else {
             let text = |field: &str| object[field].as_str().unwrap_or_default();
-            let surprise = door::check_kind(text("apiVersion"), text("kind"))
+            let surprise = input::check_kind(text("apiVersion"), text("kind"))
                 .map_err(|kind| Error::from(Problem::new(Place::default(), kind)))?;
             if let Some(surprise) = surprise {
                 self.warn(surprise.to_string());
@@ -294,7 +294,7 @@ impl World<'_> {
 
     fn apply_pod(&mut self, object: &Value, durations: Option<Vec<Option<Nanos>>>) -> Result<(), Error> {
         let mut pod: Pod = self.read(object)?;
-        let key = karpsim_controller::pod_key(&pod);
+        let key = karpsim::kubernetes::pods::pod_key(&pod);
         if let Some(id) = self.pod_ids.get(&key).copied() {
             // Of a pod that is there only labels and annotations can change.
             self.change_pod(id, |there| {

@@ -3,9 +3,10 @@
 use super::World;
 use super::pods::{Owner, PodState};
 use crate::scheduler::selects;
-use karpsim::api::core::PodDisruptionBudget;
-use karpsim::api::meta::{IntOrString, Str};
-use karpsim_controller::{Event, is_terminal, is_terminating};
+use karpsim::kubernetes::pods::{is_terminal, is_terminating};
+use karpsim::model::core::PodDisruptionBudget;
+use karpsim::model::meta::{IntOrString, Str};
+use karpsim_controller::Event;
 use std::collections::BTreeSet;
 
 /// A budget and what it allows.

@@ -2,9 +2,9 @@
 
 use crate::ledger::NanoDollarsPerHour;
 use crate::trace::{NewPrice, Offerings};
-use karpsim::api::core::ResourceList;
-use karpsim::api::meta::Str;
 use karpsim::catalogue::{Catalogue, InstanceType, Offering, Price};
+use karpsim::model::core::ResourceList;
+use karpsim::model::meta::Str;
 use karpsim::quantity::Quantity;
 use karpsim_controller::{Nanos, OfferingKey, PriceChange};
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,8 +3,9 @@
 use super::pods::{Owner, PodState};
 use super::{Happening, World};
 use crate::scheduler::PodId;
-use karpsim::api::meta::Str;
-use karpsim_controller::{Event, Nanos, SECOND, is_terminal, is_terminating};
+use karpsim::kubernetes::pods::{is_terminal, is_terminating};
+use karpsim::model::meta::Str;
+use karpsim_controller::{Event, Nanos, SECOND};
 
 /// An eviction that met another one at the same budget is looked at again after this.
 const CONFLICT: Nanos = SECOND / 2;

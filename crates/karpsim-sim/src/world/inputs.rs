@@ -8,9 +8,9 @@ use crate::result::MarkRecord;
 use crate::scheduler::Shape;
 use crate::trace::seconds::shown;
 use crate::trace::{Batch, EventKind, Interrupt, NewPrice, ObjectReference, Offerings, Pick, TraceEvent};
-use karpsim::api::defaults;
-use karpsim::api::meta::Str;
-use karpsim::api::problem::near_miss;
+use karpsim::input::defaults;
+use karpsim::model::meta::Str;
+use karpsim::problem::near_miss;
 use karpsim_controller::{Event, Interruption, Nanos};
 use std::sync::Arc;
 

@@ -26,7 +26,7 @@ use crate::scheduler::{NodeInfo, PodId, Shape};
 use crate::trace::{EventKind, HeaderObject, TraceEvent};
 use budgets::Budget;
 pub(crate) use cloud::Cloud;
-use karpsim::api::meta::{Labels, Str};
+use karpsim::model::meta::{Labels, Str};
 use karpsim_controller::{Binding, Calendar, Controller, Event, Nanos};
 use nodes::Instance;
 use pods::{Gang, PodState};

@@ -6,12 +6,12 @@ use crate::error::Error;
 use crate::ledger::NanoDollarsPerHour;
 use crate::scheduler::NodeInfo;
 use crate::trace::NodeGroup;
-use karpsim::api::core::{Node, NodeSpec, NodeStatus, ResourceList, Taint, TaintEffect};
-use karpsim::api::karpenter::NodeClaim;
-use karpsim::api::meta::{Labels, ObjectMeta, Str};
-use karpsim::api::problem::near_miss;
 use karpsim::catalogue::Price;
 use karpsim::decision::{Launch, NewNodeClaim};
+use karpsim::model::core::{Node, NodeSpec, NodeStatus, ResourceList, Taint, TaintEffect};
+use karpsim::model::karpenter::NodeClaim;
+use karpsim::model::meta::{Labels, ObjectMeta, Str};
+use karpsim::problem::near_miss;
 use karpsim::quantity::Quantity;
 use karpsim_controller::{Event, Machine, Nanos, OfferingKey, SECOND, launch_order, machine};
 use std::sync::Arc;
@@ -244,7 +244,7 @@ impl World<'_> {
             self.pods
                 .iter()
                 .filter(|(_, state)| {
-                    state.pod.spec.node_name == *name && karpsim_controller::is_terminal(&state.pod)
+                    state.pod.spec.node_name == *name && karpsim::kubernetes::pods::is_terminal(&state.pod)
                 })
                 .map(|(id, _)| *id),
         );

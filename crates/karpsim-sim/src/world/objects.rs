@@ -5,11 +5,11 @@ use super::workload::{Kind, WorkloadKey};
 use super::workloads::daemon_tolerations;
 use crate::error::Error;
 use crate::scheduler::Shape;
-use karpsim::api::core::{Pod, TaintEffect, Toleration, TolerationOperator};
-use karpsim::api::door::{self, Findings, Object};
-use karpsim::api::meta::{ObjectMeta, OwnerReference, Str};
-use karpsim::api::problem::{Problem, near_miss};
-use karpsim::api::resources;
+use karpsim::input::resources;
+use karpsim::input::{self, Findings, Object};
+use karpsim::model::core::{Pod, TaintEffect, Toleration, TolerationOperator};
+use karpsim::model::meta::{ObjectMeta, OwnerReference, Str};
+use karpsim::problem::{Problem, near_miss};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ impl World<'_> {
     /// Reads an object as the door does.
     pub(crate) fn read<T: Object + DeserializeOwned>(&mut self, object: &Value) -> Result<T, Error> {
         let mut findings = Findings::default();
-        let read = door::read_object(object, &mut findings);
+        let read = input::read_object(object, &mut findings);
         self.warn_of(&findings);
         read.map_err(inside)
     }
@@ -39,7 +39,7 @@ impl World<'_> {
     ) -> Result<Arc<Shape>, Error> {
         let mut findings = Findings::default();
         let title = owner.map_or_else(|| "PodTemplate".to_owned(), WorkloadKey::title);
-        let read = door::read_template(template, &title, &mut findings);
+        let read = input::read_template(template, &title, &mut findings);
         self.warn_of(&findings);
         let template = read.map_err(|problem| inside(problem).below(prefix))?;
         let mut pod = Pod {

@@ -5,9 +5,10 @@ use super::{Happening, World};
 use crate::delays::Step;
 use crate::scheduler::{PodId, Shape};
 use crate::trace::{Batch, OnEviction};
-use karpsim::api::core::Pod;
-use karpsim::api::meta::{Condition, Str, Time};
-use karpsim_controller::{Event, Nanos, SECOND, is_terminal, is_terminating, pod_key};
+use karpsim::kubernetes::pods::{is_terminal, is_terminating, pod_key};
+use karpsim::model::core::Pod;
+use karpsim::model::meta::{Condition, Str, Time};
+use karpsim_controller::{Event, Nanos, SECOND};
 use std::cmp::Reverse;
 use std::sync::Arc;
 
@@ -156,7 +157,7 @@ impl World<'_> {
         if let Some(info) = self.nodes.get_mut(node) {
             info.add(id, &shape, &label);
             ready =
-                karpsim::api::meta::condition_is_true(&info.node.status.conditions, "Ready").then_some(());
+                karpsim::model::meta::condition_is_true(&info.node.status.conditions, "Ready").then_some(());
         }
         self.count_bound(id, node);
         self.log("pod", "bound", || vec![("pod", key.as_str().into()), ("node", node.as_str().into())]);

@@ -8,7 +8,7 @@ use crate::result::{
 };
 use crate::scheduler::PodId;
 use crate::trace::seconds::shown;
-use karpsim::api::meta::Str;
+use karpsim::model::meta::Str;
 use karpsim_controller::{Binding, Decided, DecidedKind, Nanos, Profile, launch_order};
 use std::collections::BTreeMap;
 
@@ -120,7 +120,7 @@ impl World<'_> {
             launched,
             removed,
             existing: decided.existing.iter().cloned().collect(),
-            failed: decided.failed.iter().cloned().collect(),
+            failed: decided.failed.iter().map(|(pod, error)| (pod.clone(), error.to_string())).collect(),
         };
         self.log("decision", record.kind, || {
             vec![("decision", serde_json::to_value(&record).unwrap_or_default())]

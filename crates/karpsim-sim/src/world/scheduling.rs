@@ -3,8 +3,9 @@
 use super::World;
 use super::pods::set_condition;
 use crate::scheduler::{BoundPod, PodId, View, place};
-use karpsim::api::meta::Str;
-use karpsim_controller::{Event, is_terminating};
+use karpsim::kubernetes::pods::is_terminating;
+use karpsim::model::meta::Str;
+use karpsim_controller::Event;
 use rustc_hash::FxHashSet;
 
 impl World<'_> {
@@ -63,7 +64,8 @@ impl World<'_> {
     fn update_messages(&mut self) {
         let waiting: Vec<PodId> = self.pending.values().flatten().map(|(_, id)| *id).collect();
         for id in waiting {
-            let told = |it: &karpsim::api::meta::Condition| it.kind == "PodScheduled" && it.status == "False";
+            let told =
+                |it: &karpsim::model::meta::Condition| it.kind == "PodScheduled" && it.status == "False";
             if let Some(state) = self.pods.get(&id)
                 && state.pod.status.conditions.iter().any(told)
             {
@@ -86,7 +88,7 @@ impl World<'_> {
         let bound = || -> Vec<BoundPod<'_>> {
             self.pods
                 .values()
-                .filter(|other| other.bound.is_some() && !karpsim_controller::is_terminal(&other.pod))
+                .filter(|other| other.bound.is_some() && !karpsim::kubernetes::pods::is_terminal(&other.pod))
                 .map(|other| BoundPod {
                     shape: &other.shape,
                     namespace: &other.pod.metadata.namespace,

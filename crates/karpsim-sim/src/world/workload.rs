@@ -1,7 +1,7 @@
 //! A workload: what makes pods.
 
 use crate::scheduler::{PodId, Shape};
-use karpsim::api::meta::{IntOrString, Str};
+use karpsim::model::meta::{IntOrString, Str};
 use karpsim_controller::Nanos;
 use serde_json::Value;
 use std::collections::BTreeSet;

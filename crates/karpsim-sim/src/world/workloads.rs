@@ -5,9 +5,10 @@ use super::pods::{NewPod, Owner, PodState};
 use super::workload::{Kind, Update, Workload, WorkloadKey};
 use super::{Happening, World};
 use crate::scheduler::{PodId, tolerated};
-use karpsim::api::core::{Taint, TaintEffect, Toleration, TolerationOperator};
-use karpsim::api::meta::{IntOrString, Str};
-use karpsim_controller::{SECOND, is_terminal, is_terminating};
+use karpsim::kubernetes::pods::{is_terminal, is_terminating};
+use karpsim::model::core::{Taint, TaintEffect, Toleration, TolerationOperator};
+use karpsim::model::meta::{IntOrString, Str};
+use karpsim_controller::SECOND;
 use std::sync::Arc;
 
 /// A Job that lost a pod waits before it makes another, …

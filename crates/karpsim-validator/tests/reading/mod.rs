@@ -1,8 +1,8 @@
 //! Scenarios out of text.
 
-use karpsim::api::Scenario;
-use karpsim::api::scenario::ScenarioText;
 use karpsim::catalogue::Catalogue;
+use karpsim::scenario::Scenario;
+use karpsim::scenario::ScenarioText;
 use std::sync::Arc;
 
 /// The scenario in `text`, whose catalogue's file `catalogue` knows.

@@ -7,8 +7,8 @@
 use super::capacity::{CapacityError, Figures, MIB, MOST, Settings, label, number, reserved_cpu_milli};
 use super::node_class::{Ec2NodeClass, Ec2NodeClassSpec, InstanceStorePolicy};
 use super::{Catalogue, InstanceType, Overhead};
-use crate::api::core::ResourceList;
-use crate::api::meta::{Operator, Str};
+use crate::model::core::ResourceList;
+use crate::model::meta::{Operator, Str};
 use crate::quantity::Quantity;
 use std::collections::BTreeMap;
 use std::sync::Arc;

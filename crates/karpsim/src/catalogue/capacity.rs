@@ -5,8 +5,8 @@
 
 use super::node_class::{AksNodeClass, Ec2NodeClass, GceNodeClass, NodeClass};
 use super::{Catalogue, InstanceType, Overhead, aws, azure, gcp};
-use crate::api::core::ResourceList;
-use crate::api::meta::{Operator, Str};
+use crate::model::core::ResourceList;
+use crate::model::meta::{Operator, Str};
 use crate::quantity::Quantity;
 
 /// More vCPUs, MiB, GiB or pods than any machine has: figures below it can be multiplied without a second thought.

@@ -3,9 +3,9 @@
 use super::read::one;
 use super::view::View;
 use super::{Catalogue, InstanceType, Offering};
-use crate::api::core::{NodeSelectorRequirement, ResourceList};
-use crate::api::meta::{Operator, Str};
-use crate::labels;
+use crate::kubernetes::labels;
+use crate::model::core::{NodeSelectorRequirement, ResourceList};
+use crate::model::meta::{Operator, Str};
 use crate::quantity::Quantity;
 use std::collections::{BTreeMap, BTreeSet};
 

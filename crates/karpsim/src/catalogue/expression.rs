@@ -5,10 +5,10 @@
 //! a type is found if one of its offerings is left.
 
 use super::{Catalogue, InstanceType, Offering};
-use crate::api::core::NodeSelectorRequirement;
-use crate::api::meta::Operator;
-use crate::api::problem::near_miss;
-use crate::labels;
+use crate::kubernetes::labels;
+use crate::model::core::NodeSelectorRequirement;
+use crate::model::meta::Operator;
+use crate::problem::near_miss;
 use crate::quantity::Quantity;
 use std::collections::BTreeSet;
 

@@ -15,10 +15,10 @@ pub use mig::{Mig, MigStrategy};
 use super::InstanceType;
 use super::overlay::{devices, set_resources};
 use super::read::value_problem;
-use crate::api::core::{NodeSelectorRequirement, ResourceList};
-use crate::api::meta::Str;
-use crate::api::problem::{Place, Problem, ProblemKind};
-use crate::api::wire::wire;
+use crate::model::core::{NodeSelectorRequirement, ResourceList};
+use crate::model::meta::Str;
+use crate::model::wire::wire;
+use crate::problem::{Place, Problem, ProblemKind};
 use crate::quantity::Quantity;
 
 /// The resource that is shared.

@@ -8,10 +8,10 @@ use super::overlay::in_one;
 use super::read::value_problem;
 use super::write::{Requirements, amount};
 use super::{Catalogue, InstanceType, Offering, Overhead, Price};
-use crate::api::core::{NodeSelectorRequirement, ResourceList};
-use crate::api::meta::{Operator, Str};
-use crate::api::problem::{Place, Problem, ProblemKind};
-use crate::labels;
+use crate::kubernetes::labels;
+use crate::model::core::{NodeSelectorRequirement, ResourceList};
+use crate::model::meta::{Operator, Str};
+use crate::problem::{Place, Problem, ProblemKind};
 use crate::quantity::Quantity;
 use serde_json::{Map, Value, json};
 

@@ -27,9 +27,9 @@ pub use overlay::CatalogueOverlay;
 pub use read::{check, read};
 pub use write::{amount, write};
 
-use crate::api::core::{NodeSelectorRequirement, ResourceList};
-use crate::api::meta::{Labels, Str};
-use crate::api::wire::{leaf, wire};
+use crate::model::core::{NodeSelectorRequirement, ResourceList};
+use crate::model::meta::{Labels, Str};
+use crate::model::wire::{leaf, wire};
 use serde::de::{Deserialize, Deserializer};
 use std::sync::Arc;
 

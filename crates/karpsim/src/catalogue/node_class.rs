@@ -1,12 +1,12 @@
 //! Node classes, as far as capacity, overhead and allocatable follow from them.
 
 use super::read::{typed, value_problem};
-use crate::api::core::ResourceList;
-use crate::api::meta::{Labels, ObjectMeta, Str, words};
-use crate::api::problem::Problem;
-use crate::api::wire::wire;
-use crate::api::yaml;
+use crate::model::core::ResourceList;
+use crate::model::meta::{Labels, ObjectMeta, Str, words};
+use crate::model::wire::wire;
+use crate::problem::Problem;
 use crate::quantity::Quantity;
+use crate::yaml;
 use serde_json::Value;
 
 words! {

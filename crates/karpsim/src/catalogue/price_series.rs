@@ -1,8 +1,8 @@
 //! Prices that change: a spot price history as the `price` events of a trace.
 
 use super::import::SpotPrice;
-use crate::api::meta::Str;
-use crate::labels;
+use crate::kubernetes::labels;
+use crate::model::meta::Str;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

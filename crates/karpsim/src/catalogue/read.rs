@@ -1,12 +1,12 @@
 //! Reading a catalogue file, and saying what is wrong with one: type, field, what was found, what is allowed.
 
 use super::{Catalogue, InstanceType, Offering, Overhead};
-use crate::api::core::{NodeSelectorRequirement, ResourceList};
-use crate::api::meta::{Operator, Str};
-use crate::api::problem::{Place, Problem, ProblemKind, near_miss};
-use crate::api::wire::{Audit, LeftoverField, Path, Sink};
-use crate::api::yaml;
-use crate::labels;
+use crate::kubernetes::labels;
+use crate::model::core::{NodeSelectorRequirement, ResourceList};
+use crate::model::meta::{Operator, Str};
+use crate::model::wire::{Audit, LeftoverField, Path, Sink};
+use crate::problem::{Place, Problem, ProblemKind, near_miss};
+use crate::yaml;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt::Display;

@@ -4,7 +4,7 @@
 
 use super::read::one;
 use super::{Catalogue, InstanceType, Offering};
-use crate::labels;
+use crate::kubernetes::labels;
 use crate::quantity::Quantity;
 
 /// Devices of one kind in a machine.

@@ -1,8 +1,8 @@
 //! Writing a catalogue in the form in which [`super::read`] takes it.
 
 use super::{Catalogue, InstanceType, Offering, Overhead};
-use crate::api::core::{NodeSelectorRequirement, ResourceList};
-use crate::api::meta::Operator;
+use crate::model::core::{NodeSelectorRequirement, ResourceList};
+use crate::model::meta::Operator;
 use crate::quantity::Quantity;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
@@ -114,7 +114,7 @@ fn head(catalogue: &Catalogue) -> serde_json::Map<String, serde_json::Value> {
     text("currency", catalogue.currency.as_deref().unwrap_or_default());
     text("source", &catalogue.source);
     text("reservationIDLabel", &catalogue.reservation_id_label);
-    let list = |values: &[crate::api::meta::Str]| {
+    let list = |values: &[crate::model::meta::Str]| {
         values.iter().map(std::string::ToString::to_string).collect::<Vec<_>>()
     };
     head.insert("wellKnownLabels".into(), list(&catalogue.well_known_labels).into());

@@ -36,8 +36,9 @@ impl Asked {
     pub fn and(self, other: Asked, algebra: &mut Algebra) -> Asked {
         let hostname = match (self.hostname, other.hostname) {
             (Some(a), Some(b)) => {
-                let integers =
-                    algebra.find_key(crate::labels::HOSTNAME).map_or(&[][..], |key| algebra.integers(key));
+                let integers = algebra
+                    .find_key(crate::kubernetes::labels::HOSTNAME)
+                    .map_or(&[][..], |key| algebra.integers(key));
                 let both = algebra.get(a).intersection(algebra.get(b), integers);
                 Some(algebra.intern(both))
             }
@@ -59,7 +60,7 @@ impl Asked {
                 Host::None => asked.allows_absence(),
                 Host::Named(name) => {
                     let integers = algebra
-                        .find_key(crate::labels::HOSTNAME)
+                        .find_key(crate::kubernetes::labels::HOSTNAME)
                         .map_or(&[][..], |key| algebra.integers(key));
                     asked.has(name, integers)
                 }

@@ -2,6 +2,7 @@
 //! that differ only in name one class. After this no string is compared and nothing is parsed.
 
 pub mod asked;
+pub mod min_values;
 pub mod nodes;
 pub mod overlays;
 pub mod pods;
@@ -14,18 +15,23 @@ pub mod types;
 pub mod validity;
 pub mod volumes;
 
-use crate::api::Scenario;
-use crate::api::core::Pod;
-use crate::api::karpenter::NodePool;
-use crate::api::meta::{Str, Time};
-use crate::disruption::evictable;
-use crate::labels::{HOSTNAME, LabelRules};
+use crate::kubernetes::eviction::PodBudgets;
+use crate::kubernetes::labels::HOSTNAME;
+use crate::kubernetes::pods::{
+    eviction_cost, is_active, is_disruptable, is_owned_by, is_provisionable, is_reschedulable, is_terminal,
+};
+use crate::kubernetes::requests::{RawAmounts, raw};
+use crate::label_rules::LabelRules;
+use crate::model::core::Pod;
+use crate::model::karpenter::NodePool;
+use crate::model::meta::{Str, Time};
 use crate::requirements::{Algebra, KeyId, ValueId};
+use crate::scenario::Scenario;
 use asked::{Asked, Host};
 use nodes::{ApiNode, StateNode};
 use pods::{ClassId, Pods, Tools};
 use pools::{Daemon, DynamicPool, Template};
-use resources::{Amounts, RawAmounts, Resources, raw};
+use resources::{Amounts, Resources};
 use rustc_hash::{FxHashMap, FxHashSet};
 use selectors::Selectors;
 use taints::TaintRules;
@@ -118,7 +124,7 @@ pub fn compile(scenario: &Scenario) -> (Problem<'_>, Algebra) {
     taints.taints(&[]);
     taints.tolerations(&[]);
     let hostname = algebra.key(HOSTNAME, |_| false);
-    let storage = Storage::new(objects, scenario.options.volume_lookup(scenario.kind));
+    let storage = Storage::new(objects);
     let mut pods = Pods::new(&objects.namespaces);
 
     let api_nodes = nodes::api_nodes(&mut algebra, &rules, &mut taints, objects);
@@ -161,11 +167,11 @@ pub fn compile(scenario: &Scenario) -> (Problem<'_>, Algebra) {
         .map(|(pod, &class)| PodRecord {
             class,
             node: node_index.get(pod.spec.node_name.as_str()).copied(),
-            counts: !pod.spec.node_name.is_empty() && evictable::is_active(pod),
+            counts: !pod.spec.node_name.is_empty() && is_active(pod),
             exempt: pod.status.phase == "Pending" || marked.contains(pod.spec.node_name.as_str()),
-            reschedulable: evictable::is_reschedulable(pod),
-            disruptable: evictable::is_disruptable(pod, scenario.now),
-            eviction_cost: evictable::eviction_cost(pod),
+            reschedulable: is_reschedulable(pod),
+            disruptable: is_disruptable(pod, scenario.now),
+            eviction_cost: eviction_cost(pod),
         })
         .collect();
 
@@ -266,7 +272,7 @@ pub fn compile(scenario: &Scenario) -> (Problem<'_>, Algebra) {
     let mut node_order: Vec<usize> = (0..nodes.len()).filter(|&node| !nodes[node].marked).collect();
     node_order.sort_by_key(|&node| !nodes[node].initialized);
 
-    let budgets = evictable::PodBudgets::new(objects);
+    let budgets = PodBudgets::new(objects);
     let leaving: Vec<usize> = nodes
         .iter()
         .filter(|node| node.marked)
@@ -315,7 +321,10 @@ impl Problem<'_> {
     /// Whether Karpenter knows what every NodeClaim has become: until all are launched it decides nothing.
     pub fn is_synced(&self) -> bool {
         let Scenario { catalogue, objects, .. } = self.scenario;
-        !objects.node_claims.iter().any(|claim| nodes::is_being_launched(claim, &catalogue.provider))
+        !objects
+            .node_claims
+            .iter()
+            .any(|claim| crate::label_rules::is_being_launched(claim, &catalogue.provider))
     }
 
     /// The clock.
@@ -335,27 +344,13 @@ impl Problem<'_> {
     }
 }
 
-/// Whether Karpenter looks for a node for `pod`: kube-scheduler has found none.
-pub fn is_provisionable(pod: &Pod) -> bool {
-    let failed = pod
-        .status
-        .conditions
-        .iter()
-        .any(|condition| condition.kind == "PodScheduled" && condition.reason == "Unschedulable");
-    failed
-        && pod.spec.node_name.is_empty()
-        && pod.status.nominated_node_name.is_empty()
-        && !evictable::is_owned_by(pod, "apps/v1", "DaemonSet")
-        && !evictable::is_owned_by(pod, "v1", "Node")
-}
-
 fn dynamic_pool(
     pool: &NodePool,
     table: usize,
     written: crate::requirements::ConstraintId,
     taints: taints::TaintsId,
 ) -> DynamicPool {
-    use crate::api::core::TaintEffect::PreferNoSchedule;
+    use crate::model::core::TaintEffect::PreferNoSchedule;
     DynamicPool {
         name: pool.metadata.name.clone(),
         table,
@@ -377,7 +372,7 @@ fn note_nodes(resources: &mut Resources, nodes: &[StateNode], pools: &[&NodePool
         resources.note(&node.allocatable);
     }
     for pool in pools {
-        for (name, quantity) in pool.spec.limits.iter().flat_map(super::api::core::ResourceList::iter) {
+        for (name, quantity) in pool.spec.limits.iter().flat_map(crate::model::core::ResourceList::iter) {
             resources.note_one(name, quantity);
         }
     }
@@ -464,7 +459,7 @@ fn allowed_shapes(
     let mut shapes = table.compatible(algebra, constraint);
     shapes.keep(&table.offered(algebra, constraint));
     table.keep_fitting(&mut shapes, &Amounts::new());
-    let met = crate::provisioning::min_values::unmet(algebra, table, &shapes, constraint).is_empty();
+    let met = min_values::unmet(algebra, table, &shapes, constraint).is_empty();
     (!shapes.is_empty() && (met || scenario.options.relaxes_min_values())).then_some(shapes)
 }
 
@@ -490,7 +485,7 @@ fn is_young(scenario: &Scenario, api_nodes: &[ApiNode], node: &StateNode) -> boo
     });
     let (Some(pool), Some(claim)) = (pool, &node.claim) else { return false };
     let Some(wait) = pool.spec.disruption.consolidate_after.and_then(|after| after.0) else { return false };
-    let Some(initialized) = crate::api::meta::condition(&claim.status.conditions, "Initialized") else {
+    let Some(initialized) = crate::model::meta::condition(&claim.status.conditions, "Initialized") else {
         return false;
     };
     if wait.nanos == 0 || initialized.status != "True" {
@@ -525,21 +520,17 @@ fn fill_nodes(
             nodes[state].pods.push(pod);
         }
     }
-    let limits: FxHashMap<&str, &crate::api::core::CsiNode> =
+    let limits: FxHashMap<&str, &crate::model::core::CsiNode> =
         scenario.objects.csi_nodes.iter().map(|node| (node.metadata.name.as_str(), node)).collect();
     for node in nodes.iter_mut() {
-        let present: Vec<usize> = node
-            .pods
-            .iter()
-            .copied()
-            .filter(|&pod| !evictable::is_terminal(&scenario.objects.pods[pod]))
-            .collect();
+        let present: Vec<usize> =
+            node.pods.iter().copied().filter(|&pod| !is_terminal(&scenario.objects.pods[pod])).collect();
         let class_of = |pod: usize| &pods.classes[records[pod].class.0 as usize];
         let used = nodes::sum(present.iter().map(|&pod| &class_of(pod).raw_requests));
         let of_daemons = nodes::sum(
             present
                 .iter()
-                .filter(|&&pod| evictable::is_owned_by(&scenario.objects.pods[pod], "apps/v1", "DaemonSet"))
+                .filter(|&&pod| is_owned_by(&scenario.objects.pods[pod], "apps/v1", "DaemonSet"))
                 .map(|&pod| &class_of(pod).raw_requests),
         );
         let mut belonging = RawAmounts::new();
@@ -548,7 +539,7 @@ fn fill_nodes(
             if taints.tolerated(node.taints, daemon.tolerations)
                 && asked.met_by(node.labels, node.host_label, crate::requirements::Undefined::Denied, algebra)
             {
-                resources::add(&mut belonging, &daemon.requests);
+                crate::kubernetes::requests::add(&mut belonging, &daemon.requests);
             }
         }
         let to_come = nodes::daemons_to_come(&belonging, &of_daemons);

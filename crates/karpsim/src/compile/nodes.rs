@@ -2,16 +2,19 @@
 
 use super::asked::Host;
 use super::pods::{PortsId, asked_of_labels};
-use super::resources::{Amounts, RawAmounts, add, raw};
-use super::taints::{TaintRules, TaintsId, is_ephemeral, same_taint};
-use crate::api::Objects;
-use crate::api::core::{Node, ResourceList, Taint};
-use crate::api::karpenter::NodeClaim;
-use crate::api::meta::{Labels, ObjectMeta, Str, condition_is_true};
-use crate::api::scenario::ClusterMemory;
-use crate::labels::{self, HOSTNAME, INITIALIZED, LabelRules, NODE_POOL, REGISTERED};
+use super::resources::Amounts;
+use super::taints::{TaintRules, TaintsId};
+use crate::kubernetes::labels::{self, HOSTNAME, INITIALIZED, NODE_POOL, REGISTERED};
+use crate::kubernetes::requests::{RawAmounts, add, raw};
+use crate::kubernetes::taints::{is_ephemeral, same_taint};
+use crate::label_rules::LabelRules;
+use crate::model::Objects;
+use crate::model::core::{Node, ResourceList, Taint};
+use crate::model::karpenter::NodeClaim;
+use crate::model::meta::{Labels, ObjectMeta, Str, condition_is_true};
 use crate::quantity::Quantity;
 use crate::requirements::{Algebra, ConstraintId, ValueId};
+use crate::scenario::ClusterMemory;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
@@ -95,11 +98,6 @@ impl StateNode {
     }
 }
 
-/// Whether Karpenter waits for the claim: it is its own, and has no instance yet.
-pub fn is_being_launched(claim: &NodeClaim, provider: &str) -> bool {
-    claim.status.provider_id.is_empty() && labels::is_known_node_class(provider, &claim.spec.node_class_ref)
-}
-
 fn is_registered(node: &Node) -> bool {
     node.metadata.labels.get(REGISTERED) == Some("true")
 }
@@ -143,7 +141,7 @@ pub fn state_nodes(
     let mut claims: Vec<&Arc<NodeClaim>> = objects
         .node_claims
         .iter()
-        .filter(|claim| labels::is_known_node_class(provider, &claim.spec.node_class_ref))
+        .filter(|claim| crate::label_rules::is_known_node_class(provider, &claim.spec.node_class_ref))
         .collect();
     claims.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
     let mut joined: Vec<(Option<usize>, Option<&Arc<NodeClaim>>)> = Vec::new();

@@ -1,13 +1,14 @@
 //! NodeOverlays: prices and extra capacity that users put over the catalogue, NodePool by NodePool.
 
-use super::resources::{RawAmounts, raw};
 use super::types::constraint_of;
 use super::validity::requirement_fault;
-use crate::api::core::{NodeSelectorRequirement, ResourceList};
-use crate::api::karpenter::{NodeOverlay, NodePool};
-use crate::api::meta::{Operator, Str};
 use crate::catalogue::Catalogue;
-use crate::labels::{self, LabelRules};
+use crate::kubernetes::labels::{self};
+use crate::kubernetes::requests::{RawAmounts, raw};
+use crate::label_rules::LabelRules;
+use crate::model::core::{NodeSelectorRequirement, ResourceList};
+use crate::model::karpenter::{NodeOverlay, NodePool};
+use crate::model::meta::{Operator, Str};
 use crate::requirements::{Algebra, ConstraintId, Requirement, Undefined};
 use rustc_hash::FxHashMap;
 

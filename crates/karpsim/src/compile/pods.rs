@@ -1,16 +1,18 @@
 //! Pods, compiled: those that differ only in name are one class.
 
 use super::asked::Asked;
-use super::resources::{Amounts, RawAmounts, Resources, has_infeasible_resize, pod_requests};
+use super::resources::{Amounts, Resources};
 use super::selectors::{LabelSetId, SelectorId, Selectors};
 use super::taints::{TaintRules, TolerationsId};
 use super::volumes::{Storage, VolumeUse};
-use crate::api::core::{
+use crate::kubernetes::labels::HOSTNAME;
+use crate::kubernetes::requests::{RawAmounts, has_infeasible_resize, pod_requests};
+use crate::label_rules::LabelRules;
+use crate::model::core::{
     Affinity, Container, NodeInclusionPolicy, NodeSelectorRequirement, Pod, PodAffinityTerm, PodSpec,
     Toleration, TopologySpreadConstraint, WeightedPodAffinityTerm, WhenUnsatisfiable,
 };
-use crate::api::meta::{LabelSelector, LabelSelectorRequirement, Labels, Operator, SelectorOperator, Str};
-use crate::labels::{HOSTNAME, LabelRules};
+use crate::model::meta::{LabelSelector, LabelSelectorRequirement, Labels, Operator, SelectorOperator, Str};
 use crate::requirements::{Algebra, KeyId};
 use rustc_hash::FxHashMap;
 use std::hash::{Hash, Hasher};
@@ -274,7 +276,7 @@ pub fn asked_of_labels(algebra: &mut Algebra, rules: &LabelRules, labels: &Label
 
 impl Pods {
     /// Notes the namespaces of the cluster; `labels` come with them.
-    pub fn new(namespaces: &[crate::api::core::Namespace]) -> Self {
+    pub fn new(namespaces: &[crate::model::core::Namespace]) -> Self {
         let mut pods = Pods::default();
         pods.ports(Vec::new());
         let mut sorted: Vec<_> = namespaces.iter().collect();
@@ -511,7 +513,7 @@ impl Pods {
                 let selected = self
                     .namespace_labels
                     .iter()
-                    .filter(|(_, labels)| super::selectors::selects(selector, labels))
+                    .filter(|(_, labels)| crate::kubernetes::selectors::selects(selector, labels))
                     .map(|(namespace, _)| *namespace);
                 set.extend(selected);
             }

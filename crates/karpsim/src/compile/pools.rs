@@ -2,15 +2,17 @@
 
 use super::asked::{Asked, Host};
 use super::pods::{Pods, PortsId, asked_of, asked_of_labels};
-use super::resources::{Amounts, RawAmounts, add, pod_requests};
+use super::resources::Amounts;
 use super::shapes::ShapeSet;
 use super::taints::{TaintRules, TaintsId, TolerationsId};
 use super::types::TypeTable;
-use crate::api::Objects;
-use crate::api::core::{Container, DaemonSet, Pod};
-use crate::api::karpenter::NodePool;
-use crate::api::meta::{Labels, Operator, Str, condition_is_true};
-use crate::labels::{self, LabelRules};
+use crate::kubernetes::labels::{self};
+use crate::kubernetes::requests::{RawAmounts, add, pod_requests};
+use crate::label_rules::LabelRules;
+use crate::model::Objects;
+use crate::model::core::{Container, DaemonSet, Pod};
+use crate::model::karpenter::NodePool;
+use crate::model::meta::{Labels, Operator, Str, condition_is_true};
 use crate::requirements::{Algebra, ConstraintId, Requirement, Undefined};
 use std::collections::BTreeMap;
 
@@ -207,7 +209,7 @@ pub struct DynamicPool {
 
 /// Whether Karpenter knows the node class of `pool`.
 pub fn is_managed(pool: &NodePool, provider: &str) -> bool {
-    labels::is_known_node_class(provider, &pool.spec.template.spec.node_class_ref)
+    crate::label_rules::is_known_node_class(provider, &pool.spec.template.spec.node_class_ref)
 }
 
 /// Whether nodes can be launched from `pool` now: all its conditions are met.
@@ -276,7 +278,7 @@ pub fn template_constraint(
     let class = &pool.spec.template.spec.node_class_ref;
     let added: Labels = [
         (labels::NODE_POOL.to_owned(), pool.metadata.name.to_string()),
-        (labels::node_class_label(&class.group, &class.kind), class.name.to_string()),
+        (crate::label_rules::node_class_label(&class.group, &class.kind), class.name.to_string()),
         (labels::REGISTERED.to_owned(), "true".to_owned()),
         (labels::INITIALIZED.to_owned(), "true".to_owned()),
     ]

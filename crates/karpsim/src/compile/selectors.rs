@@ -1,7 +1,7 @@
 //! Label selectors, interned.
 
-use crate::api::meta::{LabelSelector, Labels, SelectorOperator, Str};
-use crate::labels::{is_label_value, is_qualified_name};
+use crate::kubernetes::selectors::selects;
+use crate::model::meta::{LabelSelector, Labels, Str};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// A label selector. The absent one has an id too.
@@ -92,42 +92,4 @@ impl Selectors {
     pub fn lists(&self, selector: SelectorId, labels: LabelSetId) -> bool {
         self.get(selector).is_none() || self.selects(selector, labels)
     }
-}
-
-/// Whether `selector` selects `labels`. One that the API server would refuse selects nothing.
-pub fn selects(selector: &LabelSelector, labels: &Labels) -> bool {
-    is_valid(selector) && matches(selector, labels)
-}
-
-/// Whether `labels` fit a selector that is valid.
-pub fn matches(selector: &LabelSelector, labels: &Labels) -> bool {
-    selector.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
-        && selector.match_expressions.iter().all(|expression| {
-            let value = labels.get(&expression.key);
-            let listed = value.is_some_and(|value| expression.values.iter().any(|one| one == value));
-            match expression.operator {
-                Some(SelectorOperator::In) => listed,
-                Some(SelectorOperator::NotIn) => !listed,
-                Some(SelectorOperator::Exists) => value.is_some(),
-                Some(SelectorOperator::DoesNotExist) => value.is_none(),
-                None => false,
-            }
-        })
-}
-
-/// Whether the API server would take the selector.
-pub fn is_valid(selector: &LabelSelector) -> bool {
-    selector.match_labels.iter().all(|(key, value)| is_qualified_name(key) && is_label_value(value))
-        && selector.match_expressions.iter().all(|expression| {
-            let counted = match expression.operator {
-                Some(SelectorOperator::In | SelectorOperator::NotIn) => !expression.values.is_empty(),
-                Some(SelectorOperator::Exists | SelectorOperator::DoesNotExist) => {
-                    expression.values.is_empty()
-                }
-                None => false,
-            };
-            counted
-                && is_qualified_name(&expression.key)
-                && expression.values.iter().all(|value| is_label_value(value))
-        })
 }

@@ -3,12 +3,14 @@
 //! The unit is a [`Shape`]: an instance type with one allocatable. Most types have one; a type whose offerings override
 //! capacity or overhead has one for each override, and is an option as long as one of them is.
 
-use super::resources::{Amounts, RawAmounts, Resources, add, raw};
+use super::resources::{Amounts, Resources};
 use super::shapes::ShapeSet;
-use crate::api::core::NodeSelectorRequirement;
-use crate::api::meta::{Operator, Str};
 use crate::catalogue::{InstanceType, Overhead};
-use crate::labels::{self, LabelRules};
+use crate::kubernetes::labels::{self};
+use crate::kubernetes::requests::{RawAmounts, add, raw};
+use crate::label_rules::LabelRules;
+use crate::model::core::NodeSelectorRequirement;
+use crate::model::meta::{Operator, Str};
 use crate::quantity::Quantity;
 use crate::requirements::{Algebra, ConstraintId, KeyId, RequirementId, Undefined};
 use rustc_hash::FxHashMap;
@@ -198,7 +200,7 @@ pub fn compile_type<'a>(
     let rules = reader.rules;
     let constraint = reader.of_type(algebra, &it.requirements);
     let overhead = total(&it.overhead);
-    let mut overrides: Vec<(&crate::api::core::ResourceList, Option<&Overhead>)> = Vec::new();
+    let mut overrides: Vec<(&crate::model::core::ResourceList, Option<&Overhead>)> = Vec::new();
     let mut shapes = vec![allocatable(&capacity, &overhead)];
     let mut offerings = Vec::with_capacity(it.offerings.len());
     for (offering, changed_price) in it.offerings.iter().zip(prices) {

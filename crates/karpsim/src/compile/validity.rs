@@ -1,9 +1,10 @@
 //! Which pods Karpenter keeps out of a round, and why.
 
 use super::volumes::Storage;
-use crate::api::core::{NodeSelectorTerm, Pod};
-use crate::api::meta::{Operator, Str};
-use crate::labels::{LabelRules, NODE_POOL, is_label_value, is_qualified_name};
+use crate::kubernetes::labels::{NODE_POOL, is_label_value, is_qualified_name};
+use crate::label_rules::LabelRules;
+use crate::model::core::{NodeSelectorTerm, Pod};
+use crate::model::meta::{Operator, Str};
 use crate::requirements::atoi;
 
 /// Why a pod is kept out of the round.

@@ -3,13 +3,13 @@
 use super::asked::Asked;
 use super::pods::asked_of;
 use super::validity::{ClaimFault, PodFault};
-use crate::api::Objects;
-use crate::api::core::{
+use crate::kubernetes::labels::HOSTNAME;
+use crate::label_rules::LabelRules;
+use crate::model::Objects;
+use crate::model::core::{
     NodeSelectorRequirement, PersistentVolume, PersistentVolumeClaim, Pod, StorageClass, Volume,
 };
-use crate::api::meta::{Operator, Str};
-use crate::api::scenario::VolumeLookup;
-use crate::labels::{HOSTNAME, LabelRules};
+use crate::model::meta::{Operator, Str};
 use crate::requirements::Algebra;
 use rustc_hash::FxHashMap;
 
@@ -26,7 +26,6 @@ const MIGRATED: [(&str, &str); 7] = [
 
 /// Claims, volumes and classes by name.
 pub struct Storage<'a> {
-    lookup: VolumeLookup,
     claims: FxHashMap<(&'a str, &'a str), &'a PersistentVolumeClaim>,
     volumes: FxHashMap<&'a str, &'a PersistentVolume>,
     classes: FxHashMap<&'a str, &'a StorageClass>,
@@ -47,9 +46,8 @@ pub struct VolumeUse {
 
 impl<'a> Storage<'a> {
     /// The storage of a cluster.
-    pub fn new(objects: &'a Objects, lookup: VolumeLookup) -> Self {
+    pub fn new(objects: &'a Objects) -> Self {
         Storage {
-            lookup,
             claims: objects
                 .persistent_volume_claims
                 .iter()
@@ -183,9 +181,6 @@ impl<'a> Storage<'a> {
         let mut alternatives = Vec::new();
         if !claim.spec.volume_name.is_empty() {
             let volume = self.volumes.get(claim.spec.volume_name.as_str()).ok_or(())?;
-            if self.lookup == VolumeLookup::PodNamespace {
-                return Err(());
-            }
             let required = volume.spec.node_affinity.as_ref().and_then(|affinity| affinity.required.as_ref());
             // A disk of one node: the pod leaves it behind when it moves.
             let leaves = volume.spec.local.is_some() || volume.spec.host_path.is_some();

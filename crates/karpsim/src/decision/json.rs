@@ -1,9 +1,10 @@
 //! A decision as JSON: byte for byte what `serde_json` makes of it, but a list of instance types that NodeClaims share is
 //! made once and copied. In a large decision these lists are nearly all of the text.
 
+use super::reasons::PodError;
 use super::{Command, DecidedRequirement, Decision, FilledNode, Launch, Method, NewNodeClaim};
 use super::{DisruptionDecision, ProvisioningDecision};
-use crate::api::meta::Str;
+use crate::model::meta::Str;
 use crate::quantity::Quantity;
 use rustc_hash::FxHashMap;
 use serde::Serialize;
@@ -80,7 +81,7 @@ impl Lists {
 struct ProvisioningText<'a> {
     new_node_claims: Vec<ClaimText<'a>>,
     existing_nodes: &'a [FilledNode],
-    pod_errors: &'a BTreeMap<Str, String>,
+    pod_errors: &'a BTreeMap<Str, PodError>,
     ignored_pods: &'a [Str],
 }
 

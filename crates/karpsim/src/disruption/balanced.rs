@@ -2,12 +2,12 @@
 //! disruption cost that it spends.
 
 use super::candidates::Candidate;
-use super::evictable;
 use super::simulation::Proposal;
-use crate::api::karpenter::ConsolidationPolicy;
-use crate::api::meta::Str;
 use crate::compile::Problem;
-use crate::labels;
+use crate::kubernetes::labels;
+use crate::kubernetes::pods::{eviction_cost, is_owned_by, is_terminal};
+use crate::model::karpenter::ConsolidationPolicy;
+use crate::model::meta::Str;
 use crate::provisioning::solver::Solver;
 use std::collections::BTreeMap;
 
@@ -55,8 +55,8 @@ fn disruption_cost_of_all_pods(problem: &Problem<'_>, node: usize) -> f64 {
     let mut cost = 1.0;
     for &pod in &problem.nodes[node].pods {
         let pod = problem.pod(pod);
-        if !evictable::is_terminal(pod) && !evictable::is_owned_by(pod, "apps/v1", "DaemonSet") {
-            cost += evictable::eviction_cost(pod).max(0.0);
+        if !is_terminal(pod) && !is_owned_by(pod, "apps/v1", "DaemonSet") {
+            cost += eviction_cost(pod).max(0.0);
         }
     }
     cost
@@ -68,8 +68,9 @@ fn cost_of_claims(problem: &Problem<'_>, pool: &str) -> f64 {
     let types = &problem.tables[table];
     let provider = &problem.scenario.catalogue.provider;
     let claims = problem.scenario.objects.node_claims.iter();
-    let mut claims: Vec<_> =
-        claims.filter(|claim| labels::is_known_node_class(provider, &claim.spec.node_class_ref)).collect();
+    let mut claims: Vec<_> = claims
+        .filter(|claim| crate::label_rules::is_known_node_class(provider, &claim.spec.node_class_ref))
+        .collect();
     claims.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
     let mut cost = 0.0;
     for claim in claims {

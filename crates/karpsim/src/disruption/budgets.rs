@@ -1,10 +1,10 @@
 //! Disruption budgets: how many nodes of a NodePool may be disrupted now.
 
-use super::schedule::Schedule;
-use crate::api::karpenter::{Budget, DisruptionReason, NodePool};
-use crate::api::meta::{Str, Time, condition, condition_is_true};
 use crate::compile::Problem;
 use crate::compile::pools::is_managed;
+use crate::kubernetes::cron::Schedule;
+use crate::model::karpenter::{Budget, DisruptionReason, NodePool};
+use crate::model::meta::{Str, Time, condition, condition_is_true};
 use crate::requirements::atoi;
 use jiff::ToSpan;
 use std::collections::BTreeMap;

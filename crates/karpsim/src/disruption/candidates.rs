@@ -1,12 +1,12 @@
 //! Which nodes can be disrupted at all, and why the others cannot.
 
-use super::evictable::{Hold, PodBudgets};
-use crate::api::karpenter::{ConsolidationPolicy, NodePool};
-use crate::api::meta::{Duration, Str, condition_is_true};
 use crate::compile::Problem;
 use crate::compile::pools::is_managed;
 use crate::decision::Method;
-use crate::labels::{self, DO_NOT_DISRUPT};
+use crate::kubernetes::eviction::{Hold, PodBudgets};
+use crate::kubernetes::labels::{self, DO_NOT_DISRUPT};
+use crate::model::karpenter::{ConsolidationPolicy, NodePool};
+use crate::model::meta::{Duration, Str, condition_is_true};
 use std::collections::BTreeMap;
 
 /// A node that can be disrupted.

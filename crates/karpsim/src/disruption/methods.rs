@@ -3,12 +3,12 @@
 use super::balanced::{self, PoolTotals};
 use super::budgets::{Allowance, allowances};
 use super::candidates::{Candidate, candidates};
-use super::evictable::PodBudgets;
 use super::simulation::Proposal;
-use crate::api::meta::{Str, condition, condition_is_true};
 use crate::compile::Problem;
 use crate::compile::pools;
 use crate::decision::{Command, Method, NewNodeClaim};
+use crate::kubernetes::eviction::PodBudgets;
+use crate::model::meta::{Str, condition, condition_is_true};
 use crate::provisioning::by_first_pod;
 use crate::provisioning::plan::decided_requirements;
 use crate::provisioning::solver::Solver;
@@ -294,8 +294,8 @@ fn node_claim_counts(problem: &Problem<'_>, pool: &str) -> (i64, i64) {
     let provider = &problem.scenario.catalogue.provider;
     let (mut active, mut deleting) = (0, 0);
     for claim in &problem.scenario.objects.node_claims {
-        let ours = crate::labels::is_known_node_class(provider, &claim.spec.node_class_ref);
-        if !ours || claim.metadata.labels.get(crate::labels::NODE_POOL) != Some(pool) {
+        let ours = crate::label_rules::is_known_node_class(provider, &claim.spec.node_class_ref);
+        if !ours || claim.metadata.labels.get(crate::kubernetes::labels::NODE_POOL) != Some(pool) {
             continue;
         }
         let state = problem

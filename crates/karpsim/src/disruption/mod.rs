@@ -3,17 +3,15 @@
 pub mod balanced;
 pub mod budgets;
 pub mod candidates;
-pub mod evictable;
 mod methods;
-pub mod schedule;
 pub mod simulation;
 
-use crate::api::Scenario;
 use crate::compile::{Problem, compile};
 use crate::decision::{Command, DisruptionDecision, Method};
+use crate::kubernetes::eviction::PodBudgets;
 use crate::provisioning::solver::Solver;
 use crate::requirements::Algebra;
-use evictable::PodBudgets;
+use crate::scenario::Scenario;
 pub use methods::Course;
 
 /// Asks each of `methods` for its commands, each from the same state.
@@ -73,7 +71,7 @@ pub fn still_valid(scenario: &Scenario, command: &Command) -> bool {
 
 /// The nodes of `command` that may still be removed. Empty nodes go one by one: those that are still empty and within
 /// budget remain. Consolidation goes all or none. `None`: nothing remains of it.
-pub fn validated(scenario: &Scenario, command: &Command) -> Option<Vec<crate::api::meta::Str>> {
+pub fn validated(scenario: &Scenario, command: &Command) -> Option<Vec<crate::model::meta::Str>> {
     let (problem, algebra) = compile(scenario);
     let budgets = PodBudgets::new(&scenario.objects);
     let mut field = methods::field(&problem, &budgets, command.method);

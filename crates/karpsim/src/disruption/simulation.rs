@@ -2,10 +2,10 @@
 
 use super::balanced::sum;
 use super::candidates::Candidate;
-use super::evictable::PodBudgets;
-use crate::compile::is_provisionable;
-use crate::labels::{self, ON_DEMAND, RESERVED, SPOT};
-use crate::provisioning::min_values;
+use crate::compile::min_values;
+use crate::kubernetes::eviction::PodBudgets;
+use crate::kubernetes::labels::{self, ON_DEMAND, RESERVED, SPOT};
+use crate::kubernetes::pods::is_provisionable;
 use crate::provisioning::plan::{MAX_INSTANCE_TYPES, Plan};
 use crate::provisioning::solver::{RoundRules, Solver};
 use crate::requirements::{ConstraintId, Requirement, Undefined};

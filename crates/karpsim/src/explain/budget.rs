@@ -1,12 +1,12 @@
 //! Disruption budgets over time.
 
-use crate::api::Scenario;
-use crate::api::karpenter::{Budget, DisruptionReason, NodePool};
-use crate::api::meta::{Duration, Str, Time};
 use crate::compile::compile;
 use crate::compile::pools::is_managed;
 use crate::disruption::budgets::{Allowance, allowances, allowed_by, allowed_by_budgets, is_active};
-use crate::disruption::schedule::Schedule;
+use crate::kubernetes::cron::Schedule;
+use crate::model::karpenter::{Budget, DisruptionReason, NodePool};
+use crate::model::meta::{Duration, Str, Time};
+use crate::scenario::Scenario;
 use serde::Serialize;
 use std::collections::BTreeSet;
 

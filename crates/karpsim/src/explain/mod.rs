@@ -3,7 +3,6 @@
 //! Explanations are data: facts with names, in the order in which the rules are asked. They are found after the decision,
 //! from the state at the end of the round.
 
-pub mod facts;
 pub mod words;
 
 mod budget;
@@ -15,5 +14,4 @@ pub use node::{
     Arithmetic, Balance, BlockingPod, BudgetArithmetic, MethodExplanation, NodeExplanation, StrandedPod,
     Verdict, node,
 };
-pub(crate) use pod::{DEVICES, NO_NODE_POOLS, RESERVED, TRUNCATED};
 pub use pod::{LaunchExplanation, LeftOver, PodExplanation, PodOutcome, UnusableNodePool, pod};

@@ -1,23 +1,25 @@
 //! Why a node is removed or stays.
 
 use super::budget::{BudgetFact, facts};
-use super::facts::{Refusals, Rule};
 use super::pod::offerings;
 use super::words;
-use crate::api::Scenario;
-use crate::api::karpenter::ConsolidationPolicy;
-use crate::api::meta::Str;
 use crate::catalogue::Price;
-use crate::compile::{Problem, compile, is_provisionable};
+use crate::compile::{Problem, compile};
+use crate::decision::reasons::{Refusals, Rule, shortened};
 use crate::decision::{Command, Launch, Method};
 use crate::disruption::balanced;
 use crate::disruption::budgets::allowances;
 use crate::disruption::candidates::{Candidate, Obstacle, candidates};
 use crate::disruption::disrupt_compiled;
-use crate::disruption::evictable::{Hold, PodBudgets, is_disruptable, is_reschedulable};
 use crate::disruption::simulation::Unconsolidatable;
-use crate::labels;
+use crate::kubernetes::eviction::{Hold, PodBudgets};
+use crate::kubernetes::labels;
+use crate::kubernetes::pods::is_provisionable;
+use crate::kubernetes::pods::{is_disruptable, is_reschedulable};
+use crate::model::karpenter::ConsolidationPolicy;
+use crate::model::meta::Str;
 use crate::provisioning::solver::{Failure, RoundRules, Solver};
+use crate::scenario::Scenario;
 use serde::Serialize;
 
 /// So many stranded pods are explained.
@@ -250,10 +252,7 @@ fn held(hold: &Hold) -> String {
     match hold {
         Hold::Exhausted(budget) => format!("PodDisruptionBudget {budget} allows no disruption now"),
         Hold::Several(budgets) => {
-            format!(
-                "several PodDisruptionBudgets select it ({}): it cannot be evicted",
-                words::shortened(budgets)
-            )
+            format!("several PodDisruptionBudgets select it ({}): it cannot be evicted", shortened(budgets))
         }
     }
 }
@@ -371,7 +370,7 @@ const NOTHING_TO_LAUNCH_FROM: &str = "no NodePool is ready to launch a replaceme
 
 fn stranded_sentence(problem: &Problem<'_>, stranded: &[usize]) -> String {
     let names: Vec<Str> = stranded.iter().map(|&pod| problem.pod_name(pod)).collect();
-    format!("{} pod(s) would have no place: {}", names.len(), words::shortened(&names))
+    format!("{} pod(s) would have no place: {}", names.len(), shortened(&names))
 }
 
 fn consolidation_fault(

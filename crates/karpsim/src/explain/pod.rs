@@ -1,18 +1,18 @@
 //! Where a pod goes and why, or why nowhere.
 
-use super::facts::{Refusals, Refused, Step};
 use super::words;
-use crate::api::Scenario;
-use crate::api::core::Pod;
-use crate::api::karpenter::NodePool;
-use crate::api::meta::{Str, condition_is_true};
 use crate::catalogue::Price;
 use crate::compile::pools::{is_managed, is_ready};
-use crate::compile::{Problem, compile, is_provisionable};
+use crate::compile::{Problem, compile};
 use crate::decision::Launch;
-use crate::disruption::evictable;
+use crate::decision::reasons::{PodError, Refusals, Refused, Step};
+use crate::kubernetes::pods::{is_owned_by, is_provisionable};
+use crate::model::core::Pod;
+use crate::model::karpenter::NodePool;
+use crate::model::meta::{Str, condition_is_true};
 use crate::provisioning::plan::{MAX_INSTANCE_TYPES, Plan};
 use crate::provisioning::solver::{Claim, Failure, RoundRules, Solver};
+use crate::scenario::Scenario;
 use serde::Serialize;
 
 /// Where a pod goes and why, or why nowhere.
@@ -131,7 +131,7 @@ pub fn pod(scenario: &Scenario, name: &str) -> Option<PodExplanation> {
     if problem.dynamic.is_empty() {
         return explained(PodOutcome::LeftOver(Box::new(LeftOver {
             reason: "FailedScheduling",
-            message: NO_NODE_POOLS.to_owned(),
+            message: PodError::NoNodePools.to_string(),
             refusals: Refusals::default(),
             unusable,
         })));
@@ -161,7 +161,7 @@ pub fn pod(scenario: &Scenario, name: &str) -> Option<PodExplanation> {
             if !solver.truncate(&mut plan) {
                 return explained(PodOutcome::LeftOver(Box::new(LeftOver {
                     reason: "NoCompatibleInstanceTypes",
-                    message: TRUNCATED.to_owned(),
+                    message: PodError::MinValues.to_string(),
                     refusals: Refusals::default(),
                     unusable,
                 })));
@@ -183,31 +183,21 @@ fn left_over(failure: Failure, refusals: Refusals, unusable: Vec<UnusableNodePoo
         reason: if types_only { "NoCompatibleInstanceTypes" } else { "FailedScheduling" },
         message: match failure {
             Failure::NoPlace => words::sentence(&refusals.node_pools),
-            Failure::Reserved => RESERVED.to_owned(),
-            Failure::Devices => DEVICES.to_owned(),
+            Failure::Reserved => PodError::ReservedCapacity.to_string(),
+            Failure::Devices => PodError::DynamicResources.to_string(),
         },
         refusals,
         unusable,
     }
 }
 
-/// Said of all pods where no NodePool can launch nodes for them.
-pub(crate) const NO_NODE_POOLS: &str = "no dynamic nodepools found";
-/// Said of a pod that waits for reserved capacity.
-pub(crate) const RESERVED: &str = "compatible reserved offerings exist, but others hold them; deferred";
-/// Said of a pod that claims devices.
-pub(crate) const DEVICES: &str = "it needs dynamic resources, which Karpenter does not provide";
-
-/// Said of the pods of a node that cannot be launched in the end.
-pub(crate) const TRUNCATED: &str = "minValues are not met by the instance types that a NodeClaim may list";
-
 fn not_provisionable(pod: &Pod) -> PodOutcome {
     if !pod.spec.node_name.is_empty() {
         return PodOutcome::Bound { node: pod.spec.node_name.clone() };
     }
-    let why = if evictable::is_owned_by(pod, "apps/v1", "DaemonSet") {
+    let why = if is_owned_by(pod, "apps/v1", "DaemonSet") {
         "it is a daemon's, which nodes are not launched for"
-    } else if evictable::is_owned_by(pod, "v1", "Node") {
+    } else if is_owned_by(pod, "v1", "Node") {
         "it is a mirror of a static pod"
     } else if !pod.status.nominated_node_name.is_empty() {
         "kube-scheduler is making room for it on a node (`status.nominatedNodeName`)"

@@ -1,12 +1,11 @@
 //! Facts in words.
 
-use super::facts::{GivenUp, NearestMiss, NodePoolExplanation, Refused, Rule, TopologyFact, TopologyKind};
-use crate::api::core::Taint;
+use crate::decision::reasons::{
+    GivenUp, NAMES_MAX, NearestMiss, NodePoolExplanation, PodError, Refused, Rule, TopologyFact,
+    TopologyKind, shortened,
+};
 use crate::quantity::Quantity;
 use std::fmt::{self, Display, Formatter};
-
-/// More names than this are cut short.
-const NAMES_MAX: usize = 5;
 
 const MI: i128 = 1 << 20;
 const NANOS: i128 = 1_000_000_000;
@@ -38,19 +37,6 @@ pub fn amount(resource: &str, quantity: Quantity, rounding: Rounding) -> String 
     let (sign, milli) = if milli < 0 { ("-", -milli) } else { ("", milli) };
     let text = format!("{sign}{}.{:03}", milli / 1000, milli % 1000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-/// `key=value:effect`.
-pub fn taint(taint: &Taint) -> String {
-    let value = if taint.value.is_empty() { String::new() } else { format!("={}", taint.value) };
-    format!("{}{value}:{}", taint.key, taint.effect.map_or("", |effect| effect.as_str()))
-}
-
-/// `a, b and 3 other(s)`.
-pub fn shortened<T: AsRef<str>>(names: &[T]) -> String {
-    let shown: Vec<&str> = names.iter().take(NAMES_MAX).map(AsRef::as_ref).collect();
-    let text = shown.join(", ");
-    if names.len() > NAMES_MAX { format!("{text} and {} other(s)", names.len() - NAMES_MAX) } else { text }
 }
 
 /// A label without its domain, if that is one that everyone knows.
@@ -197,6 +183,21 @@ impl Display for GivenUp {
             parts.push(format!("{} spread constraint(s) with ScheduleAnyway", self.spreads));
         }
         f.write_str(&parts.join(", "))
+    }
+}
+
+impl Display for PodError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            PodError::NoNodePools => "no dynamic nodepools found",
+            PodError::ReservedCapacity => {
+                "compatible reserved offerings exist, but others hold them; deferred"
+            }
+            PodError::DynamicResources => "it needs dynamic resources, which Karpenter does not provide",
+            PodError::MinValues => "minValues are not met by the instance types that a NodeClaim may list",
+            PodError::NotInAnswer => "the cheapest answer found has no place for it",
+            PodError::Refused(node_pools) => return f.write_str(&sentence(node_pools)),
+        })
     }
 }
 

@@ -1,6 +1,5 @@
 //! Where pending pods go, and which nodes are launched for the rest.
 
-pub mod min_values;
 mod open_order;
 pub mod plan;
 pub mod solver;
@@ -8,13 +7,13 @@ mod stances;
 pub mod variants;
 mod verdicts;
 
-use crate::api::Scenario;
-use crate::api::meta::Str;
 use crate::compile::pods::ClassId;
 use crate::compile::{Problem, compile};
+use crate::decision::reasons::PodError;
 use crate::decision::{FilledNode, NewNodeClaim, ProvisioningDecision};
-use crate::explain::{self, words::sentence};
+use crate::model::meta::Str;
 use crate::requirements::Algebra;
+use crate::scenario::Scenario;
 use rustc_hash::FxHashMap;
 use solver::{Failure, Outcome, RoundRules, Solver};
 
@@ -26,19 +25,19 @@ pub fn provision(scenario: &Scenario) -> ProvisioningDecision {
 
 /// The same on a scenario that is compiled already.
 pub fn provision_compiled(problem: &Problem<'_>, algebra: Algebra) -> ProvisioningDecision {
-    Round::play(problem, algebra).decision()
+    Round::schedule(problem, algebra).decision()
 }
 
 /// A round that is decided, still in numbers.
 pub struct Round<'p> {
     solver: Solver<'p>,
     outcome: Outcome,
-    errors: Vec<(Str, String)>,
+    errors: Vec<(Str, PodError)>,
 }
 
 impl<'p> Round<'p> {
     /// Finds a place for every pod that waits or must leave its node.
-    pub fn play(problem: &'p Problem<'p>, algebra: Algebra) -> Self {
+    pub fn schedule(problem: &'p Problem<'p>, algebra: Algebra) -> Self {
         let mut solver = Solver::new(problem, algebra);
         if !problem.is_synced() {
             // What is being launched would be launched twice: the pods are to ask again.
@@ -46,8 +45,7 @@ impl<'p> Round<'p> {
         }
         if problem.dynamic.is_empty() {
             // Nothing is placed, and nothing is said of pods that have a node still.
-            let errors =
-                problem.pending.iter().map(|&pod| (problem.pod_name(pod), explain::NO_NODE_POOLS.to_owned()));
+            let errors = problem.pending.iter().map(|&pod| (problem.pod_name(pod), PodError::NoNodePools));
             return Round { solver, outcome: Outcome::default(), errors: errors.collect() };
         }
         let pods: Vec<usize> = problem.pending.iter().chain(&problem.leaving).copied().collect();
@@ -69,21 +67,21 @@ impl<'p> Round<'p> {
     }
 }
 
-/// Why pods failed, in a sentence each; pods of a class share it.
-fn pod_errors(solver: &mut Solver<'_>, failed: &[(usize, Failure)]) -> Vec<(Str, String)> {
-    let mut sentences: FxHashMap<ClassId, String> = FxHashMap::default();
+/// Why pods failed; pods of a class share it.
+fn pod_errors(solver: &mut Solver<'_>, failed: &[(usize, Failure)]) -> Vec<(Str, PodError)> {
+    let mut refused: FxHashMap<ClassId, PodError> = FxHashMap::default();
     failed
         .iter()
         .map(|&(pod, failure)| {
-            let sentence = match failure {
-                Failure::NoPlace => sentences
+            let error = match failure {
+                Failure::NoPlace => refused
                     .entry(solver.problem.records[pod].class)
-                    .or_insert_with(|| sentence(&solver.node_pool_refusals(pod, failure)))
+                    .or_insert_with(|| PodError::Refused(solver.node_pool_refusals(pod, failure).into()))
                     .clone(),
-                Failure::Reserved => explain::RESERVED.to_owned(),
-                Failure::Devices => explain::DEVICES.to_owned(),
+                Failure::Reserved => PodError::ReservedCapacity,
+                Failure::Devices => PodError::DynamicResources,
             };
-            (solver.problem.pod_name(pod), sentence)
+            (solver.problem.pod_name(pod), error)
         })
         .collect()
 }
@@ -96,7 +94,7 @@ fn render(solver: &mut Solver<'_>, outcome: &Outcome, decision: &mut Provisionin
             decision.new_node_claims.push(solver.render(&plan));
         } else {
             for &pod in &plan.pods {
-                decision.pod_errors.insert(problem.pod_name(pod), explain::TRUNCATED.to_owned());
+                decision.pod_errors.insert(problem.pod_name(pod), PodError::MinValues);
             }
         }
     }

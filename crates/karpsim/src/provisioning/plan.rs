@@ -1,14 +1,14 @@
 //! From a filled node of the round to the NodeClaim that Karpenter creates.
 
-use super::min_values;
 use super::solver::{Claim, Solver};
-use crate::api::meta::{Operator, Str};
 use crate::catalogue::Price;
-use crate::compile::resources::{RawAmounts, add};
+use crate::compile::min_values;
 use crate::compile::shapes::ShapeSet;
 use crate::compile::types::{Offering, Type};
 use crate::decision::{DecidedRequirement, Launch, NewNodeClaim};
-use crate::labels;
+use crate::kubernetes::labels;
+use crate::kubernetes::requests::{RawAmounts, add};
+use crate::model::meta::{Operator, Str};
 use crate::requirements::{Algebra, ConstraintId, Requirement, Undefined};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;

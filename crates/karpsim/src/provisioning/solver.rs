@@ -6,8 +6,9 @@
 //! asked for twice.
 
 mod fits;
-mod inspect;
+
 mod launching;
+mod refusals;
 mod standing;
 
 use super::open_order::OpenOrder;
@@ -67,7 +68,7 @@ struct Open {
     constraint: ConstraintId,
     remaining: Amounts,
     ports: SmallVec<[PortsId; 2]>,
-    attached: Vec<(crate::api::meta::Str, crate::api::meta::Str)>,
+    attached: Vec<(crate::model::meta::Str, crate::model::meta::Str)>,
     pods: Vec<usize>,
     version: u32,
 }

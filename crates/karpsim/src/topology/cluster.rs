@@ -35,7 +35,7 @@ impl Topology {
             let record = &problem.records[pod];
             let class = &problem.pods.classes[record.class.0 as usize];
             let Some(node) = record.node.filter(|node| in_state.contains(node)) else { continue };
-            if class.anti_affinity.is_empty() || crate::disruption::evictable::is_terminal(problem.pod(pod)) {
+            if class.anti_affinity.is_empty() || crate::kubernetes::pods::is_terminal(problem.pod(pod)) {
                 continue;
             }
             for term in &class.anti_affinity {

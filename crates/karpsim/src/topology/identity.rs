@@ -5,13 +5,13 @@
 //! Lists are hashed as sets by XOR: equal members cancel in pairs.
 
 use super::group::Kind;
-use crate::api::core::Toleration;
-use crate::api::meta::{LabelSelector, SelectorOperator, Str};
 use crate::compile::Problem;
 use crate::compile::asked::Asked;
 use crate::compile::pods::NamespacesId;
 use crate::compile::selectors::{SelectorId, Selectors};
 use crate::compile::taints::TolerationsId;
+use crate::model::core::Toleration;
+use crate::model::meta::{LabelSelector, SelectorOperator, Str};
 use crate::requirements::{Algebra, KeyId};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;

@@ -1,8 +1,8 @@
 //! The scenarios for measuring, in `data/bench`.
 
-use karpsim::api::Scenario;
-use karpsim::api::door::{Findings, admit, read_json};
 use karpsim::catalogue::Catalogue;
+use karpsim::input::{Findings, read_json, validate};
+use karpsim::scenario::Scenario;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
@@ -24,5 +24,5 @@ pub(crate) fn scenario(name: &str) -> Scenario {
 /// The scenario that a text is.
 pub(crate) fn read(text: &str) -> Scenario {
     let read = read_json(text).unwrap_or_else(|problem| panic!("{problem}"));
-    admit(read.text, &*CATALOGUES, &mut Findings::default()).unwrap_or_else(|problem| panic!("{problem}"))
+    validate(read.text, &*CATALOGUES, &mut Findings::default()).unwrap_or_else(|problem| panic!("{problem}"))
 }

@@ -5,10 +5,11 @@ use super::cluster::Cluster;
 use super::disruption::Candidate;
 use super::launch::Plan;
 use super::offers::types_of;
-use karpsim::api::karpenter::{ConsolidationPolicy, NodeClaim, NodePool};
-use karpsim::api::meta::Str;
-use karpsim::disruption::evictable::{eviction_cost, is_owned_by, is_terminal};
-use karpsim::labels::{CAPACITY_TYPE, INSTANCE_TYPE, NODE_POOL, ZONE, is_known_node_class};
+use karpsim::kubernetes::labels::{CAPACITY_TYPE, INSTANCE_TYPE, NODE_POOL, ZONE};
+use karpsim::kubernetes::pods::{eviction_cost, is_owned_by, is_terminal};
+use karpsim::label_rules::is_known_node_class;
+use karpsim::model::karpenter::{ConsolidationPolicy, NodeClaim, NodePool};
+use karpsim::model::meta::Str;
 use std::collections::BTreeMap;
 
 /// By NodePool: dollars an hour, and disruption cost.

@@ -4,16 +4,17 @@ use super::daemons::daemons;
 use super::nodes::{StateNode, fill_nodes, state_nodes};
 use super::offers::{Pool, pool_of};
 use super::pods::Wishes;
-use karpsim::api::Scenario;
-use karpsim::api::core::{Node, Pod, Taint, TaintEffect};
-use karpsim::api::karpenter::NodePool;
-use karpsim::api::meta::Str;
-use karpsim::compile::is_provisionable;
 use karpsim::compile::pools::{dynamic_pools, is_managed};
 use karpsim::compile::validity::pod_fault;
 use karpsim::compile::volumes::Storage;
-use karpsim::disruption::evictable::{PodBudgets, is_active};
-use karpsim::labels::LabelRules;
+use karpsim::kubernetes::eviction::PodBudgets;
+use karpsim::kubernetes::pods::is_active;
+use karpsim::kubernetes::pods::is_provisionable;
+use karpsim::label_rules::LabelRules;
+use karpsim::model::core::{Node, Pod, Taint, TaintEffect};
+use karpsim::model::karpenter::NodePool;
+use karpsim::model::meta::Str;
+use karpsim::scenario::Scenario;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A pod of the scenario, in order of namespace and name.
@@ -47,7 +48,7 @@ impl<'a> Cluster<'a> {
         let objects = &scenario.objects;
         let rules = LabelRules::new(&scenario.catalogue);
         let respects = scenario.options.respects_preferences();
-        let storage = Storage::new(objects, scenario.options.volume_lookup(scenario.kind));
+        let storage = Storage::new(objects);
         let mut nodes = state_nodes(scenario, &rules);
         let marked: BTreeSet<Str> =
             nodes.iter().filter(|node| node.marked).map(|node| node.name.clone()).collect();

@@ -3,10 +3,10 @@
 use super::offers::{Pool, Type};
 use super::pods::{HostPort, host_ports, tolerate_prefer_no_schedule, tolerates_all};
 use super::requirements::Requirements;
-use karpsim::api::Scenario;
-use karpsim::api::core::{Container, DaemonSet, Pod, Toleration};
-use karpsim::compile::resources::{RawAmounts, pod_requests};
-use karpsim::labels::LabelRules;
+use karpsim::kubernetes::requests::{RawAmounts, pod_requests};
+use karpsim::label_rules::LabelRules;
+use karpsim::model::core::{Container, DaemonSet, Pod, Toleration};
+use karpsim::scenario::Scenario;
 
 /// A daemon set, as its newest pod or its template stands for it.
 pub(crate) struct Daemon {
@@ -57,7 +57,7 @@ pub(crate) fn daemons(scenario: &Scenario, rules: &LabelRules) -> Vec<Daemon> {
         {
             continue;
         }
-        let required = |spec: &karpsim::api::core::PodSpec| {
+        let required = |spec: &karpsim::model::core::PodSpec| {
             let affinity = spec.affinity.as_ref()?.node_affinity.as_ref()?;
             affinity.required.as_ref().map(|required| required.node_selector_terms.clone())
         };

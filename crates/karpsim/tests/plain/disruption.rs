@@ -6,15 +6,16 @@ use super::launch::Plan;
 use super::offers::{Type, types_of};
 use super::requirements::{Label, Requirements};
 use super::scheduler::{Rules, play};
-use karpsim::api::karpenter::{ConsolidationPolicy, NodePool};
-use karpsim::api::meta::{Str, condition, condition_is_true};
-use karpsim::compile::is_provisionable;
 use karpsim::decision::{Command, Method};
 use karpsim::disruption::budgets::allowed_by_budgets;
-use karpsim::disruption::evictable::{PodBudgets, eviction_cost, is_disruptable, is_reschedulable};
-use karpsim::labels::{
+use karpsim::kubernetes::eviction::PodBudgets;
+use karpsim::kubernetes::labels::{
     CAPACITY_TYPE, DO_NOT_DISRUPT, INSTANCE_TYPE, NODE_POOL, ON_DEMAND, REGISTERED, RESERVED, SPOT, ZONE,
 };
+use karpsim::kubernetes::pods::is_provisionable;
+use karpsim::kubernetes::pods::{eviction_cost, is_disruptable, is_reschedulable};
+use karpsim::model::karpenter::{ConsolidationPolicy, NodePool};
+use karpsim::model::meta::{Str, condition, condition_is_true};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Multi-node consolidation tries at most so many nodes, and one.
@@ -41,7 +42,7 @@ pub(crate) struct Candidate<'a> {
 
 /// What `method`, one of the two that consolidate, does.
 pub(crate) fn consolidate(cluster: &Cluster<'_>, method: Method) -> Vec<Command> {
-    let is_launched = |claim: &karpsim::api::karpenter::NodeClaim| !claim.status.provider_id.is_empty();
+    let is_launched = |claim: &karpsim::model::karpenter::NodeClaim| !claim.status.provider_id.is_empty();
     if !cluster.scenario.objects.node_claims.iter().all(|claim| is_launched(claim)) {
         return Vec::new();
     }

@@ -4,11 +4,13 @@ use super::cluster::Cluster;
 use super::offers::{Offering, Type};
 use super::requirements::{Label, Requirements};
 use super::scheduler::{Claim, Rules, play};
-use karpsim::api::meta::{Operator, Str};
 use karpsim::catalogue::Price;
-use karpsim::compile::resources::{RawAmounts, add};
 use karpsim::decision::{DecidedRequirement, Launch, NewNodeClaim};
-use karpsim::labels::{CAPACITY_TYPE, HOSTNAME, INITIALIZED, INSTANCE_TYPE, REGISTERED, RESERVED};
+use karpsim::kubernetes::labels::{
+    CAPACITY_TYPE, HOSTNAME, INITIALIZED, INSTANCE_TYPE, REGISTERED, RESERVED,
+};
+use karpsim::kubernetes::requests::{RawAmounts, add};
+use karpsim::model::meta::{Operator, Str};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most instance types that a NodeClaim lists.

@@ -4,16 +4,17 @@ use super::cluster::PodOf;
 use super::daemons::Daemon;
 use super::pods::{HostPort, tolerates_all};
 use super::requirements::{Label, Requirements};
-use karpsim::api::Scenario;
-use karpsim::api::core::{Node, ResourceList, Taint};
-use karpsim::api::karpenter::NodeClaim;
-use karpsim::api::meta::{Labels, Str, condition, condition_is_true};
 use karpsim::compile::pools::dynamic_pools;
-use karpsim::compile::resources::{RawAmounts, add, raw};
-use karpsim::compile::taints::{is_ephemeral, same_taint};
-use karpsim::disruption::evictable::{is_owned_by, is_terminal};
-use karpsim::labels::{self, HOSTNAME, INITIALIZED, LabelRules, NODE_POOL, REGISTERED};
+use karpsim::kubernetes::labels::{self, HOSTNAME, INITIALIZED, NODE_POOL, REGISTERED};
+use karpsim::kubernetes::pods::{is_owned_by, is_terminal};
+use karpsim::kubernetes::requests::{RawAmounts, add, raw};
+use karpsim::kubernetes::taints::{is_ephemeral, same_taint};
+use karpsim::label_rules::LabelRules;
+use karpsim::model::core::{Node, ResourceList, Taint};
+use karpsim::model::karpenter::NodeClaim;
+use karpsim::model::meta::{Labels, Str, condition, condition_is_true};
 use karpsim::quantity::Quantity;
+use karpsim::scenario::Scenario;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A node of the cluster.
@@ -51,7 +52,10 @@ pub(crate) fn state_nodes<'a>(scenario: &'a Scenario, rules: &LabelRules) -> Vec
     let mut claims: Vec<&NodeClaim> = scenario.objects.node_claims.iter().map(|claim| &**claim).collect();
     claims.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
     for claim in claims {
-        let is_ours = labels::is_known_node_class(&scenario.catalogue.provider, &claim.spec.node_class_ref);
+        let is_ours = karpsim::label_rules::is_known_node_class(
+            &scenario.catalogue.provider,
+            &claim.spec.node_class_ref,
+        );
         if is_ours && !claim.status.provider_id.is_empty() {
             joined.entry(claim.status.provider_id.clone()).or_default().1 = Some(claim);
         }

@@ -3,17 +3,18 @@
 use super::daemons::Daemon;
 use super::pods::HostPort;
 use super::requirements::{Label, Requirements};
-use karpsim::api::Scenario;
-use karpsim::api::core::Taint;
-use karpsim::api::karpenter::NodePool;
-use karpsim::api::meta::{Operator, Str};
 use karpsim::catalogue::{InstanceType, Overhead};
 use karpsim::compile::overlays::Changes;
-use karpsim::compile::resources::{RawAmounts, add, raw};
 use karpsim::compile::types;
-use karpsim::labels::{self, INITIALIZED, LabelRules, NODE_POOL, REGISTERED};
+use karpsim::kubernetes::labels::{self, INITIALIZED, NODE_POOL, REGISTERED};
+use karpsim::kubernetes::requests::{RawAmounts, add, raw};
+use karpsim::label_rules::LabelRules;
+use karpsim::model::core::Taint;
+use karpsim::model::karpenter::NodePool;
+use karpsim::model::meta::{Operator, Str};
 use karpsim::quantity::Quantity;
 use karpsim::requirements::Algebra;
+use karpsim::scenario::Scenario;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
@@ -89,7 +90,7 @@ pub(crate) fn pool_of<'a>(
     let mut requirements = written.clone();
     for (key, value) in [
         (NODE_POOL, &*pool.metadata.name),
-        (&labels::node_class_label(&class.group, &class.kind), &class.name),
+        (&karpsim::label_rules::node_class_label(&class.group, &class.kind), &class.name),
         (REGISTERED, "true"),
         (INITIALIZED, "true"),
     ] {

@@ -1,17 +1,17 @@
 //! What a pod asks for, and what is left of it as its wishes are dropped.
 
 use super::requirements::{Label, Requirements};
-use karpsim::api::Scenario;
-use karpsim::api::core::{
+use karpsim::compile::volumes::Storage;
+use karpsim::kubernetes::requests::{RawAmounts, pod_requests};
+use karpsim::kubernetes::selectors::selects;
+use karpsim::label_rules::LabelRules;
+use karpsim::model::core::{
     NodeInclusionPolicy, Pod, PodAffinityTerm, PodSpec, Taint, TaintEffect, Toleration, TolerationOperator,
     TopologySpreadConstraint, WeightedPodAffinityTerm, WhenUnsatisfiable,
 };
-use karpsim::api::meta::{LabelSelector, LabelSelectorRequirement, SelectorOperator, Str};
-use karpsim::compile::resources::{RawAmounts, pod_requests};
-use karpsim::compile::selectors::selects;
-use karpsim::compile::volumes::Storage;
-use karpsim::labels::LabelRules;
+use karpsim::model::meta::{LabelSelector, LabelSelectorRequirement, SelectorOperator, Str};
 use karpsim::requirements::Algebra;
+use karpsim::scenario::Scenario;
 use std::collections::BTreeSet;
 
 /// A term of affinity or anti-affinity.
@@ -89,7 +89,7 @@ impl Wishes {
             sorted.sort_by_key(|term| -term.weight);
             sorted.iter().map(|term| term_of(scenario, pod, &term.pod_affinity_term)).collect()
         };
-        let expressions = |term: &karpsim::api::core::NodeSelectorTerm| {
+        let expressions = |term: &karpsim::model::core::NodeSelectorTerm| {
             Requirements::of_expressions(rules, term.match_expressions.as_deref().unwrap_or_default())
         };
         Wishes {
@@ -293,12 +293,13 @@ fn volumes_of(scenario: &Scenario, rules: &LabelRules, pod: &Pod) -> Volumes {
     if pod.spec.volumes.is_empty() {
         return Volumes::default();
     }
-    let storage = Storage::new(&scenario.objects, scenario.options.volume_lookup(scenario.kind));
+    let storage = Storage::new(&scenario.objects);
     let mut algebra = Algebra::default();
     let volumes = storage.use_of(&mut algebra, rules, pod);
     let alternatives = volumes.alternatives.iter().map(|alternative| {
-        let hostname =
-            alternative.hostname.map(|id| (karpsim::labels::HOSTNAME.into(), algebra.get(id).clone()));
+        let hostname = alternative
+            .hostname
+            .map(|id| (karpsim::kubernetes::labels::HOSTNAME.into(), algebra.get(id).clone()));
         let others = algebra
             .requirements(alternative.constraint)
             .iter()

@@ -1,8 +1,8 @@
 //! What the labels of a node may be.
 
-use karpsim::api::core::NodeSelectorRequirement;
-use karpsim::api::meta::{Labels, Operator, Str};
-use karpsim::labels::LabelRules;
+use karpsim::label_rules::LabelRules;
+use karpsim::model::core::NodeSelectorRequirement;
+use karpsim::model::meta::{Labels, Operator, Str};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What one label may be: one of some values, or (`complement`) anything but these, within bounds.

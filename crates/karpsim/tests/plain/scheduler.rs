@@ -6,9 +6,9 @@ use super::offers::{Pool, fits};
 use super::pods::{HostPort, Wishes, ports_clash, tolerates_all};
 use super::requirements::{Label, Requirements};
 use super::topology::{Counted, Topology, narrowed};
-use karpsim::api::meta::Str;
-use karpsim::compile::resources::{RawAmounts, add};
-use karpsim::labels::{HOSTNAME, NODE_POOL};
+use karpsim::kubernetes::labels::{HOSTNAME, NODE_POOL};
+use karpsim::kubernetes::requests::{RawAmounts, add};
+use karpsim::model::meta::Str;
 use karpsim::quantity::Quantity;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -6,11 +6,11 @@
 use super::cluster::{Cluster, counts};
 use super::pods::{Spread, Term, Wishes, tolerates_all};
 use super::requirements::{Label, Requirements};
-use karpsim::api::core::{Node, Taint, Toleration};
-use karpsim::api::meta::{LabelSelector, Labels, SelectorOperator, Str};
-use karpsim::compile::selectors::selects;
-use karpsim::disruption::evictable::is_terminal;
-use karpsim::labels::HOSTNAME;
+use karpsim::kubernetes::labels::HOSTNAME;
+use karpsim::kubernetes::pods::is_terminal;
+use karpsim::kubernetes::selectors::selects;
+use karpsim::model::core::{Node, Taint, Toleration};
+use karpsim::model::meta::{LabelSelector, Labels, SelectorOperator, Str};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -377,7 +377,7 @@ impl<'c, 'a> Topology<'c, 'a> {
 }
 
 /// Whether a group counts a pod that was there before. An absent selector lists everything.
-fn counts_in(group: &Group, pod: &karpsim::api::core::Pod) -> bool {
+fn counts_in(group: &Group, pod: &karpsim::model::core::Pod) -> bool {
     counts(pod)
         && group.hashed.namespaces.contains(&pod.metadata.namespace)
         && group.selector.as_ref().is_none_or(|selector| selects(selector, &pod.metadata.labels))

@@ -102,8 +102,8 @@ impl Diff {
         let all = self.full || self.output.format == ListFormat::Wide;
         let shown = if all { usize::MAX } else { SHOWN };
         let mut text = String::new();
-        let listed = |names: &[karpsim::api::meta::Str]| {
-            let first: Vec<&str> = names.iter().take(shown).map(karpsim::api::meta::Str::as_str).collect();
+        let listed = |names: &[karpsim::model::meta::Str]| {
+            let first: Vec<&str> = names.iter().take(shown).map(karpsim::model::meta::Str::as_str).collect();
             match names.len() - first.len() {
                 0 => first.join(", "),
                 more => format!("{} and {more} other(s)", first.join(", ")),

@@ -7,10 +7,10 @@ use crate::input::unpack;
 use crate::output::file::OutputFile;
 use crate::output::print;
 use clap::{Args, Subcommand, ValueEnum};
-use karpsim::api::meta::Time;
-use karpsim::api::problem::Problem;
 use karpsim::catalogue::import::aws::AwsImport;
 use karpsim::catalogue::{self, Catalogue, kwok, price_series};
+use karpsim::model::meta::Time;
+use karpsim::problem::Problem;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 

@@ -9,9 +9,9 @@ use crate::output::instance_types::{print_catalogue, print_table, short_zones, s
 use crate::output::table::{Table, left, right};
 use crate::output::{lines, print};
 use clap::Args;
-use karpsim::api::meta::Operator;
 use karpsim::catalogue::view::{Gpus, OfferingView, View, currency};
 use karpsim::catalogue::{Catalogue, InstanceType, allocatable, amount};
+use karpsim::model::meta::Operator;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -153,7 +153,7 @@ fn resources(instance_type: &InstanceType) -> String {
     let overhead = &instance_type.overhead;
     for (name, capacity) in instance_type.capacity.iter() {
         let shown = |quantity| amount(name, quantity);
-        let kept = |list: &karpsim::api::core::ResourceList| list.get(name).map_or_else(String::new, shown);
+        let kept = |list: &karpsim::model::core::ResourceList| list.get(name).map_or_else(String::new, shown);
         table.row(vec![
             name.to_owned(),
             shown(capacity),

@@ -1,13 +1,13 @@
 //! MIG: which GPUs it cuts into which profiles, and whether those that are asked for fit.
 
 use super::GpuSharingError;
-use crate::api::core::ResourceList;
-use crate::api::meta::words;
-use crate::api::problem::{Place, Problem, ProblemKind};
-use crate::api::wire::wire;
 use crate::catalogue::InstanceType;
 use crate::catalogue::read::value_problem;
 use crate::catalogue::view::View;
+use crate::model::core::ResourceList;
+use crate::model::meta::words;
+use crate::model::wire::wire;
+use crate::problem::{Place, Problem, ProblemKind};
 use crate::quantity::Quantity;
 
 words! {

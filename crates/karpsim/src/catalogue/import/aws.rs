@@ -7,14 +7,14 @@
 
 use super::aws_prices::{self, OnDemandPrice, SpotPrice};
 use super::aws_types::{self, RawType};
-use crate::api::meta::Str;
-use crate::api::problem::{Place, Problem, ProblemKind};
 use crate::catalogue::aws::figures;
 use crate::catalogue::node_class::Ec2NodeClass;
 use crate::catalogue::overlay::in_one;
 use crate::catalogue::read::{one_value, value_problem};
 use crate::catalogue::{Catalogue, InstanceType, Offering, Price, Settings};
-use crate::labels;
+use crate::kubernetes::labels;
+use crate::model::meta::Str;
+use crate::problem::{Place, Problem, ProblemKind};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 

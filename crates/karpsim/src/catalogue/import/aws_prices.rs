@@ -2,9 +2,9 @@
 
 use super::aws::text;
 use super::aws_types::RawType;
-use crate::api::meta::{Str, Time};
-use crate::api::problem::Problem;
 use crate::catalogue::read::value_problem;
+use crate::model::meta::{Str, Time};
+use crate::problem::Problem;
 use serde_json::Value;
 use std::collections::BTreeMap;
 

@@ -1,12 +1,12 @@
 //! `aws ec2 describe-instance-types`: what Karpenter makes of each entry.
 
 use super::aws::text;
-use crate::api::core::{NodeSelectorRequirement, ResourceList};
-use crate::api::meta::{Operator, Str};
-use crate::api::problem::{Place, Problem, ProblemKind};
 use crate::catalogue::aws::{Facts, network};
 use crate::catalogue::capacity::MOST;
-use crate::labels;
+use crate::kubernetes::labels;
+use crate::model::core::{NodeSelectorRequirement, ResourceList};
+use crate::model::meta::{Operator, Str};
+use crate::problem::{Place, Problem, ProblemKind};
 use crate::quantity::Quantity;
 use serde_json::Value;
 

@@ -1,14 +1,14 @@
 //! Changes of prices: discounts, negotiated prices, licences.
 
 use super::{CatalogueOverlay, selects};
-use crate::api::core::NodeSelectorRequirement;
-use crate::api::meta::Str;
-use crate::api::problem::{Place, Problem, ProblemKind};
-use crate::api::wire::wire;
 use crate::catalogue::read::{check_requirements, one, value_problem};
 use crate::catalogue::view::View;
 use crate::catalogue::{Catalogue, InstanceType, Offering, Price};
-use crate::labels;
+use crate::kubernetes::labels;
+use crate::model::core::NodeSelectorRequirement;
+use crate::model::meta::Str;
+use crate::model::wire::wire;
+use crate::problem::{Place, Problem, ProblemKind};
 use std::sync::Arc;
 
 wire! {

@@ -2,13 +2,13 @@
 
 use super::price_rule::not_negative;
 use super::{CatalogueOverlay, in_one};
-use crate::api::core::NodeSelectorRequirement;
-use crate::api::meta::{Operator, Str};
-use crate::api::problem::{Place, Problem, ProblemKind};
-use crate::api::wire::wire;
 use crate::catalogue::read::{one, value_problem};
 use crate::catalogue::{Catalogue, Offering, Price};
-use crate::labels;
+use crate::kubernetes::labels;
+use crate::model::core::NodeSelectorRequirement;
+use crate::model::meta::{Operator, Str};
+use crate::model::wire::wire;
+use crate::problem::{Place, Problem, ProblemKind};
 use std::sync::Arc;
 
 wire! {

@@ -2,11 +2,11 @@
 
 use super::{Applicant, Claim, Placement, Refusal, Solver};
 use crate::compile::asked::{Asked, Host};
+use crate::compile::min_values;
 use crate::compile::pods::{Class, PortsId};
 use crate::compile::resources::Amounts;
 use crate::compile::shapes::ShapeSet;
 use crate::compile::types::ReservationId;
-use crate::provisioning::min_values;
 use crate::provisioning::stances::{Answer, Ground, GroundId, Stance, StanceId};
 use crate::requirements::{ConstraintId, KeyId, Requirement, Undefined};
 use crate::topology::HostId;
@@ -313,7 +313,7 @@ impl Solver<'_> {
 /// Whether the node could not attach the pod's volumes beside those it has.
 pub(super) fn exceeds_attach_limits(
     node: &crate::compile::nodes::StateNode,
-    attached: &[(crate::api::meta::Str, crate::api::meta::Str)],
+    attached: &[(crate::model::meta::Str, crate::model::meta::Str)],
     class: &Class,
 ) -> bool {
     node.attach_limits.iter().any(|(driver, limit)| {
