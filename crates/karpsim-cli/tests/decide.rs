@@ -2,7 +2,7 @@
 
 mod program;
 
-use program::{Folder, Run, command, data, karpsim, unpacked};
+use program::{Folder, Run, command, data, karpsim};
 use serde_json::Value;
 use std::io::{Read, Write};
 
@@ -54,7 +54,7 @@ fn a_pod_gets_a_node() {
 
 #[test]
 fn recorded_pairs_are_decided_in_their_order_whatever_the_threads() {
-    let recorded = unpacked("conformance/provisioning.jsonl.zst");
+    let recorded = karpsim_testkit::text("conformance/provisioning.jsonl");
     let some: String = recorded.lines().step_by(20).flat_map(|line| [line, "\n"]).collect();
     let expected: Vec<String> = some
         .lines()

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{data, play};
+use common::play;
 use karpsim_sim::{ReplayOptions, ReplayResult};
 use serde_json::Value;
 use std::fmt::Write;
@@ -146,7 +146,8 @@ fn differences(recorded: &[Vec<Happened>; 3], simulated: &[Vec<Happened>; 3]) ->
 
 fn check(name: &str) {
     let result = play(&format!("traces/e2e/{name}.trace.json"), &ReplayOptions::default());
-    let file = std::fs::File::open(data(&format!("traces/e2e/{name}.decisions.json"))).unwrap();
+    let file =
+        std::fs::File::open(karpsim_testkit::path(&format!("traces/e2e/{name}.decisions.json"))).unwrap();
     let decisions: Value = serde_json::from_reader(std::io::BufReader::new(file)).unwrap();
     let (recorded, simulated) = (recorded(&decisions), simulated(&result));
     let mut differences = differences(&recorded, &simulated);

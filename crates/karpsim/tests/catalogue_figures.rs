@@ -1,8 +1,6 @@
 //! Capacity and overhead of every embedded type, derived from its raw facts, are the figures that the files carry: exact
 //! equality. The files were made from the clouds' own tables, independently of this code.
 
-mod data;
-
 use karpsim::catalogue::{self, Catalogue, NodeClass, Settings, allocatable, recompute};
 use karpsim::model::core::ResourceList;
 use karpsim::quantity::Quantity;
@@ -18,7 +16,7 @@ const FILES: [(&str, usize); 6] = [
 ];
 
 fn load(name: &str) -> Catalogue {
-    catalogue::read(&data::text(&format!("catalogues/{name}.json"))).unwrap()
+    catalogue::read(&karpsim_testkit::text(&format!("catalogues/{name}.json"))).unwrap()
 }
 
 #[test]

@@ -1,14 +1,12 @@
 //! Overlays: prices, reservations, GPU sharing, resources; and what is wrong with one.
 
-mod data;
-
 use karpsim::catalogue::diff::Change;
 use karpsim::catalogue::overlay::{Applied, CatalogueOverlay};
 use karpsim::catalogue::view::OfferingView;
 use karpsim::catalogue::{self, Catalogue};
 
 fn load(name: &str) -> Catalogue {
-    catalogue::read(&data::text(&format!("catalogues/{name}.json"))).unwrap()
+    catalogue::read(&karpsim_testkit::text(&format!("catalogues/{name}.json"))).unwrap()
 }
 
 fn overlay(body: &str) -> CatalogueOverlay {

@@ -2,20 +2,7 @@ use super::{Catalogues, Findings, read_json, read_yaml, validate};
 use crate::catalogue::Catalogue;
 use crate::problem::{Place, Problem, ProblemKind};
 use crate::scenario::{Scenario, ScenarioKind};
-use std::io::Read as _;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-
-fn data(path: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../data").join(path)
-}
-
-fn unpacked(path: &str) -> String {
-    let file = std::fs::File::open(data(path)).unwrap();
-    let mut text = String::new();
-    ruzstd::decoding::StreamingDecoder::new(file).unwrap().read_to_string(&mut text).unwrap();
-    text
-}
 
 /// The catalogues of the recordings, each read once.
 #[derive(Default)]
@@ -27,7 +14,7 @@ impl Catalogues for Recorded {
         if let Some((_, catalogue)) = read.iter().find(|(known, _)| known == name) {
             return Ok(catalogue.clone());
         }
-        let text = unpacked(&format!("conformance/{name}.zst"));
+        let text = karpsim_testkit::text(&format!("conformance/{name}"));
         let catalogue = Arc::new(crate::catalogue::read(&text)?);
         read.push((name.to_owned(), catalogue.clone()));
         Ok(catalogue)
@@ -68,7 +55,7 @@ fn every_recorded_scenario_passes() {
     for (file, count, notices) in
         [("provisioning", 2392, of_provisioning), ("disruption", 921, of_disruption)]
     {
-        let text = unpacked(&format!("conformance/{file}.jsonl.zst"));
+        let text = karpsim_testkit::text(&format!("conformance/{file}.jsonl"));
         let catalogues = Recorded::default();
         let mut findings = Findings::default();
         let mut passed = 0;
