@@ -1,7 +1,7 @@
-//! The binary `karpsim`: read, call, show. No decision is made here.
+//! The binary `karpsim`: it reads files, calls the library and prints. No decision is made here.
 //!
-//! Data go to standard output, talk to standard error. Exit codes: 0 done, 1 the answer is no where one was asked for,
-//! 2 bad input, 3 out of resources.
+//! Data goes to standard output, messages to standard error. Exit codes: 0 success, 1 the answer is no (`catalogue diff`
+//! found differences), 2 bad input, 3 out of resources.
 
 #[macro_use]
 mod output;
@@ -16,13 +16,31 @@ use clap::{Parser, Subcommand};
 use commands::{budget, catalogue, completions, decide, explain, optimum, replay, schema, whatif};
 use std::process::ExitCode;
 
-/// What Karpenter would do, offline: provisioning, disruption, cost
+/// Simulate Karpenter offline: provisioning, disruption and cost
 #[derive(Debug, Parser)]
-#[command(name = "karpsim", version, arg_required_else_help = true, max_term_width = 110)]
+#[command(name = "karpsim", version, max_term_width = 110)]
 struct CommandLine {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
+
+/// What `karpsim` alone prints.
+const FIRST_STEPS: &str = "\
+karpsim simulates Karpenter offline: provisioning, disruption and cost.
+
+Things to try first:
+
+  Replay an autoscaling trace and see what Karpenter launches, removes and spends
+    karpsim replay data/traces/resnet-gpu.json
+
+  See what Karpenter would launch for the pending pods of your cluster
+    kubectl get pods,nodes,nodepools,nodeclaims,daemonsets -A -o json | karpsim decide - --catalogue aws/us-west-2
+
+  Find the cheapest GPU instances
+    karpsim catalogue find 'nvidia.com/gpu>=1' --sort gpu-price --limit 5
+
+Run `karpsim --help` for all commands.
+";
 
 /// One file a command.
 #[derive(Debug, Subcommand)]
@@ -43,7 +61,8 @@ enum Command {
 
 fn main() -> ExitCode {
     let command_line = CommandLine::parse();
-    let outcome = match &command_line.command {
+    let Some(command) = &command_line.command else { return exit_code(output::print(FIRST_STEPS)) };
+    exit_code(match command {
         Command::Replay(command) => command.run(),
         Command::WhatIf(command) => command.run(),
         Command::Decide(command) => command.run(),
@@ -53,7 +72,11 @@ fn main() -> ExitCode {
         Command::Catalogue(command) => command.run(),
         Command::Schema(command) => command.run(),
         Command::Completions(command) => command.run(),
-    };
+    })
+}
+
+/// Says what went wrong, if something did.
+fn exit_code(outcome: Result<(), failure::Failure>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -22,7 +22,7 @@ fn two_pods_of_one_gpu_each_get_two_small_nodes() {
     let lines: Vec<&str> = run.out.lines().collect();
     assert_eq!(lines[0], "two-gpus: two g5.2xlarge instead of one g5.12xlarge");
     // 5.672 and 2 × 1.212 dollars an hour are what AWS lists.
-    assert!(run.out.contains("Saves $3.2480 an hour (57.3 %) against Karpenter; proven: nothing is cheaper"));
+    assert!(run.out.contains("Saves $3.2480 per hour (57.3 %) compared with Karpenter; proven optimal"));
     assert!(lines.iter().any(|line| line.contains("g5.2xlarge") && line.contains("$1.2120")), "{}", run.out);
 }
 

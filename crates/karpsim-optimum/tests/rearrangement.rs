@@ -46,7 +46,11 @@ fn a_cluster_is_rearranged_at_will() {
     assert_eq!((optimum.cost, evicted, removed), (nanos(0.55), 4, 3));
     assert!(optimum.cost <= optimum.karpenter_cost);
     assert_eq!(optimum.decision.new_node_claims.len(), 2);
-    assert!(optimum.difference.starts_with("three nodes go, two t.small come"), "{}", optimum.difference);
+    assert!(
+        optimum.difference.starts_with("three nodes removed, two t.small launched"),
+        "{}",
+        optimum.difference
+    );
 }
 
 #[test]

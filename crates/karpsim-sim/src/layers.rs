@@ -151,6 +151,7 @@ impl Layers<'_> {
         let at_fault = |error: Error| error.of_file(file.cloned());
         let Trace { mut header, events } = match (file, patch) {
             (Some(file), Some(patch)) => original.with(patch).map_err(|error| match error {
+                PatchError::Original(error) => LayersError::Trace(error),
                 PatchError::Trace(error) => LayersError::Trace(at_fault(error)),
                 error => LayersError::Patch { file: Arc::clone(file), error },
             })?,

@@ -114,7 +114,7 @@ pub fn replay_events(
         World::new(calendar, delays, binding, end, controller, cloud, Ledger::default(), observer);
     world.set_pod_template_paths(header.pod_template_paths.clone());
     if !header.options.device_shares.is_empty() {
-        world.say("deviceShares: shares of a device are counted together, not device by device");
+        world.say("deviceShares: shares are counted per node, not per device");
     }
     world.run(header.objects.clone(), events)?;
     Ok(world.finish(header.name.clone(), profile))

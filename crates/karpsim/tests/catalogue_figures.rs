@@ -248,7 +248,7 @@ fn what_is_wrong_with_a_node_class_is_said() {
     assert_eq!(said("{kubelet: {maxpods: 1}}"), "EC2NodeClass `x`: `spec.kubelet`: unknown field `maxpods`");
     assert_eq!(
         said("{instanceStorePolicy: RAID1}"),
-        "EC2NodeClass `x`: `spec.instanceStorePolicy`: found `RAID1`, allowed is `RAID0`"
+        "EC2NodeClass `x`: `spec.instanceStorePolicy`: invalid value `RAID1`: expected `RAID0`"
     );
     let catalogue = load("aws-cn-north-1");
     let recomputed = |spec: &str| {

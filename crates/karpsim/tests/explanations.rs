@@ -72,7 +72,7 @@ fn every_pod_error_is_explained_and_its_counts_add_up() {
             assert_eq!(node, filled.name);
         }
     }
-    assert!(left_over > 100 && launched > 100, "{left_over} pods left over, {launched} launches");
+    assert!(left_over > 100 && launched > 100, "{left_over} pods unschedulable, {launched} launches");
 }
 
 /// Takes `key` out of what the pod asks of a node. False: it asks for it through its volumes, or its spread counts the
@@ -220,7 +220,7 @@ fn without_what_the_nearest_miss_names_the_pod_is_placed() {
                 assert_eq!(
                     errors.get(pod.as_str()),
                     None,
-                    "{} {pod}: without {nearest} it is left over still",
+                    "{} {pod}: without {nearest} it is still unschedulable",
                     scenario.name
                 );
             }
@@ -284,7 +284,7 @@ fn every_node_is_explained_as_the_commands_have_it() {
             }
             let single = explanation.methods.iter().find(|one| one.method == Method::SingleNodeConsolidation);
             match single.map(|single| &single.verdict) {
-                Some(Verdict::Unconsolidatable { why }) if why.contains("would have no place") => {
+                Some(Verdict::Unconsolidatable { why }) if why.contains("would be unschedulable") => {
                     stranded += 1;
                     assert!(!explanation.stranded.is_empty(), "{place}: {why}");
                 }

@@ -14,25 +14,25 @@ use serde::Serialize;
 
 const EXAMPLES: &str = "\
 Examples:
-  karpsim budget cluster.yaml --from 2026-01-05T00:00:00Z --to 2026-01-12T00:00:00Z
-  karpsim budget cluster.yaml --from 2026-01-05T00:00:00Z --to 2026-01-06T00:00:00Z --step 1h -o json
+  karpsim budget cluster.yaml --from 2026-01-05 --to 2026-01-12
+  karpsim budget cluster.yaml --from 2026-01-05 --to 2026-01-06 --step 1h -o json
 
-A row says what holds from its time on; there is one for each NodePool at first, and then whenever something changes.
-Nodes stay as they are in the file.";
+Each row holds from its time on. There is one row for each NodePool at the start, and one whenever a number changes.
+The nodes are those in the file throughout.";
 
-/// Show how many nodes the disruption budgets of each NodePool allow to be disrupted over time
+/// Show how many nodes each NodePool's disruption budgets allow to be disrupted over time
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct BudgetCommand {
     #[command(flatten)]
     scenario: ScenarioFlags,
-    /// From when, as 2026-01-05T00:00:00Z [default: the scenario's `now`]
+    /// Start, such as 2026-01-05 or 2026-01-05T09:00:00Z [default: the scenario's `now`]
     #[arg(long, value_name = "TIME", value_parser = time)]
     from: Option<Time>,
-    /// Until when [default: a week later]
+    /// End [default: one week after the start]
     #[arg(long, value_name = "TIME", value_parser = time)]
     to: Option<Time>,
-    /// Look only at moments so far apart, as 1h [default: whenever something changes]
+    /// Check only at this interval, such as 1h [default: whenever a number changes]
     #[arg(long, value_name = "DURATION", value_parser = step, allow_hyphen_values = true)]
     step: Option<Duration>,
     #[command(flatten)]
@@ -60,10 +60,13 @@ impl BudgetCommand {
         let from = self.from.unwrap_or(loaded.scenario.now);
         let to = self.to.unwrap_or_else(|| karpsim::explain::later(from, WEEK));
         if to < from {
-            return Err(Failure::input(format!("--to: found {}, allowed is {} or later", to.0, from.0)));
+            return Err(Failure::input(format!(
+                "--to: invalid value `{}`: expected {} or later",
+                to.0, from.0
+            )));
         }
         let items = karpsim::explain::budget(&loaded.scenario, from, to, self.step).map_err(|error| {
-            Failure::input(format!("{}: {error}", loaded.shown)).hint("a shorter span, or a longer --step")
+            Failure::input(format!("{}: {error}", loaded.shown)).hint("use a shorter span or a longer --step")
         })?;
         let list = BudgetList { api_version: API_VERSION, kind: "BudgetList", items };
         print(&self.output.format.render(&list, table)?)
@@ -100,5 +103,5 @@ fn table(list: &BudgetList) -> String {
             row.budgets.join("; "),
         ]);
     }
-    if table.is_empty() { "no NodePool\n".to_owned() } else { table.to_string() }
+    if table.is_empty() { "No NodePools.\n".to_owned() } else { table.to_string() }
 }

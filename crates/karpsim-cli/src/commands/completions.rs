@@ -1,4 +1,4 @@
-//! `karpsim completions`: scripts that complete the program's words in a shell.
+//! `karpsim completions`: completion scripts for shells.
 
 use crate::failure::Failure;
 use crate::output::print;
@@ -11,7 +11,7 @@ Examples:
   karpsim completions zsh > ~/.zfunc/_karpsim
   karpsim completions fish > ~/.config/fish/completions/karpsim.fish";
 
-/// Write a script that completes karpsim's words in a shell
+/// Print a shell completion script
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Completions {

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::flags::settings::{Settings, SettingsFlags};
-use crate::flags::{OverlayFlag, SourceFlags, StrictFlag, ThreadsFlag, strict_failure};
+use crate::flags::{NowFlag, OverlayFlag, SourceFlags, StrictFlag, ThreadsFlag, strict_failure};
 use crate::input::overlay::OverlaidCatalogues;
 use crate::input::records::{Body, Record, Records};
 use crate::input::scenario::scenario_failure;
@@ -36,16 +36,16 @@ Examples:
   karpsim decide recordings.jsonl.zst --root data/conformance > decisions.jsonl
   kubectl get pods,nodes,nodepools,nodeclaims,daemonsets -A -o json | karpsim decide - --catalogue aws/us-west-2
 
-Every line of the output is one object: the scenario's name and what Karpenter would do,
-  {\"name\": …, \"newNodeClaims\": …}  for provisioning,
-  {\"name\": …, \"commands\": …}       for disruption.
-A scenario that cannot be read ends the run with exit code 2, after the decisions before it.";
+Each output line is a JSON object with the scenario's name and the decision:
+  {\"name\": …, \"newNodeClaims\": …}  for provisioning
+  {\"name\": …, \"commands\": …}       for disruption
+An invalid scenario ends the run with exit code 2, after the decisions for the scenarios before it.";
 
-/// Decide scenarios: what Karpenter would launch or remove
+/// Print what Karpenter would launch or remove in each scenario
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Decide {
-    /// Scenarios as JSON, YAML or JSON Lines, plain or packed with zstd or gzip; `-` is standard input
+    /// Scenarios as JSON, JSON Lines or YAML, optionally compressed with zstd or gzip; `-` reads standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -54,11 +54,13 @@ pub(crate) struct Decide {
     overlay: OverlayFlag,
     #[command(flatten)]
     strict: StrictFlag,
-    /// Write the processor seconds of each scenario to FILE, as JSON Lines
+    /// Write the CPU time spent on each scenario to FILE, in seconds, as JSON Lines
     #[arg(long, value_name = "FILE")]
     timings: Option<PathBuf>,
     #[command(flatten)]
     threads: ThreadsFlag,
+    #[command(flatten)]
+    now: NowFlag,
     #[command(flatten)]
     settings: SettingsFlags,
 }
@@ -132,6 +134,7 @@ impl Decide {
             stem: stem(file),
             sources: &sources,
             settings,
+            now: self.now,
             strict: self.strict.strict,
             timed: self.timings.is_some(),
         };
@@ -232,6 +235,7 @@ struct One<'a> {
     stem: String,
     sources: &'a Sources,
     settings: &'a Settings,
+    now: NowFlag,
     strict: bool,
     timed: bool,
 }
@@ -277,6 +281,7 @@ impl One<'_> {
                 text.name = self.stem.as_str().into();
             }
             self.settings.apply(&mut text.options);
+            self.now.apply(&mut text);
             input::validate(text, self.sources, findings)
         })
         .map_err(|problem| scenario_failure(&self.shown, line, &problem))

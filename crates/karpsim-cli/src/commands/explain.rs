@@ -16,19 +16,19 @@ Examples:
   karpsim explain recordings.jsonl.zst --root data/conformance --scenario NAME pod/default/p0
   kubectl get pods,nodes,nodepools,nodeclaims,daemonsets -A -o json | karpsim explain - pod/web-0 --catalogue aws/us-west-2
 
-For a pod: rule by rule, how many instance types of each NodePool are left, and what comes nearest.
-For a node: what each method of disruption makes of it, budgets, prices, and pods that hold it.";
+For a pod, the output shows how many instance types of each NodePool every rule leaves, and the closest match.
+For a node, it shows the result of each disruption method, budgets, prices, and the pods that block disruption.";
 
 /// Names that are listed.
 const NAMES_MAX: usize = 5;
 
-/// Tell why a pod goes where it goes or nowhere, or why a node is removed or stays
+/// Explain why a pod is scheduled where it is or is unschedulable, or why a node is disrupted or kept
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Explain {
     #[command(flatten)]
     scenario: ScenarioFlags,
-    /// What is to be explained: pod/NAMESPACE/NAME, pod/NAME or node/NAME
+    /// Object to explain: pod/NAMESPACE/NAME, pod/NAME or node/NAME
     #[arg(value_name = "pod/NS/NAME|node/NAME")]
     what: String,
     #[command(flatten)]
@@ -56,7 +56,7 @@ impl Explain {
                 print(&self.output.format.render(&explanation, explanation::node)?)
             }
             _ => Err(Failure::input(format!(
-                "found `{}`, allowed is pod/NAMESPACE/NAME, pod/NAME or node/NAME",
+                "invalid value `{}`: expected pod/NAMESPACE/NAME, pod/NAME or node/NAME",
                 self.what
             ))),
         }
@@ -75,9 +75,9 @@ fn node_names(loaded: &Loaded) -> Vec<String> {
 }
 
 fn no_such(loaded: &Loaded, kind: &str, name: &str, names: &[String]) -> Failure {
-    let failure = Failure::input(format!("{}: holds no {kind} `{name}`", loaded.shown));
+    let failure = Failure::input(format!("{}: {kind} `{name}` not found", loaded.shown));
     if names.iter().any(|known| known == name) {
-        return failure.hint("it is a NodeClaim that is being launched");
+        return failure.hint("it is a NodeClaim that is still launching");
     }
     let own = |known: &String| known.rsplit('/').next() == Some(name);
     if let Some(near) = names.iter().find(|known| own(known)).map(String::as_str) {
@@ -85,7 +85,8 @@ fn no_such(loaded: &Loaded, kind: &str, name: &str, names: &[String]) -> Failure
     }
     match near_miss(name, names.iter().map(String::as_str)) {
         Some(near) => failure.hint(format!("did you mean `{kind}/{near}`?")),
-        None if names.is_empty() => failure.hint(format!("it holds no {kind}s at all")),
-        None => failure.hint(format!("it holds {}", shortened(names.iter().map(String::as_str), NAMES_MAX))),
+        None if names.is_empty() => failure.hint(format!("the scenario has no {kind}s")),
+        None => failure
+            .hint(format!("the scenario has {}", shortened(names.iter().map(String::as_str), NAMES_MAX))),
     }
 }

@@ -20,14 +20,14 @@ use std::time::{Duration, Instant};
 const EXAMPLES: &str = "\
 Examples:
   karpsim optimum scenario.json
-  karpsim optimum recordings.jsonl.zst --scenario binpack/m5-7 --time-limit 10 -o json
-  karpsim optimum cluster.json --evictions 20      a running cluster: the cheapest with at most 20 pods evicted
+  karpsim optimum recordings.jsonl.zst --scenario binpack/m5-7 --time-limit 10s -o json
+  karpsim optimum cluster.json --evictions 20      rearrange a running cluster, evicting at most 20 pods
 
-The answer places as many pods as can be placed, those of higher priority first, then costs least. Required rules always
-hold. Preferences are left aside unless --preferences respect: then those that Karpenter's decision meets must be met.
-Ctrl-C ends the search, and the best answer so far is shown.";
+The optimum schedules as many pods as possible, in order of priority, at the lowest cost. Required constraints always
+hold. Preferences are ignored by default; with --preferences respect, those that Karpenter's decision satisfies must be
+satisfied. Press Ctrl-C to end the search and print the best result so far.";
 
-/// Find the cheapest possible answer to a scenario, and prove how far from it Karpenter is
+/// Find the cheapest feasible decision for a scenario, and how far Karpenter's is from it
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct OptimumCommand {
@@ -35,21 +35,21 @@ pub(crate) struct OptimumCommand {
     scenario: ScenarioFlags,
     #[command(flatten)]
     output: OutputFlag,
-    /// How long to search; 0: until the optimum is proven
+    /// Time limit for the search; 0 searches until the optimum is proven
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration, allow_hyphen_values = true)]
     time_limit: KubernetesDuration,
-    /// Stop when the answer is proven to be within so many percent of the optimum
+    /// Stop once the result is proven to be within PERCENT of the optimum
     #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = percent)]
     gap: f64,
     #[command(flatten)]
     threads: ThreadsFlag,
-    /// What becomes of preferred affinity, ScheduleAnyway and PreferNoSchedule
+    /// How to treat preferred affinity, ScheduleAnyway and PreferNoSchedule
     #[arg(long, value_name = "HOW", default_value = "ignore")]
     preferences: PreferenceChoice,
-    /// Rearrange the running cluster, with at most N pods evicted
+    /// Rearrange the running cluster, evicting at most N pods
     #[arg(long, value_name = "N")]
     evictions: Option<usize>,
-    /// Rearrange the running cluster, with at most N nodes removed
+    /// Rearrange the running cluster, removing at most N nodes
     #[arg(long, value_name = "N")]
     removed_nodes: Option<usize>,
 }
@@ -57,9 +57,9 @@ pub(crate) struct OptimumCommand {
 /// What becomes of preferences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum PreferenceChoice {
-    /// They play no part
+    /// Ignore them
     Ignore,
-    /// Those that Karpenter's decision meets are met
+    /// Satisfy those that Karpenter's decision satisfies
     Respect,
 }
 
@@ -120,7 +120,7 @@ struct Patience {
 impl Patience {
     fn new(name: &str) -> Result<Self, Failure> {
         let interrupted = Arc::new(AtomicBool::new(false));
-        let failed = |error: std::io::Error| Failure::resources(format!("cannot listen for Ctrl-C: {error}"));
+        let failed = |error: std::io::Error| Failure::resources(format!("cannot handle Ctrl-C: {error}"));
         let interrupt = signal_hook::consts::SIGINT;
         // The second Ctrl-C ends the program: the first has been heard by then.
         signal_hook::flag::register_conditional_shutdown(interrupt, 130, Arc::clone(&interrupted))

@@ -21,19 +21,19 @@ Examples:
   karpsim replay trace.json --delays nodeCreated=20s..60s --seed 3
   karpsim replay trace.yaml --delays none --binding scheduler --batch-max-duration 30s";
 
-/// Play a trace: what Karpenter launches and removes over time, and what it costs
+/// Replay a trace: what Karpenter launches and removes over time, and what it costs
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Replay {
-    /// A trace as JSON, JSON Lines or YAML, plain or packed with zstd or gzip; `-` is standard input
+    /// Trace as JSON, JSON Lines or YAML, optionally compressed with zstd or gzip; `-` reads standard input
     #[arg(value_name = "TRACE")]
     trace: PathBuf,
     #[command(flatten)]
     output: OutputFlag,
-    /// Show every node and pod in tables, however many there are
+    /// Show all decisions, nodes and pods in tables
     #[arg(long)]
     full: bool,
-    /// Write everything that happens to FILE, as JSON Lines
+    /// Write every event to FILE, as JSON Lines
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
     #[command(flatten)]

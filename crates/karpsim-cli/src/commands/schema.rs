@@ -1,4 +1,4 @@
-//! `karpsim schema`: the forms that karpsim reads and writes, as JSON Schema.
+//! `karpsim schema`: the file formats that karpsim reads and writes, as JSON Schema.
 
 use crate::failure::Failure;
 use crate::output::format::json;
@@ -11,12 +11,12 @@ const EXAMPLES: &str = "\
 Example:
   karpsim schema scenario > scenario.schema.json";
 
-/// Print the JSON Schema of a form
+/// Print the JSON Schema of a file format
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Schema {
-    /// The form
-    #[arg(value_name = "FORM", value_parser = PossibleValuesParser::new(Document::ALL.map(Document::name)))]
+    /// File format
+    #[arg(value_name = "FORMAT", value_parser = PossibleValuesParser::new(Document::ALL.map(Document::name)))]
     form: String,
 }
 

@@ -30,22 +30,22 @@ Examples:
     --variant keep-5m=data/variants/resnet-keep-5m.yaml
   karpsim whatif trace.json --variant savings-plan=discounts.yaml --variant last-week=spot-price-history.json
 
-A patch holds what is to be different:
-  objects:               # JSON merge patches: null removes, lists are replaced
-  - kind: NodePool       # a Provisioner is patched as its NodePool
+A patch lists the changes to the trace:
+  objects:               # JSON merge patches: null removes a field, lists are replaced
+  - kind: NodePool       # patch a Provisioner as its NodePool
     name: gpu
     patch: {spec: {disruption: {consolidateAfter: 5m}}}
   options: {delays: {nodeReady: 30}}
   catalogue: {name: aws/us-east-1}";
 
-/// Play a trace as it is and with changes, and compare cost and waiting
+/// Replay variants of a trace and compare their cost and pod pending times
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct WhatIf {
-    /// A trace as JSON, JSON Lines or YAML, plain or packed with zstd or gzip; `-` is standard input
+    /// Trace as JSON, JSON Lines or YAML, optionally compressed with zstd or gzip; `-` reads standard input
     #[arg(value_name = "TRACE")]
     trace: PathBuf,
-    /// A variant: a name, and a file with what is different: a patch, or what --overlay takes
+    /// Variant to compare: a name and a file with a patch, or any file that --overlay accepts; repeatable
     #[arg(long = "variant", value_name = "NAME=FILE", required = true)]
     variants: Vec<String>,
     #[command(flatten)]
@@ -126,12 +126,14 @@ impl WhatIf {
             let Some((name, file)) =
                 variant.split_once('=').filter(|(name, file)| !name.is_empty() && !file.is_empty())
             else {
-                return Err(Failure::input(format!("--variant: found `{variant}`, allowed is NAME=FILE")));
+                return Err(Failure::input(format!(
+                    "--variant: invalid value `{variant}`: expected NAME=FILE"
+                )));
             };
             if !names.insert(name) {
-                let failure = Failure::input(format!("--variant: the name `{name}` is taken"));
+                let failure = Failure::input(format!("--variant: duplicate name `{name}`"));
                 return Err(if name == BASE {
-                    failure.hint("it is the trace without changes")
+                    failure.hint("`base` is the trace without changes")
                 } else {
                     failure
                 });
@@ -198,14 +200,14 @@ fn table(result: &WhatIfResult) -> String {
     let mut table = Table::new([
         left("VARIANT"),
         right("COST"),
-        right("AGAINST BASE"),
+        right("DIFFERENCE"),
         right("%"),
-        right("A MONTH"),
+        right("PER MONTH"),
         right("PENDING P50"),
-        right("P99"),
+        right("PENDING P99"),
         right("LAUNCHED"),
         right("REMOVED"),
-        right("NEVER PLACED"),
+        right("NEVER BOUND"),
     ]);
     for (index, variant) in result.variants.iter().enumerate() {
         let base = index == 0;
@@ -214,7 +216,7 @@ fn table(result: &WhatIfResult) -> String {
             if base { "-".to_owned() } else { format!("{sign}{}", dollars(amount)) }
         };
         table.row(vec![
-            if base { "as it is".to_owned() } else { variant.name.clone() },
+            variant.name.clone(),
             dollars(variant.cost_usd),
             signed(variant.cost_usd_against_base),
             match variant.cost_percent_against_base {

@@ -16,10 +16,10 @@ const DEFAULT: &str = "aws/us-west-2";
 /// Karpenter's settings that capacity depends on.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct CapacityFlags {
-    /// Part of the memory that the hypervisor takes [default: 0.075; GCP 0.07]
-    #[arg(long, value_name = "PART", env = "VM_MEMORY_OVERHEAD_PERCENT", hide_env_values = true, value_parser = part, allow_hyphen_values = true)]
+    /// Fraction of memory that the hypervisor uses [default: 0.075; GCP: 0.07]
+    #[arg(long, value_name = "FRACTION", env = "VM_MEMORY_OVERHEAD_PERCENT", hide_env_values = true, value_parser = part, allow_hyphen_values = true)]
     vm_memory_overhead_percent: Option<f64>,
-    /// Network interfaces that are not for pods (AWS) [default: 0]
+    /// Number of network interfaces that pods cannot use (AWS) [default: 0]
     #[arg(long, value_name = "N", env = "RESERVED_ENIS", hide_env_values = true, value_parser = clap::value_parser!(i64).range(0..), allow_hyphen_values = true)]
     reserved_enis: Option<i64>,
 }
@@ -49,15 +49,15 @@ impl CapacityFlags {
 pub(crate) struct Changes {
     #[command(flatten)]
     overlay: OverlayFlag,
-    /// Node class (EC2NodeClass, GCENodeClass, AKSNodeClass) that capacity and allocatable follow from
+    /// Node class (EC2NodeClass, GCENodeClass, AKSNodeClass) from which to compute capacity and allocatable
     #[arg(long, value_name = "FILE")]
     node_class: Option<PathBuf>,
-    /// Which one, where the file has several node classes
+    /// Name of the node class, if the file has more than one
     #[arg(long, value_name = "NAME", requires = "node_class")]
     node_class_name: Option<String>,
     #[command(flatten)]
     capacity: CapacityFlags,
-    /// How pods get addresses (Azure) [default: overlay]
+    /// Network plugin (AKS) [default: overlay]
     #[arg(long, value_name = "PLUGIN")]
     azure_network: Option<AzureNetwork>,
 }
@@ -65,7 +65,7 @@ pub(crate) struct Changes {
 /// Which catalogue, and what is made of it.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Chosen {
-    /// A catalogue of the program, or a file (also KWOK's instance types)
+    /// Built-in catalogue, or a catalogue file or KWOK instance types file
     #[arg(long, value_name = "NAME|FILE", default_value = DEFAULT)]
     catalogue: String,
     #[command(flatten)]
@@ -139,11 +139,11 @@ impl Changes {
 enum AzureNetwork {
     /// Azure CNI Overlay
     Overlay,
-    /// Azure CNI with addresses of the node's subnet
+    /// Azure CNI with pod IPs from the node's subnet
     NodeSubnet,
-    /// None of Azure's
+    /// No network plugin
     None,
-    /// Another
+    /// Any other plugin
     Other,
 }
 
@@ -170,16 +170,16 @@ pub(crate) fn type_named<'a>(
 ) -> Result<&'a Arc<InstanceType>, Failure> {
     catalogue.instance_types.iter().find(|instance_type| instance_type.name == name).ok_or_else(|| {
         let names = catalogue.instance_types.iter().map(|instance_type| instance_type.name.as_str());
-        let failure = Failure::input(format!("no instance type `{name}` in catalogue `{sought}`"));
+        let failure = Failure::input(format!("instance type `{name}` not found in catalogue `{sought}`"));
         if let Some(near) = near_miss(name, names.clone()) {
             return failure.hint(format!("did you mean `{near}`?"));
         }
         let family = name.split(['.', '-']).next().unwrap_or(name);
         let alike: Vec<&str> = names.filter(|other| other.starts_with(family)).take(5).collect();
         if alike.is_empty() || family.is_empty() {
-            failure.hint("`karpsim catalogue list NAME` lists all")
+            failure.hint("run `karpsim catalogue list NAME` to list all")
         } else {
-            failure.hint(format!("there are {}", alike.join(", ")))
+            failure.hint(format!("similar instance types: {}", alike.join(", ")))
         }
     })
 }

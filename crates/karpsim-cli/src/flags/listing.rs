@@ -14,23 +14,23 @@ use std::cmp::Ordering;
 pub(crate) enum Sort {
     /// Family, then size
     Name,
-    /// On-demand price (of types without one: the cheapest)
+    /// On-demand price, or the lowest price if there is none
     Price,
     /// Spot price
     Spot,
-    /// Price of a GPU
+    /// Price per GPU
     GpuPrice,
-    /// Price of a GiB of GPU memory
+    /// Price per GiB of GPU memory
     GpuGibPrice,
-    /// Price of a vCPU
+    /// Price per vCPU
     VcpuPrice,
-    /// vCPUs
+    /// Number of vCPUs
     Vcpu,
     /// Memory
     Memory,
-    /// GPUs
+    /// Number of GPUs
     Gpu,
-    /// Memory of all GPUs
+    /// Total GPU memory
     GpuMemory,
     /// Network bandwidth
     Network,
@@ -47,7 +47,7 @@ pub(crate) struct ListOutputFlag {
 /// How long a list may be.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct LimitFlag {
-    /// Show at most N
+    /// Maximum number of rows
     #[arg(long = "limit", value_name = "N")]
     pub(crate) most: Option<usize>,
 }
@@ -64,10 +64,10 @@ impl LimitFlag {
 pub(crate) struct ListingFlags {
     #[command(flatten)]
     pub(crate) output: ListOutputFlag,
-    /// What to sort by
+    /// Sort order
     #[arg(long, value_enum, default_value = "name")]
     sort: Sort,
-    /// The other way round
+    /// Reverse the sort order
     #[arg(long)]
     reverse: bool,
     #[command(flatten)]

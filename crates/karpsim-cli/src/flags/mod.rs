@@ -11,6 +11,8 @@ use crate::input::overlay::{self, OverlaidCatalogues};
 use crate::input::sources::Sources;
 use crate::output::format::Format;
 use clap::Args;
+use karpsim::model::meta::Time;
+use karpsim::scenario::ScenarioText;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,10 +28,10 @@ pub(crate) struct OutputFlag {
 /// Where instance types come from.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct SourceFlags {
-    /// Folder that `catalogue.file` is relative to [default: the folder of the input file]
+    /// Directory that `catalogue.file` is relative to [default: the directory of the input file]
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
-    /// Instance types to use, whatever the input names: a catalogue of the program, or a file
+    /// Catalogue of instance types, in place of the one that the input names: a built-in catalogue or a file
     #[arg(long, value_name = "NAME|FILE")]
     catalogue: Option<String>,
 }
@@ -48,7 +50,7 @@ impl SourceFlags {
 /// What changes catalogues where no time passes.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct OverlayFlag {
-    /// Discounts, reservations, GPU sharing: a CatalogueOverlay, applied to every catalogue; repeatable
+    /// CatalogueOverlay to apply to the catalogue: discounts, reservations, GPU sharing; repeatable
     #[arg(long, value_name = "FILE")]
     pub(crate) overlay: Vec<PathBuf>,
 }
@@ -64,10 +66,25 @@ impl OverlayFlag {
     }
 }
 
+/// When a scenario is decided.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub(crate) struct NowFlag {
+    /// Current time, such as 2026-09-01 or 2026-09-01T12:00:00Z [default: the scenario's `now`]
+    #[arg(long, value_name = "TIME", value_parser = time::time)]
+    now: Option<Time>,
+}
+
+impl NowFlag {
+    /// Sets the clock of `scenario`, if the flag is given.
+    pub(crate) fn apply(self, scenario: &mut ScenarioText) {
+        scenario.now = self.now.or(scenario.now);
+    }
+}
+
 /// Whether warnings are errors.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct StrictFlag {
-    /// Take warnings for errors
+    /// Treat warnings as errors
     #[arg(long)]
     pub(crate) strict: bool,
 }
@@ -96,13 +113,13 @@ impl StrictFlag {
 
 /// A warning as an error.
 pub(crate) fn strict_failure(warning: String) -> Failure {
-    Failure::input(warning).hint("--strict takes warnings for errors")
+    Failure::input(warning).hint("--strict treats warnings as errors")
 }
 
 /// How many threads compute.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct ThreadsFlag {
-    /// Number of threads [default: one a core]
+    /// Number of threads [default: number of CPUs]
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
 }

@@ -24,28 +24,28 @@ use std::sync::Arc;
 pub(crate) struct PlayFlags {
     #[command(flatten)]
     source: SourceFlags,
-    /// What is laid over the trace: another Trace (objects, events, prices), a CatalogueOverlay (discounts, reservations,
-    /// GPU sharing), or what `aws ec2 describe-spot-price-history` prints; repeatable
+    /// Overlay to apply to the trace: another Trace (objects, events, prices), a CatalogueOverlay (discounts,
+    /// reservations, GPU sharing), or the output of `aws ec2 describe-spot-price-history`; repeatable
     #[arg(long, value_name = "FILE")]
     overlay: Vec<PathBuf>,
-    /// How long things take: `none`, or some of them as `launch=3s,nodeReady=10s..40s` (a range varies from node to
-    /// node); more than once adds up
+    /// Delays of the simulated cloud and cluster: `none`, or a list such as `launch=3s,nodeReady=10s..40s`; each node
+    /// draws its own delay from a range; repeatable
     #[arg(long, value_name = "NAME=DURATION,…")]
     delays: Vec<String>,
-    /// What delays that vary are drawn with: another number, other draws [default: 0]
+    /// Seed for delays that are drawn from a range [default: 0]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Who binds pods to new nodes: Karpenter when the node is made, or kube-scheduler when it is ready [default: by
-    /// the profile]
+    /// When pods are bound to new nodes: early (by Karpenter, at launch) or by kube-scheduler once the node is ready
+    /// [default: depends on the profile]
     #[arg(long, value_name = "WHO")]
     binding: Option<BindingWord>,
-    /// Whose timing is followed [default: karpenter-0.6 if the trace has a Provisioner, else karpenter-1]
+    /// Karpenter version whose timing to follow [default: karpenter-0.6 if the trace has a Provisioner, else karpenter-1]
     #[arg(long, value_name = "VERSION")]
     profile: Option<ProfileWord>,
-    /// How long Karpenter is taken to think about one simulation of consolidation [default: 0s]
+    /// Time that Karpenter takes for one consolidation simulation [default: 0s]
     #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
     think_time: Option<Duration>,
-    /// When to stop, before the trace does, as a duration since its start
+    /// Stop this long after the start of the trace
     #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
     end: Option<Duration>,
     #[command(flatten)]
@@ -125,11 +125,12 @@ impl PlayFlags {
 fn delay(item: &str) -> Result<DelaySettings, Failure> {
     let mut settings = DelaySettings::default();
     let Some((name, text)) = item.split_once('=') else {
-        let failure = Failure::input(format!("--delays: found `{item}`, allowed is `none` or NAME=DURATION"));
+        let failure =
+            Failure::input(format!("--delays: invalid value `{item}`: expected `none` or NAME=DURATION"));
         return Err(failure.hint(
             match near_miss(item, std::iter::once("none").chain(DelaySettings::NAMES)) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("the names are {}", DelaySettings::NAMES.join(", ")),
+                None => format!("known delays: {}", DelaySettings::NAMES.join(", ")),
             },
         ));
     };
@@ -140,8 +141,10 @@ fn delay(item: &str) -> Result<DelaySettings, Failure> {
     let delay = match text.split_once("..") {
         None => Delay::fixed(nanos(text)?),
         Some((min, max)) => Delay::range(nanos(min)?, nanos(max)?).ok_or_else(|| {
-            Failure::input(format!("--delays {name}: found `{text}`, allowed is a range that does not fall"))
-                .hint(format!("did you mean `{max}..{min}`?"))
+            Failure::input(format!(
+                "--delays {name}: invalid value `{text}`: the range ends before it starts"
+            ))
+            .hint(format!("did you mean `{max}..{min}`?"))
         })?,
     };
     settings.set(name, delay).map_err(|error| {

@@ -14,27 +14,27 @@ use std::path::PathBuf;
 
 /// Flags for Karpenter's settings.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Karpenter's settings (they override the scenario's options)")]
+#[command(next_help_heading = "Karpenter settings (these override the options in the input)")]
 pub(crate) struct SettingsFlags {
-    /// How preferences are treated: Respect or Ignore
+    /// How to treat preferences: Respect or Ignore
     #[arg(long, value_name = "POLICY", env = "PREFERENCE_POLICY", hide_env_values = true, value_parser = preference_policy)]
     preference_policy: Option<PreferencePolicy>,
-    /// What happens when minValues cannot be met: Strict or BestEffort
+    /// What to do if minValues cannot be met: Strict or BestEffort
     #[arg(long, value_name = "POLICY", env = "MIN_VALUES_POLICY", hide_env_values = true, value_parser = min_values_policy)]
     min_values_policy: Option<MinValuesPolicy>,
-    /// Feature gates, as `SpotToSpotConsolidation=true,NodeOverlay=true`
+    /// Feature gates, such as `SpotToSpotConsolidation=true,NodeOverlay=true`
     #[arg(long, value_name = "GATES", env = "FEATURE_GATES", hide_env_values = true, value_parser = gates)]
     feature_gates: Option<Gates>,
-    /// Values of Karpenter's Helm chart, whose `settings:` are taken
+    /// Values file of Karpenter's Helm chart, to take its `settings` from
     #[arg(long, value_name = "FILE")]
     values: Option<PathBuf>,
 }
 
 /// Flags for the batch window, which matters only where time passes.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Karpenter's settings (they override the scenario's options)")]
+#[command(next_help_heading = "Karpenter settings (these override the options in the input)")]
 pub(crate) struct BatchFlags {
-    /// How long a batch window lasts at most [default: 10s]
+    /// Maximum length of a batch window [default: 10s]
     #[arg(
         long,
         value_name = "DURATION",
@@ -44,7 +44,7 @@ pub(crate) struct BatchFlags {
         allow_hyphen_values = true
     )]
     batch_max_duration: Option<Duration>,
-    /// How long no pod may come for a batch window to end [default: 1s]
+    /// Time without new pods after which a batch window ends [default: 1s]
     #[arg(
         long,
         value_name = "DURATION",
@@ -136,8 +136,8 @@ impl Settings {
         let text = unpack::text(path)?;
         let documents = yaml::documents(&text).map_err(|problem| Failure::problem(&shown, 0, &problem))?;
         let Some(settings) = documents.iter().find_map(|document| document.value.get("settings")) else {
-            return Err(Failure::input(format!("{shown}: there is no `settings:`"))
-                .hint("the values of Karpenter's Helm chart have one at the top"));
+            return Err(Failure::input(format!("{shown}: missing field `settings`"))
+                .hint("expected a values file of Karpenter's Helm chart"));
         };
         let at = |name: &str| format!("{shown}: `settings.{name}`");
         let wrong = |name: &str, found: &dyn std::fmt::Display, expected: &str| {

@@ -52,7 +52,7 @@ pub(crate) fn load(name: &str) -> Result<Arc<Catalogue>, Problem> {
             ProblemKind::UnknownName {
                 what: "catalogue",
                 name: name.to_owned(),
-                sought: format!("this program; it carries {}", names().collect::<Vec<_>>().join(", ")),
+                sought: format!("the built-in catalogues: {}", names().collect::<Vec<_>>().join(", ")),
                 near: near_miss(name, names()).map(str::to_owned),
             },
         ));
@@ -62,7 +62,7 @@ pub(crate) fn load(name: &str) -> Result<Arc<Catalogue>, Problem> {
 
 fn unpack(embedded: &Embedded) -> Result<Arc<Catalogue>, Problem> {
     let damaged = |message: String| {
-        let message = format!("the catalogue `{}` in this program is damaged: {message}", embedded.name);
+        let message = format!("the built-in catalogue `{}` is damaged: {message}", embedded.name);
         Problem::new(Place::default(), ProblemKind::Catalogue { message, hint: None })
     };
     let mut text = String::new();
@@ -91,7 +91,7 @@ mod tests {
         let problem = load("aws/us-west-1").unwrap_err();
         assert_eq!(
             problem.to_string(),
-            "`catalogue.name`: no catalogue `aws/us-west-1` in this program; it carries aws/cn-north-1, \
+            "`catalogue.name`: catalogue `aws/us-west-1` not found in the built-in catalogues: aws/cn-north-1, \
              aws/eu-central-1, aws/us-east-1, aws/us-west-2, azure/eastus, gcp/us-central1"
         );
         assert_eq!(problem.hint().as_deref(), Some("did you mean `aws/us-west-2`?"));

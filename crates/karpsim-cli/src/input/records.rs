@@ -71,7 +71,7 @@ impl Records {
         };
         let first = records.skip_space()?;
         match first {
-            None => return Err(Failure::input(format!("{}: is empty", records.shown))),
+            None => return Err(Failure::input(format!("{}: the file is empty", records.shown))),
             Some(b'{' | b'[') => {}
             Some(_) => records.read_yaml()?,
         }
@@ -141,7 +141,7 @@ impl Records {
             }
             if bytes.len() + taken > VALUE_BYTES_MAX {
                 return Err(Failure::resources(format!(
-                    "{}:{line}: one value is larger than 4 GiB",
+                    "{}:{line}: a value is larger than 4 GiB",
                     self.shown
                 )));
             }
@@ -156,7 +156,10 @@ impl Records {
     }
 
     fn too_deep(&self, line: usize) -> Failure {
-        Failure::input(format!("{}:{line}: brackets are nested deeper than {DEPTH_MAX} levels", self.shown))
+        Failure::input(format!(
+            "{}:{line}: brackets are nested more than {DEPTH_MAX} levels deep",
+            self.shown
+        ))
     }
 
     /// Reads all that is left as YAML.
@@ -171,7 +174,7 @@ impl Records {
             .read_to_end(&mut bytes)
             .map_err(|error| reading(&self.shown, &error))?;
         if bytes.len() > VALUE_BYTES_MAX {
-            return Err(Failure::resources(format!("{}: a YAML file larger than 4 GiB", self.shown)));
+            return Err(Failure::resources(format!("{}: the YAML file is larger than 4 GiB", self.shown)));
         }
         let text = utf8(bytes, &self.shown)?;
         let documents = input::read_yaml(&text).map_err(|(line, problem)| {
@@ -183,7 +186,7 @@ impl Records {
             Failure::problem(&self.shown, line, &problem)
         })?;
         if documents.is_empty() {
-            return Err(Failure::input(format!("{}: holds no document", self.shown)));
+            return Err(Failure::input(format!("{}: the file has no YAML document", self.shown)));
         }
         self.ready.extend(
             documents

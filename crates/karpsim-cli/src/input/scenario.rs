@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::flags::settings::SettingsFlags;
-use crate::flags::{OverlayFlag, SourceFlags, StrictFlag};
+use crate::flags::{NowFlag, OverlayFlag, SourceFlags, StrictFlag};
 use crate::input::records::{Body, Records};
 use clap::Args;
 use karpsim::input::{self, Findings};
@@ -17,16 +17,18 @@ const NAMES_MAX: usize = 5;
 /// Which scenario, and how it is to be read.
 #[derive(Debug, Args)]
 pub(crate) struct ScenarioFlags {
-    /// A scenario as JSON or YAML, plain or packed with zstd or gzip; `-` is standard input
+    /// Scenario as JSON or YAML, optionally compressed with zstd or gzip; `-` reads standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The scenario of that name, where the file holds several
+    /// Name of the scenario, if the file has more than one
     #[arg(long, value_name = "NAME")]
     scenario: Option<String>,
     #[command(flatten)]
     source: SourceFlags,
     #[command(flatten)]
     overlay: OverlayFlag,
+    #[command(flatten)]
+    now: NowFlag,
     #[command(flatten)]
     settings: SettingsFlags,
 }
@@ -74,6 +76,7 @@ impl ScenarioFlags {
         }
         let Some((line, mut text)) = found else { return Err(self.absent(&shown, &names)) };
         settings.apply(&mut text.options);
+        self.now.apply(&mut text);
         let mut findings = Findings::default();
         let scenario = input::validate(text, &sources, &mut findings)
             .map_err(|problem| scenario_failure(&shown, line, &problem))?;
@@ -85,17 +88,19 @@ impl ScenarioFlags {
     }
 
     fn several(&self, shown: &str, names: &[String]) -> Failure {
-        Failure::input(format!("{shown}: holds several scenarios"))
-            .hint(format!("--scenario NAME, such as {}", names.first().map_or("", String::as_str)))
+        Failure::input(format!("{shown}: the file has more than one scenario")).hint(format!(
+            "select one with --scenario, such as `--scenario {}`",
+            names.first().map_or("", String::as_str)
+        ))
     }
 
     fn absent(&self, shown: &str, names: &[String]) -> Failure {
         let wanted = self.scenario.as_deref().unwrap_or("");
-        let failure = Failure::input(format!("{shown}: holds no scenario `{wanted}`"));
+        let failure = Failure::input(format!("{shown}: scenario `{wanted}` not found"));
         match near_miss(wanted, names.iter().map(String::as_str)) {
             Some(near) => failure.hint(format!("did you mean `{near}`?")),
             None => failure.hint(format!(
-                "it holds {}",
+                "the file has {}",
                 crate::output::figures::shortened(names.iter().map(String::as_str), NAMES_MAX)
             )),
         }
@@ -106,9 +111,11 @@ impl ScenarioFlags {
 pub(crate) fn scenario_failure(shown: &str, line: usize, problem: &Problem) -> Failure {
     let failure = Failure::problem(shown, line, problem);
     match &problem.kind {
-        ProblemKind::NoCatalogue => failure.hint("--catalogue aws/us-west-2, or another name or file"),
+        ProblemKind::NoCatalogue => {
+            failure.hint("use --catalogue with a name or a file, such as `--catalogue aws/us-west-2`")
+        }
         ProblemKind::Value { found, .. } if found == "\"Trace\"" => {
-            failure.hint("this is a trace: `karpsim replay` plays it")
+            failure.hint("this is a trace: use `karpsim replay`")
         }
         _ => failure,
     }

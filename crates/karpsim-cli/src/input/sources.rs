@@ -62,11 +62,11 @@ pub(crate) fn catalogue(name: &str) -> Result<Arc<Catalogue>, Failure> {
     let path = if name == "-" { Some(PathBuf::from(name)) } else { existing(Path::new(name)) };
     let Some(path) = path else {
         let failure = Failure::input(format!(
-            "no catalogue `{name}`: no such file, and none of that name in the program"
+            "catalogue `{name}` not found: it is neither a built-in catalogue nor a file"
         ));
         return Err(failure.hint(match near_miss(name, embedded::names()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("the program carries {}", embedded::names().collect::<Vec<_>>().join(", ")),
+            None => format!("built-in catalogues: {}", embedded::names().collect::<Vec<_>>().join(", ")),
         }));
     };
     let text = unpack::text(&path)?;
@@ -117,8 +117,8 @@ fn read_file(path: &Path) -> Result<Arc<Catalogue>, Problem> {
     };
     let Some(found) = existing(path) else {
         return Err(problem(
-            format!("there is no file {} (nor with .zst or .gz)", path.display()),
-            Some("--root DIR names the folder that catalogue files are relative to".to_owned()),
+            format!("file {} not found (nor with .zst or .gz)", path.display()),
+            Some("use --root to set the directory that catalogue files are relative to".to_owned()),
         ));
     };
     let text = unpack::text(&found).map_err(|failure| match failure {

@@ -56,7 +56,7 @@ fn as_json(mut reader: Reader, shown: &str) -> Result<Reader, Failure> {
     let first = loop {
         let buffer = reader.fill_buf().map_err(|error| reading(shown, &error))?;
         if buffer.is_empty() {
-            return Err(Failure::input(format!("{shown}: is empty")));
+            return Err(Failure::input(format!("{shown}: the file is empty")));
         }
         // Only what stands in the buffer is looked at: what is read here would be missing in the count of lines.
         if let Some(byte) = buffer.iter().find(|byte| !byte.is_ascii_whitespace()) {

@@ -57,8 +57,8 @@ pub(crate) fn utf8(bytes: Vec<u8>, shown: &str) -> Result<String, Failure> {
 }
 
 fn not_text(shown: &str, byte: u8, at: usize) -> Failure {
-    Failure::input(format!("{shown}: found byte 0x{byte:02x} at offset {at}, allowed is UTF-8 text"))
-        .hint("JSON, YAML or JSON Lines, plain or packed with zstd or gzip")
+    Failure::input(format!("{shown}: not UTF-8 text: byte 0x{byte:02x} at offset {at}"))
+        .hint("expected JSON, JSON Lines or YAML, optionally compressed with zstd or gzip")
 }
 
 /// A path as messages name it.
@@ -70,8 +70,8 @@ pub(crate) fn shown(path: &Path) -> String {
 pub(crate) fn opening(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "no such file".to_owned(),
-        io::ErrorKind::PermissionDenied => "may not be read".to_owned(),
-        io::ErrorKind::IsADirectory => "is a folder, not a file".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        io::ErrorKind::IsADirectory => "is a directory".to_owned(),
         _ => error.to_string(),
     }
 }
@@ -79,10 +79,12 @@ pub(crate) fn opening(error: &io::Error) -> String {
 /// What an error while reading means.
 pub(crate) fn reading(shown: &str, error: &io::Error) -> Failure {
     match error.kind() {
-        io::ErrorKind::OutOfMemory => Failure::resources(format!("{shown}: too large for the memory")),
-        io::ErrorKind::IsADirectory => Failure::input(format!("{shown}: is a folder, not a file")),
-        io::ErrorKind::UnexpectedEof => Failure::input(format!("{shown}: the packed data end too early")),
-        _ => Failure::input(format!("{shown}: cannot be read: {error}")),
+        io::ErrorKind::OutOfMemory => {
+            Failure::resources(format!("{shown}: not enough memory to read the file"))
+        }
+        io::ErrorKind::IsADirectory => Failure::input(format!("{shown}: is a directory")),
+        io::ErrorKind::UnexpectedEof => Failure::input(format!("{shown}: the compressed data is truncated")),
+        _ => Failure::input(format!("{shown}: cannot read: {error}")),
     }
 }
 
@@ -139,5 +141,5 @@ impl<R: BufRead> Read for ZstdFrames<R> {
 
 /// The decoder's own words are of its inner parts.
 fn damaged() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "the zstd data are damaged or end too early")
+    io::Error::new(io::ErrorKind::InvalidData, "the zstd data is damaged or truncated")
 }

@@ -17,12 +17,13 @@ const NAMES_MAX: usize = 5;
 pub(crate) fn pod(explanation: &PodExplanation) -> String {
     let pod = &explanation.pod;
     match &explanation.outcome {
-        PodOutcome::Bound { node } => format!("pod {pod} is on node {node}\n"),
-        PodOutcome::NotConsidered { why } => format!("pod {pod} is not considered: {why}\n"),
-        PodOutcome::Ignored { why } => format!("pod {pod} is kept out of the round: {why}\n"),
+        PodOutcome::Bound { node } => format!("pod {pod} is bound to node {node}\n"),
+        PodOutcome::NotConsidered { why } => format!("pod {pod} is not scheduled by Karpenter: {why}\n"),
+        PodOutcome::Ignored { why } => format!("pod {pod} is ignored by Karpenter: {why}\n"),
         PodOutcome::ExistingNode { node, passed_over } => {
-            let mut text =
-                format!("pod {pod} goes to node {node}, the first in Karpenter's order that takes it\n");
+            let mut text = format!(
+                "pod {pod} is scheduled to node {node}, the first existing node in Karpenter's order that fits\n"
+            );
             append(&mut text, &nodes_table(passed_over, &[]));
             text
         }
@@ -40,11 +41,11 @@ fn append(text: &mut String, table: &Table) {
 }
 
 fn steps_table<'a>(steps: impl Iterator<Item = (&'a str, usize, &'a [Step])>) -> Table {
-    let mut table = Table::new([left("NODEPOOL"), left("RULE"), right("REMOVED"), right("LEFT")]);
+    let mut table = Table::new([left("NODEPOOL"), left("RULE"), right("RULED OUT"), right("REMAINING")]);
     for (pool, types, steps) in steps {
         table.row(vec![
             pool.to_owned(),
-            "instance types offered".to_owned(),
+            "instance types available".to_owned(),
             String::new(),
             types.to_string(),
         ]);
@@ -61,7 +62,7 @@ fn steps_table<'a>(steps: impl Iterator<Item = (&'a str, usize, &'a [Step])>) ->
 }
 
 fn nodes_table(nodes: &[Refused], new_nodes: &[Refused]) -> Table {
-    let mut table = Table::new([right("NODES"), left("EXAMPLE"), left("WHY NOT")]);
+    let mut table = Table::new([right("NODES"), left("EXAMPLE"), left("REASON")]);
     let new_nodes = new_nodes.iter().map(|refused| (format!("new: {}", refused.example), refused));
     for (example, refused) in
         nodes.iter().map(|refused| (refused.example.to_string(), refused)).chain(new_nodes)
@@ -72,7 +73,7 @@ fn nodes_table(nodes: &[Refused], new_nodes: &[Refused]) -> Table {
 }
 
 fn left_over_text(pod: &str, left_over: &LeftOver) -> String {
-    let mut text = format!("pod {pod} is left over: {}\n", left_over.reason);
+    let mut text = format!("pod {pod} is unschedulable: {}\n", left_over.reason);
     let refusals = &left_over.refusals;
     if refusals.node_pools.is_empty() {
         let _ = writeln!(text, "{}", left_over.message);
@@ -88,14 +89,14 @@ fn refusals_text(refusals: &Refusals) -> String {
     let mut text = String::new();
     let given_up = refusals.given_up.to_string();
     if !given_up.is_empty() {
-        let _ = writeln!(text, "it gave up first: {given_up}");
+        let _ = writeln!(text, "Relaxed first: {given_up}");
     }
     let pools = refusals.node_pools.iter();
     append(
         &mut text,
         &steps_table(pools.map(|pool| (pool.node_pool.as_str(), pool.instance_types, pool.steps.as_slice()))),
     );
-    let mut nearest = Table::new([left("NODEPOOL"), left("NEAREST"), left("WHAT STANDS IN THE WAY")]);
+    let mut nearest = Table::new([left("NODEPOOL"), left("CLOSEST TYPE"), left("BLOCKED BY")]);
     for pool in &refusals.node_pools {
         for miss in pool.nearest.iter().flat_map(|nearest| &nearest.misses) {
             let of = pool.nearest.as_ref().and_then(|nearest| nearest.instance_type.as_ref());
@@ -109,7 +110,7 @@ fn refusals_text(refusals: &Refusals) -> String {
 }
 
 fn launch_text(pod: &str, launch: &LaunchExplanation) -> String {
-    let mut text = format!("pod {pod} goes to a new node of NodePool {}", launch.node_pool);
+    let mut text = format!("pod {pod} is scheduled to a new node of NodePool {}", launch.node_pool);
     if launch.pods.len() > 1 {
         let others = launch.pods.iter().map(|name| name.as_str()).filter(|name| *name != pod);
         let _ = write!(text, ", with {}", shortened(others, NAMES_MAX));
@@ -125,7 +126,7 @@ fn launch_text(pod: &str, launch: &LaunchExplanation) -> String {
     );
     let mut offerings =
         Table::new([left("LAUNCH"), left("TYPE"), left("CAPACITY TYPE"), left("ZONE"), right("PRICE")]);
-    for (what, one) in [("chosen", &launch.chosen), ("runner-up", &launch.runner_up)] {
+    for (what, one) in [("selected", &launch.chosen), ("next", &launch.runner_up)] {
         if let Some(one) = one {
             offerings.row(vec![
                 what.to_owned(),
@@ -139,7 +140,7 @@ fn launch_text(pod: &str, launch: &LaunchExplanation) -> String {
     append(&mut text, &offerings);
     let _ = writeln!(
         text,
-        "the cheapest of {} available offering(s) of {} instance type(s)",
+        "Cheapest of {} available offering(s) of {} instance type(s).",
         launch.offerings, launch.options
     );
     append(&mut text, &nodes_table(&launch.passed_over, &[]));
@@ -152,7 +153,7 @@ pub(crate) fn node(explanation: &NodeExplanation) -> String {
         label.as_ref().map_or("-".to_owned(), ToString::to_string)
     };
     let mut text = format!(
-        "node {} of NodePool {}: {} {} in {}, {} pod(s), {} of them to be moved\n",
+        "node {} of NodePool {}: {} {} in {}, {} pod(s), {} reschedulable\n",
         explanation.node,
         or_none(&explanation.node_pool),
         or_none(&explanation.instance_type),
@@ -161,7 +162,7 @@ pub(crate) fn node(explanation: &NodeExplanation) -> String {
         explanation.pods,
         explanation.reschedulable,
     );
-    let mut methods = Table::new([left("METHOD"), left("EVENT"), left("BUDGET"), left("VERDICT")]);
+    let mut methods = Table::new([left("METHOD"), left("EVENT"), left("BUDGET"), left("RESULT")]);
     for method in &explanation.methods {
         methods.row(vec![
             method_name(method.method).to_owned(),
@@ -177,12 +178,12 @@ pub(crate) fn node(explanation: &NodeExplanation) -> String {
             &arithmetic_table(sums, explanation.disruption_cost, !explanation.stranded.is_empty()),
         );
     }
-    let mut blocking = Table::new([left("BLOCKING POD"), left("WHY")]);
+    let mut blocking = Table::new([left("BLOCKING POD"), left("REASON")]);
     for pod in &explanation.blocking {
         blocking.row(vec![pod.pod.to_string(), pod.why.clone()]);
     }
     append(&mut text, &blocking);
-    let mut stranded = Table::new([left("STRANDED POD"), left("WHY")]);
+    let mut stranded = Table::new([left("UNSCHEDULABLE POD"), left("REASON")]);
     for pod in &explanation.stranded {
         stranded.row(vec![pod.pod.to_string(), pod.why.clone()]);
         for refused in &pod.refusals.nodes {
@@ -216,26 +217,30 @@ fn verdict(method: &MethodExplanation) -> String {
             let what = if *new_nodes == 0 {
                 "removed".to_owned()
             } else if launches.is_empty() {
-                format!("replaced by {new_nodes} new node(s), no offering of which is available now")
+                format!("replaced by {new_nodes} new node(s), for which no offering is available")
             } else {
                 let launches: Vec<String> = launches.iter().map(launch_name).collect();
                 format!("replaced by {}", launches.join(", "))
             };
-            if candidates.len() > 1 { format!("{what}, {} nodes at once", candidates.len()) } else { what }
+            if candidates.len() > 1 {
+                format!("{what}, in a command for {} nodes", candidates.len())
+            } else {
+                what
+            }
         }
         Verdict::Blocked { why } | Verdict::Unconsolidatable { why } => why.clone(),
         Verdict::Budget => {
             let budgets = method.budget.iter().flat_map(|budget| &budget.budgets);
             let holding: Vec<&str> =
                 budgets.filter(|fact| fact.active != Some(false)).map(|fact| fact.budget.as_str()).collect();
-            format!("the budgets allow no disruption now ({})", holding.join("; "))
+            format!("the disruption budgets allow no disruption now ({})", holding.join("; "))
         }
         Verdict::NotChosen { instead } if instead.is_empty() => {
-            "it could go, but not beside others: nothing comes of it".to_owned()
+            "consolidatable alone, but no multi-node command was found".to_owned()
         }
         Verdict::NotChosen { instead } => {
             let names = shortened(instead.iter().map(|name| name.as_str()), NAMES_MAX);
-            format!("it could go, but {names} come(s) first")
+            format!("can be disrupted, but Karpenter disrupts {names} first")
         }
     }
 }
@@ -251,27 +256,27 @@ fn launch_name(launch: &Launch) -> String {
 }
 
 fn arithmetic_table(sums: &Arithmetic, disruption_cost: Option<f64>, strands: bool) -> Table {
-    let mut table = Table::new([left("CONSOLIDATED ALONE"), left("")]);
+    let mut table = Table::new([left("SINGLE-NODE CONSOLIDATION"), left("")]);
     let mut row = |what: &str, value: String| table.row(vec![what.to_owned(), value]);
-    row("price now", dollars_per_hour(sums.price.0));
+    row("current price", dollars_per_hour(sums.price.0));
     if let Some(cost) = disruption_cost {
         row("disruption cost", format!("{cost:.3}"));
     }
     if !strands {
-        row("new nodes needed", sums.new_nodes.to_string());
+        row("replacement nodes", sums.new_nodes.to_string());
     }
     if sums.new_nodes == 1 && sums.options > 0 {
-        row("instance types that would do", sums.options.to_string());
-        row("cheaper at worst", sums.cheaper.to_string());
+        row("compatible instance types", sums.options.to_string());
+        row("cheaper in the worst case", sums.cheaper.to_string());
     }
     if let Some(launch) = &sums.cheapest {
-        row("cheapest launch", launch_name(launch));
+        row("cheapest replacement", launch_name(launch));
     }
     if let (Some(name), Some(worst)) = (&sums.cheapest_at_worst, sums.worst_price) {
-        row("cheapest at worst", format!("{name} at {}", dollars_per_hour(worst.0)));
+        row("cheapest in the worst case", format!("{name} at {}", dollars_per_hour(worst.0)));
     }
     if let Some(saves) = sums.saves {
-        row("saves at least", dollars_per_hour(saves.0));
+        row("minimum savings", dollars_per_hour(saves.0));
     }
     if let Some(balance) = sums.balance {
         row(

@@ -22,16 +22,16 @@ impl OutputFile {
     /// If there cannot be a file.
     pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
         if path == Path::new("-") {
-            return Err(Failure::input("-: found standard output, allowed is a file")
-                .hint("standard output has the result"));
+            return Err(Failure::input("-: expected a file, not standard output")
+                .hint("standard output is for the result"));
         }
         // A device or a pipe would be replaced by a file of its name.
         match std::fs::metadata(path) {
             Ok(found) if found.is_dir() => {
-                return Err(Failure::input(format!("{}: is a folder, not a file", path.display())));
+                return Err(Failure::input(format!("{}: is a directory", path.display())));
             }
             Ok(found) if !found.is_file() => {
-                return Err(Failure::input(format!("{}: is no plain file", path.display())));
+                return Err(Failure::input(format!("{}: is not a regular file", path.display())));
             }
             _ => {}
         }
@@ -40,10 +40,10 @@ impl OutputFile {
         let file = file.map_err(|error| {
             // Its own words name the other file.
             let why = match error.kind() {
-                io::ErrorKind::NotFound => "no such folder".to_owned(),
+                io::ErrorKind::NotFound => "no such directory".to_owned(),
                 kind => kind.to_string(),
             };
-            Failure::input(format!("{}: cannot be written: {why}", path.display()))
+            Failure::input(format!("{}: cannot write: {why}", path.display()))
         })?;
         Ok(OutputFile { path: path.to_owned(), writer: BufWriter::with_capacity(CHUNK_BYTES, file) })
     }

@@ -109,7 +109,9 @@ pub(crate) fn print_catalogue(catalogue: &mut Catalogue, format: ListFormat) -> 
 pub(crate) fn print_table(text: &str, wide: bool) -> Result<(), Failure> {
     print(text)?;
     if !wide && text.contains('~') {
-        say!("~ computed or estimated, no published price of this region; -o wide shows sources and dates");
+        say!(
+            "~ derived or estimated, not a published price for this region; -o wide shows sources and dates"
+        );
     }
     Ok(())
 }

@@ -125,7 +125,7 @@ pub(crate) fn table(result: &OptimumResult, optimum: &Optimum) -> String {
         text.push_str(&rearranged(of));
     }
     for relaxation in &result.relaxations {
-        text.push_str(&format!("Not in the bound: {}\n", relaxation.words));
+        text.push_str(&format!("Not in the lower bound: {}\n", relaxation.words));
     }
     let nodes = launched(&optimum.decision);
     if !nodes.is_empty() {
@@ -134,15 +134,11 @@ pub(crate) fn table(result: &OptimumResult, optimum: &Optimum) -> String {
     let filled: usize = optimum.decision.existing_nodes.iter().map(|node| node.pods.len()).sum();
     if filled > 0 {
         let nodes = optimum.decision.existing_nodes.iter().map(|node| node.name.as_str());
-        text.push_str(&format!(
-            "\nOn nodes that are there: {} on {}\n",
-            pods(filled),
-            shortened(nodes, NAMES_MAX)
-        ));
+        text.push_str(&format!("\nOn existing nodes: {} on {}\n", pods(filled), shortened(nodes, NAMES_MAX)));
     }
     if !optimum.decision.pod_errors.is_empty() {
         let left = optimum.decision.pod_errors.keys().map(Str::as_str);
-        text.push_str(&format!("\nNot placed: {}\n", shortened(left, NAMES_MAX)));
+        text.push_str(&format!("\nUnschedulable: {}\n", shortened(left, NAMES_MAX)));
     }
     text
 }
@@ -154,11 +150,11 @@ fn pods(count: usize) -> String {
 fn costs(result: &OptimumResult, optimum: &Optimum) -> Table {
     let mut table = Table::new([
         left(""),
-        right("COST AN HOUR"),
-        right("A MONTH"),
+        right("COST PER HOUR"),
+        right("PER MONTH"),
         right("NEW NODES"),
-        right("NOT PLACED"),
-        right("PREFERENCES UNMET"),
+        right("UNSCHEDULABLE"),
+        right("UNMET PREFERENCES"),
     ]);
     let mut row = |name: &str, cost: f64, rest: [Option<usize>; 3]| {
         let mut cells = vec![name.to_owned(), dollars(cost), dollars(cost * HOURS_PER_MONTH)];
@@ -168,13 +164,14 @@ fn costs(result: &OptimumResult, optimum: &Optimum) -> Table {
     let launched = |claims: &[NewNodeClaim]| Some(claims.len());
     let waiting = optimum.karpenter.new_node_claims.len();
     if let Some(of) = &result.rearrangement {
-        row("now", of.cost_now_usd_per_hour, [Some(waiting), None, None]);
+        row("current", of.cost_now_usd_per_hour, [Some(waiting), None, None]);
     }
     let (name, nodes) = match result.rearrangement.as_ref().map(|of| &of.karpenter_step) {
         None => ("Karpenter", Some(waiting)),
-        Some(step) => {
-            ("Karpenter's best step", Some(waiting + step.as_ref().map_or(0, |step| step.replacements.len())))
-        }
+        Some(step) => (
+            "Karpenter's best command",
+            Some(waiting + step.as_ref().map_or(0, |step| step.replacements.len())),
+        ),
     };
     let karpenter = &result.karpenter;
     row(
@@ -186,7 +183,7 @@ fn costs(result: &OptimumResult, optimum: &Optimum) -> Table {
     let name = if result.status == Status::Optimal { "optimum" } else { "best found" };
     let nodes = launched(&optimum.decision.new_node_claims);
     row(name, best.cost_usd_per_hour, [nodes, Some(best.pods_not_placed), Some(best.unmet_preferences)]);
-    row("bound", result.bound_usd_per_hour, [None; 3]);
+    row("lower bound", result.bound_usd_per_hour, [None; 3]);
     table
 }
 
@@ -195,27 +192,31 @@ fn verdict(result: &OptimumResult) -> String {
     let against = match result.karpenter_gap {
         None if result.optimum.pods_not_placed < result.karpenter.pods_not_placed => {
             let more = result.karpenter.pods_not_placed - result.optimum.pods_not_placed;
-            format!("Places {more} more than Karpenter")
+            format!("Schedules {more} more pod(s) than Karpenter")
         }
         None if result.optimum.pods_not_placed > result.karpenter.pods_not_placed => {
-            "Places pods of higher priority than Karpenter does".to_owned()
+            "Schedules pods of higher priority than Karpenter does".to_owned()
         }
         Some(gap) if gap > 0.0 => {
-            format!("Saves {} an hour ({:.1} %) against Karpenter", dollars(theirs - ours), 100.0 * gap)
+            format!(
+                "Saves {} per hour ({:.1} %) compared with Karpenter",
+                dollars(theirs - ours),
+                100.0 * gap
+            )
         }
-        _ => "Costs what Karpenter's decision costs".to_owned(),
+        _ => "Costs the same as Karpenter's decision".to_owned(),
     };
     let proven = if result.status == Status::Optimal {
-        "proven: nothing is cheaper".to_owned()
+        "proven optimal".to_owned()
     } else {
-        format!("not proven: there may be answers up to {:.2} % cheaper", 100.0 * result.gap)
+        format!("not proven optimal: another decision may be up to {:.2} % cheaper", 100.0 * result.gap)
     };
     format!("{against}; {proven}\n")
 }
 
 fn rearranged(of: &Rearranged) -> String {
     let mut text = format!(
-        "Removes {} of {} nodes that could go, evicts {}\n",
+        "Removes {} of {} removable nodes and evicts {}\n",
         of.removed_nodes.len(),
         of.removable_nodes,
         pods(of.evicted_pods.len())
@@ -247,7 +248,7 @@ fn launched(decision: &ProvisioningDecision) -> String {
         left("CAPACITY TYPE"),
         left("ZONE"),
         left("NODEPOOL"),
-        right("EACH AN HOUR"),
+        right("PRICE PER HOUR"),
         right("PODS"),
     ]);
     for ((pool, instance_type, capacity_type, zone), (nodes, price, pods)) in kinds {

@@ -14,7 +14,7 @@ const DECISIONS_SHOWN: usize = 60;
 /// The tables of `result`.
 pub(crate) fn table(result: &ReplayResult, full: bool) -> String {
     let mut text = format!(
-        "{}: {} from {}, {} timing, bound by {}\n\n",
+        "{}: {} from {}, {} timing, pods bound by {}\n\n",
         if result.name.is_empty() { "trace" } else { &result.name },
         age(result.end),
         result.start,
@@ -22,7 +22,7 @@ pub(crate) fn table(result: &ReplayResult, full: bool) -> String {
         if result.binding == "early" { "Karpenter" } else { "kube-scheduler" },
     );
     if let Some(seed) = result.seed {
-        text.insert_str(text.trim_end().len(), &format!(", delays drawn with seed {seed}"));
+        text.insert_str(text.trim_end().len(), &format!(", random delays with seed {seed}"));
     }
     text.push_str(&decisions(result, full));
     text.push('\n');
@@ -39,7 +39,7 @@ fn decisions(result: &ReplayResult, full: bool) -> String {
         left("NODEPOOL"),
         left("NODES"),
         left("PODS"),
-        left("WHY"),
+        left("PRICE"),
     ]);
     let shown = if full { usize::MAX } else { DECISIONS_SHOWN };
     let mut marks = result.marks.iter().peekable();
@@ -55,11 +55,12 @@ fn decisions(result: &ReplayResult, full: bool) -> String {
         }
     }
     if table.is_empty() {
-        return "No node was launched or removed.\n".to_owned();
+        return "No nodes were launched or removed.\n".to_owned();
     }
     let mut text = table.to_string();
     if result.decisions.len() > shown {
-        let _ = writeln!(text, "… and {} more decisions (--full shows all)", result.decisions.len() - shown);
+        let _ =
+            writeln!(text, "… and {} more decisions (show all with --full)", result.decisions.len() - shown);
     }
     text
 }
@@ -116,9 +117,9 @@ fn why(node: &NodeDecision) -> String {
     let price = format!("{}/h", dollars(node.price_usd_per_hour));
     match node.alternatives.iter().find(|other| other.instance_type != node.instance_type) {
         Some(next) => {
-            format!("{price}, then {} at {}/h", next.instance_type, dollars(next.price_usd_per_hour))
+            format!("{price}, next {} at {}/h", next.instance_type, dollars(next.price_usd_per_hour))
         }
-        None => format!("{price}, nothing else fits"),
+        None => format!("{price}, no alternative"),
     }
 }
 
@@ -130,7 +131,7 @@ fn nodes(result: &ReplayResult, full: bool) -> String {
         left("ZONE"),
         right("LAUNCHED"),
         right("READY"),
-        right("GONE"),
+        right("REMOVED"),
         right("AGE"),
         right("$/h"),
         right("COST"),
@@ -140,11 +141,11 @@ fn nodes(result: &ReplayResult, full: bool) -> String {
         table.row(node_row(node, result.end));
     }
     if table.is_empty() {
-        return "There was no node.\n".to_owned();
+        return "There were no nodes.\n".to_owned();
     }
     let mut text = table.to_string();
     if result.nodes.len() > shown {
-        let _ = writeln!(text, "… and {} more nodes (--full shows all)", result.nodes.len() - shown);
+        let _ = writeln!(text, "… and {} more nodes (show all with --full)", result.nodes.len() - shown);
     }
     text
 }
@@ -170,7 +171,7 @@ fn node_row(node: &NodeRecord, end: f64) -> Vec<String> {
 fn totals(result: &ReplayResult) -> String {
     let totals = &result.totals;
     let mut table = Table::new([left("TOTAL"), left("")]);
-    table.row(vec!["cost of NodePools".into(), dollars(totals.cost_usd)]);
+    table.row(vec!["NodePool cost".into(), dollars(totals.cost_usd)]);
     for (pool, cost) in &totals.cost_usd_by_node_pool {
         table.row(vec![format!("  {pool}"), dollars(*cost)]);
     }
@@ -189,10 +190,10 @@ fn totals(result: &ReplayResult) -> String {
     ]);
     table.row(vec![
         "pods".into(),
-        format!("{} made, {} never bound", totals.pods_created, totals.pods_never_bound),
+        format!("{} created, {} never bound", totals.pods_created, totals.pods_never_bound),
     ]);
-    table.row(vec!["from made to bound".into(), percentiles(&totals.pods_pending_seconds)]);
-    table.row(vec!["from made to running".into(), percentiles(&totals.pods_until_running_seconds)]);
+    table.row(vec!["pending until bound".into(), percentiles(&totals.pods_pending_seconds)]);
+    table.row(vec!["created until running".into(), percentiles(&totals.pods_until_running_seconds)]);
     table.to_string()
 }
 

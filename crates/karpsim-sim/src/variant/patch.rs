@@ -76,6 +76,8 @@ pub enum PatchError {
         /// What could help.
         hint: String,
     },
+    /// An object that the trace applies later is wrong by itself.
+    Original(Error),
     /// What comes out is no trace.
     Trace(Error),
 }
@@ -99,7 +101,7 @@ impl PatchError {
             }
             PatchError::Renames { .. } => Some("a patch cannot rename an object".to_owned()),
             PatchError::NothingMatches { hint, .. } => Some(hint.clone()),
-            PatchError::Trace(error) => error.hint.clone(),
+            PatchError::Original(error) | PatchError::Trace(error) => error.hint.clone(),
             PatchError::Documents { .. } | PatchError::Type { .. } | PatchError::MissingField { .. } => None,
         }
     }
@@ -120,7 +122,7 @@ impl fmt::Display for PatchError {
                 write!(f, "`{path}`: invalid value {found}: expected \"{own}\"")
             }
             PatchError::NothingMatches { object, .. } => write!(f, "the trace has no {object} to patch"),
-            PatchError::Trace(error) => error.fmt(f),
+            PatchError::Original(error) | PatchError::Trace(error) => error.fmt(f),
         }
     }
 }
@@ -211,7 +213,10 @@ impl Patch {
                 let mut new = Vec::with_capacity(objects.len());
                 for object in std::mem::take(objects) {
                     let converted = convert::convert(object)
-                        .map_err(|problem| PatchError::Trace(Error::from(problem).at_line(event.line)))?;
+                        .map_err(|problem| {
+                            Error::from(problem).at_line(event.line).of_file(event.file.clone())
+                        })
+                        .map_err(PatchError::Original)?;
                     new.extend(converted.objects);
                 }
                 *objects = new;

@@ -181,7 +181,7 @@ impl World<'_> {
         }
         self.log("node", "ready", || vec![("node", name.as_str().into())]);
         if !startup.is_empty() {
-            self.warn("startupTaints are taken off when their node is ready: who does it is not modelled");
+            self.warn("startupTaints are removed when the node is ready: what removes them is not modelled");
         }
         self.after(self.delays.draw(Step::NodeInitialized, name), Happening::NodeInitializable(name.clone()));
         for id in waiting {
@@ -272,7 +272,7 @@ impl World<'_> {
         let Some(instance_type) = self.cloud.instance_type(&group.instance_type) else {
             let names = self.cloud.catalogue().instance_types.iter().map(|it| it.name.as_str());
             let hint = near_miss(&group.instance_type, names).map(|near| format!("did you mean `{near}`?"));
-            let message = format!("the catalogue has no instance type `{}`", group.instance_type);
+            let message = format!("instance type `{}` not found in the catalogue", group.instance_type);
             return Err(Error::new("nodes.instanceType", message).hint(hint));
         };
         let zones: Vec<Str> = if group.zones.is_empty() {
@@ -407,7 +407,7 @@ impl World<'_> {
         let pool = node.metadata.labels.get("karpenter.sh/nodepool").map(Str::from);
         if self.cloud.price(&key).is_none() {
             self.warn(format!(
-                "node `{name}`: the catalogue has no `{}` in `{}` as {}; it costs nothing here",
+                "node `{name}`: the catalogue has no offering of `{}` in `{}` as {}, so its cost is 0",
                 key.instance_type, key.zone, key.capacity_type
             ));
         }

@@ -22,24 +22,24 @@ Examples:
   karpsim catalogue diff aws/us-west-2 --overlay discounts.yaml
   karpsim catalogue diff aws/us-west-2 --node-class nodeclass.yaml
 
-Exit code 0: equal; 1: they differ.";
+Exit code 0 means that the catalogues are equal, 1 that they differ.";
 
-/// Show what differs between two catalogues: types, prices, resources, labels
+/// Compare two catalogues: instance types, prices, resources and labels
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Diff {
-    /// The one
+    /// First catalogue
     #[arg(value_name = "NAME|FILE")]
     before: String,
-    /// The other; `--overlay`, `--node-class` and settings apply to it [default: the one]
+    /// Second catalogue, to which --overlay, --node-class and settings apply [default: the first]
     #[arg(value_name = "NAME|FILE")]
     after: Option<String>,
     #[command(flatten)]
     changes: Changes,
-    /// Compare prices only, of types that both have
+    /// Compare only prices, and only of instance types in both catalogues
     #[arg(long)]
     prices_only: bool,
-    /// All types, not only the first of each kind of difference
+    /// Show all differences
     #[arg(long)]
     full: bool,
     #[command(flatten)]
@@ -91,7 +91,7 @@ impl Diff {
                 print(&crate::output::lines(names))?;
             }
             ListFormat::Csv | ListFormat::Kwok => {
-                return Err(Failure::input("diff has table, wide, json, yaml and name"));
+                return Err(Failure::input("`diff` supports -o table, wide, json, yaml and name"));
             }
             ListFormat::Table | ListFormat::Wide => print(&self.text(&found))?,
         }
@@ -121,8 +121,11 @@ impl Diff {
             }
         }
         if found.changed.len() > shown {
-            let _ =
-                writeln!(text, "and {} other(s) that differ; --full shows all", found.changed.len() - shown);
+            let _ = writeln!(
+                text,
+                "and {} other(s) that differ (show all with --full)",
+                found.changed.len() - shown
+            );
         }
         if !found.is_empty() {
             let _ = writeln!(

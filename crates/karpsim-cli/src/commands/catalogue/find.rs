@@ -9,20 +9,20 @@ use karpsim::catalogue::expression::{Expression, Filter};
 use std::sync::Arc;
 
 const EXAMPLES: &str = "\
-A requirement is a label (or a resource such as cpu, memory, nvidia.com/gpu, or `price`) and what it must be:
+A requirement compares a label, a resource (cpu, memory, nvidia.com/gpu, …) or `price` with values:
   key  !key  key=value  key!=value  key in (a,b)  key notin (a,b)  key>n  key>=n  key<n  key<=n
-All that are given must hold. Requirements on zone, capacity type and price choose offerings.
+Instance types must meet all requirements. Requirements on zone, capacity type and price select offerings.
 
 Examples:
   karpsim catalogue find 'karpenter.k8s.aws/instance-gpu-memory>=24576' --sort price
   karpsim catalogue find 'memory>=64Gi' 'cpu<=16' 'kubernetes.io/arch=arm64' 'karpenter.sh/capacity-type=spot'
   karpsim catalogue find 'karpenter.k8s.aws/instance-family in (g5,g6)' -o json > my-catalogue.json";
 
-/// Find types by requirements
+/// Find instance types that meet requirements
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Find {
-    /// Requirements that all must hold
+    /// Requirements to meet, all of them
     #[arg(value_name = "REQUIREMENT", required = true)]
     requirements: Vec<String>,
     #[command(flatten)]
@@ -53,7 +53,7 @@ impl Find {
             }
         });
         if catalogue.instance_types.is_empty() {
-            say!("no instance type of `{}` meets {}", self.chosen.name(), self.requirements.join(" and "));
+            say!("no instance type in `{}` meets {}", self.chosen.name(), self.requirements.join(" and "));
         }
         self.listing.show(catalogue)
     }
@@ -80,6 +80,10 @@ pub(crate) fn filter(catalogue: &Catalogue, requirements: &[String]) -> Result<F
 pub(crate) fn say_unknown_values(filter: &Filter, catalogue: &Catalogue) {
     for unknown in filter.unknown_values(catalogue) {
         let near = unknown.near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-        say!("warning: no type or offering has `{}` for `{}`{near}", unknown.value, unknown.key);
+        say!(
+            "warning: no instance type or offering has the value `{}` for `{}`{near}",
+            unknown.value,
+            unknown.key
+        );
     }
 }

@@ -14,7 +14,7 @@ use karpsim::problem::Problem;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Make a catalogue out of what a cloud's own command line prints
+/// Import a catalogue or spot prices from files of other tools
 #[derive(Debug, Args)]
 pub(crate) struct Import {
     #[command(subcommand)]
@@ -29,7 +29,7 @@ enum Sub {
 }
 
 const AWS_HELP: &str = "\
-The commands, in any number of files each; which is which is told by the content:
+FILE is the output of these commands, in any order and any number of files:
   aws ec2 describe-instance-types
   aws ec2 describe-instance-type-offerings --location-type availability-zone
   aws ec2 describe-availability-zones
@@ -41,14 +41,14 @@ The commands, in any number of files each; which is which is told by the content
 Example:
   karpsim catalogue import aws *.json --output mine.json && karpsim catalogue list mine.json";
 
-/// From the JSON of five AWS commands
+/// Import a catalogue from the JSON output of the AWS CLI
 #[derive(Debug, Args)]
 #[command(after_help = AWS_HELP)]
 struct Aws {
-    /// Files with the output of the commands
+    /// Files with the output of AWS CLI commands
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// The region, where the files have several
+    /// Region, if the files cover more than one
     #[arg(long)]
     region: Option<String>,
     #[command(flatten)]
@@ -61,11 +61,11 @@ const KWOK_HELP: &str = "\
 Example:
   karpsim catalogue import kwok instance_types.json --output kwok.json";
 
-/// From the instance types file of Karpenter's KWOK provider
+/// Import a catalogue from the instance types file of Karpenter's KWOK provider
 #[derive(Debug, Args)]
 #[command(after_help = KWOK_HELP)]
 struct Kwok {
-    /// The file
+    /// Instance types file
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
@@ -73,22 +73,22 @@ struct Kwok {
 }
 
 const SPOT_HELP: &str = "\
-The result is a trace with `price` events only, for `karpsim replay TRACE --overlay prices.jsonl`. A history that is of
-the trace's own time needs no import: --overlay takes it as it is.
+The result is a trace with only `price` events, for `karpsim replay TRACE --overlay prices.jsonl`. A history that covers
+the trace's own time needs no import: pass it to --overlay directly.
 
 Example:
   aws ec2 describe-spot-price-history --start-time 2026-08-13T00:00:00Z > history.json
-  karpsim catalogue import spot-prices history.json --start 2026-08-13T00:00:00Z --output prices.jsonl
+  karpsim catalogue import spot-prices history.json --start 2026-08-13 --output prices.jsonl
   karpsim replay trace.json --overlay prices.jsonl";
 
-/// A spot price history as a price series for a replay
+/// Import a spot price history as price events for a replay
 #[derive(Debug, Args)]
 #[command(after_help = SPOT_HELP)]
 struct SpotPrices {
     /// Output of `aws ec2 describe-spot-price-history`
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// The moment in the history that is `at: 0` [default: its first price]
+    /// Time in the history that becomes the start of the trace [default: the first price]
     #[arg(long, value_name = "TIME", value_parser = time)]
     start: Option<Time>,
     #[command(flatten)]
@@ -99,13 +99,13 @@ struct SpotPrices {
 enum Form {
     /// A catalogue file
     Json,
-    /// KWOK's instance types
+    /// KWOK's instance types file
     Kwok,
 }
 
 #[derive(Debug, Args)]
 struct To {
-    /// Form of the result
+    /// Format of the catalogue
     #[arg(short = 'o', long = "form", value_enum, default_value = "json")]
     form: Form,
     #[command(flatten)]
@@ -115,7 +115,7 @@ struct To {
 /// Where a result goes.
 #[derive(Debug, Args)]
 struct OutputFileFlag {
-    /// Write to FILE, not to standard output
+    /// Write to FILE instead of standard output
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -187,7 +187,7 @@ impl SpotPrices {
                 .iter()
                 .map(|price| price.at)
                 .min()
-                .ok_or_else(|| Failure::input("the files hold no spot price for Linux"))?,
+                .ok_or_else(|| Failure::input("the files have no spot prices for Linux"))?,
         };
         let text = price_series::write_trace(&price_series::series(prices, start), start);
         self.output.write(&text)
@@ -202,7 +202,7 @@ impl To {
         };
         self.output.write(&text)?;
         if let Some(path) = &self.output.output {
-            say!("{} instance types written to {}", catalogue.instance_types.len(), path.display());
+            say!("wrote {} instance types to {}", catalogue.instance_types.len(), path.display());
         }
         Ok(())
     }

@@ -20,14 +20,14 @@ Examples:
   karpsim catalogue list aws/us-west-2 --sort gpu-memory --reverse --limit 20
   karpsim catalogue list gcp/us-central1 -o csv > types.csv";
 
-/// List the catalogues that the program carries, or the types of one
+/// List the built-in catalogues, or the instance types of a catalogue
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct List {
-    /// The catalogue whose types are listed [default: the catalogues themselves]
+    /// Catalogue whose instance types to list [default: list the catalogues]
     #[arg(value_name = "NAME|FILE")]
     name: Option<String>,
-    /// The same
+    /// Same as the argument
     #[arg(long, value_name = "NAME|FILE", conflicts_with = "name")]
     catalogue: Option<String>,
     #[command(flatten)]
@@ -47,10 +47,8 @@ impl List {
             return self.listing.show(self.changes.apply(Arc::unwrap_or_clone(sources::catalogue(name)?))?);
         }
         match self.changes.given().or_else(|| self.listing.given()) {
-            Some(flag) => {
-                Err(Failure::input(format!("{flag} is for the types of one catalogue; none is named"))
-                    .hint(format!("karpsim catalogue list NAME {flag} …")))
-            }
+            Some(flag) => Err(Failure::input(format!("{flag} needs a catalogue"))
+                .hint(format!("use `karpsim catalogue list NAME {flag} …`"))),
             None => list_catalogues(self.listing.output.format),
         }
     }
@@ -64,7 +62,7 @@ fn list_catalogues(format: ListFormat) -> Result<(), Failure> {
         right("ZONES"),
         left("CURRENCY"),
         right("PRICES"),
-        right("COMPUTED OR ESTIMATED"),
+        right("ESTIMATED"),
         left("PRICE DATES"),
     ])
     .without_empty_columns();
@@ -124,7 +122,8 @@ fn list_catalogues(format: ListFormat) -> Result<(), Failure> {
         ListFormat::Yaml => print(&yaml(&list)?),
         ListFormat::Csv => print(&csv(&head, &rows)?),
         ListFormat::Name => print(&lines(embedded::names())),
-        ListFormat::Kwok => Err(Failure::input("-o kwok shows the types of one catalogue")
-            .hint("karpsim catalogue list NAME -o kwok")),
+        ListFormat::Kwok => {
+            Err(Failure::input("-o kwok needs a catalogue").hint("use `karpsim catalogue list NAME -o kwok`"))
+        }
     }
 }

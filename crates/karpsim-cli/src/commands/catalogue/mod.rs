@@ -11,10 +11,10 @@ use crate::failure::Failure;
 use clap::{Args, Subcommand};
 
 const AFTER_HELP: &str = "\
-A price with ~ is no published price of its region: it is computed from other published figures
-or estimated. `-o wide` shows the source and date of every price.";
+Prices marked with ~ are not published for their region: they are derived from other published
+prices or estimated. `-o wide` shows the source and date of every price.";
 
-/// Instance types: look at them, find some, compare, import your own
+/// List, search, compare and import instance types and their prices
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct CatalogueCommand {

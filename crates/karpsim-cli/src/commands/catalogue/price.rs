@@ -23,7 +23,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Price {
-    /// Instance types, and requirements as `find` takes them [default: all]
+    /// Instance types, and requirements as in `catalogue find` [default: all offerings]
     #[arg(value_name = "TYPE|REQUIREMENT")]
     wanted: Vec<String>,
     #[command(flatten)]
@@ -76,7 +76,7 @@ impl Price {
             ListFormat::Table | ListFormat::Wide => {
                 let wide = self.output.format == ListFormat::Wide;
                 if rows.is_empty() {
-                    say!("no offering of `{}` meets {}", self.chosen.name(), self.wanted.join(" and "));
+                    say!("no offering in `{}` meets {}", self.chosen.name(), self.wanted.join(" and "));
                     return Ok(());
                 }
                 print_table(&table(&rows, unit, wide), wide)
@@ -130,9 +130,8 @@ impl Price {
                 });
                 print(&if self.output.format == ListFormat::Json { json(&list)? } else { yaml(&list)? })
             }
-            ListFormat::Kwok => {
-                Err(Failure::input("price has no -o kwok").hint("karpsim catalogue find REQUIREMENT -o kwok"))
-            }
+            ListFormat::Kwok => Err(Failure::input("`price` does not support -o kwok")
+                .hint("use `karpsim catalogue find REQUIREMENT -o kwok`")),
         }
     }
 }

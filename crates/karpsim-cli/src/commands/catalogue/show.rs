@@ -20,7 +20,7 @@ Examples:
   karpsim catalogue show g4dn.xlarge
   karpsim catalogue show p5.48xlarge --catalogue aws/us-west-2 -o wide";
 
-/// Show everything about instance types: devices, resources, allocatable, prices
+/// Show instance types in detail: devices, resources, allocatable and prices
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Show {
@@ -58,9 +58,8 @@ impl Show {
                 print_table(&texts.join("\n"), self.output.format == ListFormat::Wide)
             }
             ListFormat::Name => print(&lines(&self.types)),
-            ListFormat::Csv => {
-                Err(Failure::input("show has no -o csv").hint("karpsim catalogue price TYPE -o csv"))
-            }
+            ListFormat::Csv => Err(Failure::input("`show` does not support -o csv")
+                .hint("use `karpsim catalogue price TYPE -o csv`")),
             format => print_catalogue(&mut catalogue, format),
         }
     }
@@ -70,19 +69,19 @@ impl Show {
 fn gpu_words(gpus: &Gpus) -> String {
     // Short names are product names; longer ones are left as the label has them.
     let name = if gpus.name.contains('-') { gpus.name.clone() } else { gpus.name.to_uppercase() };
-    let count = if gpus.count == 0 { "a part of 1".to_owned() } else { gpus.count.to_string() };
+    let count = if gpus.count == 0 { "part of 1".to_owned() } else { gpus.count.to_string() };
     let mut text = format!("{count} × {}", if name.is_empty() { "GPU" } else { &name });
     if !gpus.manufacturer.is_empty() {
         let _ = write!(text, " ({})", gpus.manufacturer);
     }
     match gpus.memory_mib {
         Some(mib) if gpus.count > 1 => {
-            let _ = write!(text, ", {} of GPU memory each, {} together", gib(mib), gib(mib * gpus.count));
+            let _ = write!(text, ", {} of GPU memory each, {} in total", gib(mib), gib(mib * gpus.count));
         }
         Some(mib) => {
             let _ = write!(text, ", {} of GPU memory", gib(mib));
         }
-        None => text.push_str(", GPU memory not known"),
+        None => text.push_str(", GPU memory unknown"),
     }
     text
 }
