@@ -14,7 +14,7 @@
 
 use gungraun::{Callgrind, EventKind, LibraryBenchmarkConfig};
 use gungraun::{library_benchmark, library_benchmark_group, main};
-use karpsim::compile::{Problem, compile};
+use karpsim::compile::{ClusterState, compile};
 use karpsim::decision::{Decision, DisruptionDecision, Method};
 use karpsim::disruption::disrupt_compiled;
 use karpsim::model::meta::Str;
@@ -80,7 +80,7 @@ fn scenario(text: &str) -> &'static Scenario {
     Box::leak(Box::new(files::scenario(text)))
 }
 
-fn problem(text: &str) -> (&'static Problem<'static>, Algebra) {
+fn problem(text: &str) -> (&'static ClusterState, Algebra) {
     let (problem, algebra) = compile(scenario(text));
     (Box::leak(Box::new(problem)), algebra)
 }
@@ -102,13 +102,13 @@ fn read(text: &str) -> Scenario {
     files::scenario(text)
 }
 
-fn has_1000_pending((problem, _): (Problem<'_>, Algebra)) {
+fn has_1000_pending((problem, _): (ClusterState, Algebra)) {
     assert_eq!(problem.pending.len(), 1000);
 }
 
 #[library_benchmark(setup = scenario, teardown = has_1000_pending)]
 #[bench::diverse_1000(args = (&bench_file("diverse-1000")), config = figure(22_978_000))]
-fn compiled(scenario: &'static Scenario) -> (Problem<'static>, Algebra) {
+fn compiled(scenario: &'static Scenario) -> (ClusterState, Algebra) {
     compile(scenario)
 }
 
@@ -119,7 +119,7 @@ fn has_no_pod_errors(round: Round<'_>) {
 #[library_benchmark(setup = problem, teardown = has_no_pod_errors)]
 #[bench::diverse_1000(args = (&bench_file("diverse-1000")), config = figure(23_998_000))]
 #[bench::generated_preference_500(args = (&pods::preference(500, SEED)), config = figure(45_762_000))]
-fn decided((problem, algebra): (&'static Problem<'static>, Algebra)) -> Round<'static> {
+fn decided((problem, algebra): (&'static ClusterState, Algebra)) -> Round<'static> {
     Round::schedule(problem, algebra)
 }
 
@@ -147,7 +147,7 @@ fn has_commands(decision: DisruptionDecision) {
 #[library_benchmark(setup = problem, teardown = has_commands)]
 #[bench::consolidate_200(args = (&bench_file("consolidate-200")), config = figure(21_377_000))]
 #[bench::generated_half_empty_200(args = (&clusters::half_empty(200, SEED)), config = figure(32_523_000))]
-fn multi_node((problem, algebra): (&'static Problem<'static>, Algebra)) -> DisruptionDecision {
+fn multi_node((problem, algebra): (&'static ClusterState, Algebra)) -> DisruptionDecision {
     disrupt_compiled(problem, algebra, &[Method::MultiNodeConsolidation])
 }
 
@@ -157,7 +157,7 @@ fn has_no_commands(decision: DisruptionDecision) {
 
 #[library_benchmark(setup = problem, teardown = has_no_commands)]
 #[bench::generated_full_200(args = (&clusters::full(200, SEED)), config = figure(56_570_000))]
-fn single_node((problem, algebra): (&'static Problem<'static>, Algebra)) -> DisruptionDecision {
+fn single_node((problem, algebra): (&'static ClusterState, Algebra)) -> DisruptionDecision {
     disrupt_compiled(problem, algebra, &[Method::SingleNodeConsolidation])
 }
 

@@ -52,6 +52,38 @@ fn a_pod_gets_a_node() {
     assert!(run.out.contains(r#""price":1}"#), "{}", run.out);
 }
 
+/// The library's own test matches every line; here it is that the command takes them, among others, in their form.
+#[test]
+fn scenarios_of_the_aws_provider_are_decided_too() {
+    let recorded = karpsim_testkit::text("conformance/aws-provider.jsonl");
+    let some: Vec<&str> = recorded.lines().step_by(25).collect();
+    let between = scenario("between").replace('\n', " ");
+    let input: String = some.iter().flat_map(|line| [*line, "\n", &between, "\n"]).collect();
+    let run = karpsim(&["decide", "-"], input.as_bytes());
+    assert_eq!((run.code, run.err.as_str()), (0, ""));
+    let decided: Vec<Value> = run.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(decided.len(), 2 * some.len());
+    for (line, ours) in some.iter().zip(decided.iter().step_by(2)) {
+        let recording: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(ours["name"], recording["scenario"]["name"]);
+        let recorded = recording["decision"].as_object().unwrap();
+        // Words of errors are for reading, so that only decisions without any are compared as a whole.
+        if !recording["decision"].to_string().contains("\"error\"") {
+            let fields: serde_json::Map<String, Value> = ours
+                .as_object()
+                .unwrap()
+                .iter()
+                .filter(|(key, _)| *key != "name")
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect();
+            assert_eq!(&fields, recorded, "{}", ours["name"]);
+        }
+    }
+    let wrong = karpsim(&["decide", "-"], br#"{"kind": "aws-launch", "ec3": {}}"#);
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.err.contains("unknown field `ec3`"), "{}", wrong.err);
+}
+
 #[test]
 fn recorded_pairs_are_decided_in_their_order_whatever_the_threads() {
     let recorded = karpsim_testkit::text("conformance/provisioning.jsonl");

@@ -5,13 +5,15 @@ use karpsim::decision::{DecidedRequirement, Launch, NewNodeClaim};
 use karpsim::model::core::{NodeSelectorRequirement, ResourceList};
 use karpsim::model::meta::{Labels, Operator, Str};
 use karpsim::quantity::Quantity;
+use serde::{Deserialize, Serialize};
 
 pub(crate) const CAPACITY_TYPE: &str = "karpenter.sh/capacity-type";
 pub(crate) const ZONE: &str = "topology.kubernetes.io/zone";
 pub(crate) const INSTANCE_TYPE: &str = "node.kubernetes.io/instance-type";
 
 /// Names an offering: instance type, zone, capacity type.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct OfferingKey {
     /// Instance type.
     pub instance_type: Str,

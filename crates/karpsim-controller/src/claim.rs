@@ -16,33 +16,33 @@ const HASH_VERSION: &str = "karpenter.sh/nodepool-hash-version";
 
 /// A NodeClaim and what Karpenter remembers of it.
 #[derive(Debug, Clone)]
-pub struct Claim {
+pub(crate) struct Claim {
     /// As the API server has it.
-    pub object: Arc<NodeClaim>,
+    pub(crate) object: Arc<NodeClaim>,
     /// Its NodePool.
-    pub pool: Str,
+    pub(crate) pool: Str,
     /// Resources that its pods and daemons asked for; its node must have registered them all.
-    pub requested: Vec<Str>,
+    pub(crate) requested: Vec<Str>,
     /// Pods that it was made for.
-    pub planned_pods: Vec<Str>,
+    pub(crate) planned_pods: Vec<Str>,
     /// When it was made.
-    pub created: Nanos,
+    pub(crate) created: Nanos,
     /// When an instance ran for it.
-    pub launched: Option<Nanos>,
+    pub(crate) launched: Option<Nanos>,
     /// When its node was there.
-    pub registered: Option<Nanos>,
+    pub(crate) registered: Option<Nanos>,
     /// When its node could take pods.
-    pub initialized: Option<Nanos>,
+    pub(crate) initialized: Option<Nanos>,
     /// `lastPodEventTime`, as it was written.
-    pub last_pod_event: Option<Nanos>,
+    pub(crate) last_pod_event: Option<Nanos>,
     /// When it was told to go.
-    pub deleting: Option<Nanos>,
+    pub(crate) deleting: Option<Nanos>,
     /// Until when a pod is expected on it.
-    pub nominated_until: Nanos,
+    pub(crate) nominated_until: Nanos,
     /// A command will remove it.
-    pub marked: bool,
+    pub(crate) marked: bool,
     /// Since when no pod that counts is on it.
-    pub empty_since: Option<Nanos>,
+    pub(crate) empty_since: Option<Nanos>,
 }
 
 impl Claim {
@@ -156,13 +156,23 @@ impl Claim {
     }
 
     /// Its name.
-    pub fn name(&self) -> &Str {
+    pub(crate) fn name(&self) -> &Str {
         &self.object.metadata.name
     }
 
-    /// The name of its node; of itself, until that is registered.
-    pub fn node_name(&self) -> &Str {
-        if self.object.status.node_name.is_empty() { self.name() } else { &self.object.status.node_name }
+    /// The name of its node, once that is registered.
+    pub(crate) fn node(&self) -> Option<&Str> {
+        Some(&self.object.status.node_name).filter(|name| !name.is_empty())
+    }
+
+    /// How decisions call it: as its node; as itself, until that is registered.
+    pub(crate) fn state_name(&self) -> &Str {
+        self.node().unwrap_or_else(|| self.name())
+    }
+
+    /// How the cloud calls its instance, once that runs.
+    pub(crate) fn provider_id(&self) -> Option<&Str> {
+        Some(&self.object.status.provider_id).filter(|id| !id.is_empty())
     }
 
     /// When it is too old, if ever.
@@ -182,7 +192,7 @@ impl Claim {
     }
 
     /// Whether its condition `kind` is `True`.
-    pub fn is(&self, kind: &str) -> bool {
+    pub(crate) fn is(&self, kind: &str) -> bool {
         karpsim::model::meta::condition_is_true(&self.object.status.conditions, kind)
     }
 

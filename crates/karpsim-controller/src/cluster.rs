@@ -6,14 +6,14 @@ use crate::event::PriceChange;
 use crate::time::{Calendar, Nanos, SECOND};
 use karpsim::catalogue::Catalogue;
 use karpsim::kubernetes::pods;
-use karpsim::model::Objects;
+use karpsim::label_rules::is_known_node_class;
 use karpsim::model::core::{
     CsiNode, DaemonSet, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, PodDisruptionBudget,
     StorageClass,
 };
-use karpsim::model::karpenter::{NodeOverlay, NodePool};
+use karpsim::model::karpenter::{NodeClassReference, NodeOverlay, NodePool};
 use karpsim::model::meta::Str;
-use karpsim::scenario::{ClusterMemory, Options, Scenario, ScenarioKind};
+use karpsim::scenario::Options;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -22,17 +22,22 @@ const CONSOLIDATED_FOR_AT_MOST: Nanos = 300 * SECOND;
 
 /// The cluster as Karpenter sees it. Everything is sorted by name: order reaches decisions.
 #[derive(Debug, Clone)]
-pub struct Cluster {
+pub(crate) struct Cluster {
     /// The clock.
-    pub calendar: Calendar,
+    pub(crate) calendar: Calendar,
     pub(crate) options: Options,
     pub(crate) pods: BTreeMap<Str, Arc<Pod>>,
     pub(crate) pods_on_node: BTreeMap<Str, BTreeSet<Str>>,
     /// Pods that nodes should be found for.
     pub(crate) provisionable: BTreeSet<Str>,
     pub(crate) nodes: BTreeMap<Str, Arc<Node>>,
-    pub(crate) claims: BTreeMap<Str, Claim>,
-    pub(crate) claim_of_node: BTreeMap<Str, Str>,
+    claims: BTreeMap<Str, Claim>,
+    /// The claim of every node that belongs to one.
+    claim_of_node: BTreeMap<Str, Str>,
+    /// The claim of every instance, by its provider id.
+    claim_of_instance: BTreeMap<Str, Str>,
+    /// The node of every instance, by its provider id.
+    node_of_instance: BTreeMap<Str, Str>,
     pub(crate) node_pools: BTreeMap<Str, NodePool>,
     pub(crate) node_overlays: BTreeMap<Str, NodeOverlay>,
     pub(crate) daemon_sets: BTreeMap<Str, DaemonSet>,
@@ -64,6 +69,8 @@ impl Cluster {
             nodes: BTreeMap::new(),
             claims: BTreeMap::new(),
             claim_of_node: BTreeMap::new(),
+            claim_of_instance: BTreeMap::new(),
+            node_of_instance: BTreeMap::new(),
             node_pools: BTreeMap::new(),
             node_overlays: BTreeMap::new(),
             daemon_sets: BTreeMap::new(),
@@ -81,33 +88,141 @@ impl Cluster {
         }
     }
 
-    /// Its NodeClaims.
-    pub fn claims(&self) -> impl Iterator<Item = &Claim> {
+    /// Its NodeClaims, by name.
+    pub(crate) fn claims(&self) -> impl Iterator<Item = &Claim> {
         self.claims.values()
     }
 
-    /// The node of that name, as Karpenter last changed it.
-    pub fn node(&self, name: &str) -> Option<&Arc<Node>> {
-        self.nodes.get(name)
+    /// The NodeClaim of that name.
+    pub(crate) fn claim(&self, name: &str) -> Option<&Claim> {
+        self.claims.get(name)
+    }
+
+    /// The NodeClaim of that name, to be changed. What joins it to others is not changed here.
+    pub(crate) fn claim_mut(&mut self, name: &str) -> Option<&mut Claim> {
+        self.claims.get_mut(name)
+    }
+
+    /// The NodeClaim of that name, to be changed, and its NodePool.
+    pub(crate) fn claim_and_pool(&mut self, name: &str) -> Option<(&mut Claim, &NodePool)> {
+        let claim = self.claims.get_mut(name)?;
+        let pool = self.node_pools.get(&claim.pool)?;
+        Some((claim, pool))
+    }
+
+    /// A NodeClaim is there, new or again.
+    pub(crate) fn insert_claim(&mut self, claim: Claim) {
+        let name = claim.name().clone();
+        if let Some(id) = claim.provider_id() {
+            self.claim_of_instance.insert(id.clone(), name.clone());
+        }
+        if let Some(node) = claim.node() {
+            self.claim_of_node.insert(node.clone(), name.clone());
+        }
+        self.claims.insert(name, claim);
+    }
+
+    /// A NodeClaim is no more.
+    pub(crate) fn remove_claim(&mut self, name: &str) -> Option<Claim> {
+        let claim = self.claims.remove(name)?;
+        if let Some(id) = claim.provider_id() {
+            self.claim_of_instance.remove(id);
+        }
+        if let Some(node) = claim.node()
+            && self.claim_of_node(node) == Some(claim.name())
+        {
+            self.claim_of_node.remove(node);
+        }
+        Some(claim)
+    }
+
+    /// An instance runs for a NodeClaim.
+    pub(crate) fn set_provider_id(&mut self, claim: &str, id: &Str) {
+        if let Some(claim) = self.claims.get_mut(claim) {
+            self.claim_of_instance.insert(id.clone(), claim.name().clone());
+            Arc::make_mut(&mut claim.object).status.provider_id = id.clone();
+        }
+    }
+
+    /// A node is there, new or changed; whether it is new.
+    pub(crate) fn insert_node(&mut self, node: Arc<Node>) -> bool {
+        let name = node.metadata.name.clone();
+        if !node.spec.provider_id.is_empty() {
+            self.node_of_instance.insert(node.spec.provider_id.clone(), name.clone());
+        }
+        self.nodes.insert(name, node).is_none()
+    }
+
+    /// A node is no more; whether there was one.
+    pub(crate) fn remove_node(&mut self, name: &str) -> bool {
+        self.claim_of_node.remove(name);
+        let Some(node) = self.nodes.remove(name) else { return false };
+        self.node_of_instance.remove(&node.spec.provider_id);
+        true
+    }
+
+    /// Joins the node and the NodeClaim of an instance: from here on one is found by the other.
+    pub(crate) fn join(&mut self, node: &Str, claim: &Str) {
+        self.claim_of_node.insert(node.clone(), claim.clone());
+        if let Some(claim) = self.claims.get_mut(claim).filter(|claim| claim.node() != Some(node)) {
+            Arc::make_mut(&mut claim.object).status.node_name = node.clone();
+        }
+    }
+
+    /// The claim that `node` belongs to.
+    pub(crate) fn claim_of_node(&self, node: &str) -> Option<&Str> {
+        self.claim_of_node.get(node)
+    }
+
+    /// The claim that an instance was launched for.
+    pub(crate) fn claim_of_instance(&self, provider_id: &str) -> Option<&Str> {
+        self.claim_of_instance.get(provider_id)
+    }
+
+    /// The node of an instance.
+    pub(crate) fn node_of_instance(&self, provider_id: &str) -> Option<&Str> {
+        self.node_of_instance.get(provider_id)
+    }
+
+    /// The claim of what a decision calls `name`: of the node of that name, or the one of that name without a node.
+    pub(crate) fn claim_in_decision(&self, name: &str) -> Option<&Str> {
+        if self.nodes.contains_key(name) {
+            return self.claim_of_node(name);
+        }
+        self.claims.get(name).filter(|claim| claim.node().is_none()).map(Claim::name)
     }
 
     /// Whether every NodeClaim has its instance. Until then nothing is decided.
     pub(crate) fn is_synced(&self) -> bool {
-        self.claims.values().all(|claim| !claim.object.status.provider_id.is_empty())
+        self.claims.values().all(|claim| claim.provider_id().is_some())
     }
 
-    /// The claim that `node` belongs to.
-    pub(crate) fn claim_name_of(&self, node: &str) -> Option<Str> {
-        self.claim_of_node.get(node).cloned()
+    /// Whether objects with this node class are this Karpenter's; others are left alone.
+    pub(crate) fn is_managed(&self, class: &NodeClassReference) -> bool {
+        is_known_node_class(&self.offered.provider, class)
+    }
+
+    /// The NodePool of that name, if its number of nodes is Karpenter's to keep.
+    pub(crate) fn static_pool(&self, name: &str) -> Option<&NodePool> {
+        let gate = self.options.feature_gates.static_capacity.unwrap_or(false);
+        self.node_pools.get(name).filter(|pool| {
+            gate && pool.spec.replicas.is_some() && self.is_managed(&pool.spec.template.spec.node_class_ref)
+        })
+    }
+
+    /// Pods on the node of a NodeClaim.
+    pub(crate) fn pods_of<'a>(&'a self, claim: &Claim) -> impl Iterator<Item = &'a Arc<Pod>> {
+        let pods = claim.node().and_then(|node| self.pods_on_node.get(node));
+        pods.into_iter().flatten().filter_map(|key| self.pods.get(key))
     }
 
     pub(crate) fn pods_on<'a>(&'a self, node: &str) -> impl Iterator<Item = &'a Arc<Pod>> {
         self.pods_on_node.get(node).into_iter().flatten().filter_map(|key| self.pods.get(key))
     }
 
-    /// Pods on `node` that need another place when it goes.
-    pub(crate) fn reschedulable_on(&self, node: &str) -> Vec<Str> {
-        self.pods_on(node).filter(|pod| pods::is_reschedulable(pod)).map(|pod| pods::pod_key(pod)).collect()
+    /// Pods of a NodeClaim that need another place when it goes.
+    pub(crate) fn reschedulable_of(&self, claim: &Claim) -> Vec<Str> {
+        self.pods_of(claim).filter(|pod| pods::is_reschedulable(pod)).map(|pod| pods::pod_key(pod)).collect()
     }
 
     /// Something changed that may make consolidation possible.
@@ -149,7 +264,7 @@ impl Cluster {
         }
     }
 
-    fn forget_unavailable(&mut self, now: Nanos) {
+    pub(crate) fn forget_unavailable(&mut self, now: Nanos) {
         let before = self.unavailable.len();
         self.unavailable.retain(|_, until| *until > now);
         if self.unavailable.len() != before {
@@ -182,50 +297,6 @@ impl Cluster {
     /// The catalogue as Karpenter sees it.
     pub(crate) fn catalogue(&self) -> &Arc<Catalogue> {
         &self.seen
-    }
-
-    /// This moment, to decide on.
-    pub(crate) fn scenario(&mut self, now: Nanos, kind: ScenarioKind) -> Scenario {
-        self.forget_unavailable(now);
-        let pods: Vec<Arc<Pod>> = self.pods.values().filter(|pod| !pods::is_terminal(pod)).cloned().collect();
-        let node_claims: Vec<_> = self.claims.values().map(|claim| Arc::clone(&claim.object)).collect();
-        let nodes: Vec<_> = self.nodes.values().cloned().collect();
-        let count = pods.len() + node_claims.len() + nodes.len();
-        let names = |wanted: fn(&Claim, Nanos) -> bool| {
-            self.claims
-                .values()
-                .filter(|claim| wanted(claim, now))
-                .map(|claim| claim.node_name().clone())
-                .collect()
-        };
-        Scenario {
-            name: Str::default(),
-            kind,
-            now: self.calendar.wall(now),
-            options: self.options.clone(),
-            catalogue: Arc::clone(&self.seen),
-            objects: Objects {
-                pods,
-                nodes,
-                node_claims,
-                node_pools: self.node_pools.values().cloned().collect(),
-                node_overlays: self.node_overlays.values().cloned().collect(),
-                daemon_sets: self.daemon_sets.values().cloned().collect(),
-                namespaces: self.namespaces.values().cloned().collect(),
-                persistent_volumes: self.volumes.values().cloned().collect(),
-                persistent_volume_claims: self.volume_claims.values().cloned().collect(),
-                storage_classes: self.storage_classes.values().cloned().collect(),
-                csi_nodes: self.csi_nodes.values().cloned().collect(),
-                pod_disruption_budgets: self.budgets.values().cloned().collect(),
-                count,
-                ..Objects::default()
-            },
-            memory: ClusterMemory {
-                nominated: names(|claim, now| claim.nominated_until > now),
-                marked_for_deletion: names(|claim, _| claim.marked),
-                ..ClusterMemory::default()
-            },
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::controller::{Controller, Timer};
 use crate::drift;
-use crate::event::Action;
+use crate::record::Record;
 use crate::time::{Nanos, SECOND};
 use karpsim::model::meta::{NillableDuration, Str};
 use std::sync::Arc;
@@ -14,8 +14,8 @@ impl Controller {
     /// A pod came to `node`, ended on it or began to be deleted.
     pub(crate) fn pod_event(&mut self, node: &str, now: Nanos) {
         let calendar = self.cluster.calendar;
-        let Some(name) = self.cluster.claim_name_of(node) else { return };
-        let Some(claim) = self.cluster.claims.get_mut(&name) else { return };
+        let Some(name) = self.cluster.claim_of_node(node).cloned() else { return };
+        let Some(claim) = self.cluster.claim_mut(&name) else { return };
         if claim.last_pod_event.is_some_and(|last| now - last < POD_EVENTS_APART) {
             return;
         }
@@ -28,22 +28,22 @@ impl Controller {
     /// Brings `Consolidatable` and `Drifted` up to date.
     pub(crate) fn reconcile_conditions(&mut self, name: &Str, now: Nanos) {
         let calendar = self.cluster.calendar;
-        let Some(claim) = self.cluster.claims.get_mut(name) else { return };
-        let Some(pool) = self.cluster.node_pools.get(&claim.pool) else { return };
+        let Some((claim, pool)) = self.cluster.claim_and_pool(name) else { return };
         if claim.deleting.is_some() {
             return;
         }
-        let mut changes: Vec<(&'static str, &'static str, &'static str)> = Vec::new();
+        // Type, whether it is true now, reason.
+        let mut changes: Vec<(&'static str, bool, &'static str)> = Vec::new();
         let stamp = calendar.stamp(now);
         match drift::drifted(claim, pool).filter(|_| claim.launched.is_some()) {
             Some(reason) => {
                 if claim.set_true("Drifted", reason, stamp) {
-                    changes.push(("Drifted", "True", reason));
+                    changes.push(("Drifted", true, reason));
                 }
             }
             None => {
                 if claim.clear("Drifted") {
-                    changes.push(("Drifted", "gone", ""));
+                    changes.push(("Drifted", false, ""));
                 }
             }
         }
@@ -62,13 +62,13 @@ impl Controller {
             match due {
                 Some(due) if due <= now => {
                     if claim.set_true("Consolidatable", "Consolidatable", stamp) {
-                        changes.push(("Consolidatable", "True", ""));
+                        changes.push(("Consolidatable", true, ""));
                     }
                 }
                 _ => {
                     again = due;
                     if claim.clear("Consolidatable") {
-                        changes.push(("Consolidatable", "gone", ""));
+                        changes.push(("Consolidatable", false, ""));
                     }
                 }
             }
@@ -76,9 +76,9 @@ impl Controller {
         if let Some(due) = again {
             self.at(due, Timer::Condition(name.clone()));
         }
-        for (kind, status, reason) in changes {
+        for (condition, is_true, reason) in changes {
             self.cluster.version += 1;
-            self.actions.push(Action::Condition { claim: name.clone(), kind, status, reason });
+            self.ready.record(Record::Condition { node_claim: name.clone(), condition, is_true, reason });
         }
     }
 }

@@ -4,9 +4,13 @@ use crate::claim::Claim;
 use crate::cluster::Cluster;
 use crate::decider::{Decider, Karpsim};
 use crate::disruption::DisruptionLoop;
-use crate::event::{Action, Decided, DecidedKind, Event, Milestone, Removed};
+use crate::event::Event;
+use crate::moment::Moment;
+use crate::names::GivenNames;
 use crate::provisioner::LastRound;
 use crate::queue::Orchestrated;
+use crate::ready::Ready;
+use crate::record::{Cause, Decided, Milestone, Reason, Record, Removed};
 use crate::settings::Settings;
 use crate::termination::{EvictionState, Termination};
 use crate::time::{Calendar, Nanos};
@@ -54,12 +58,14 @@ pub struct Controller {
     pub(crate) settings: Settings,
     pub(crate) cluster: Cluster,
     pub(crate) decider: Box<dyn Decider>,
+    /// What decisions are asked of.
+    pub(crate) moment: Moment,
     pub(crate) window: BatchWindow,
     pub(crate) timers: BTreeSet<(Nanos, Timer)>,
-    pub(crate) actions: Vec<Action>,
+    pub(crate) ready: Ready,
     pub(crate) retriggers: BTreeMap<Subject, Nanos>,
     pub(crate) last_round: Option<LastRound>,
-    pub(crate) numbers: BTreeMap<Str, u64>,
+    pub(crate) names: GivenNames,
     pub(crate) disruption: DisruptionLoop,
     pub(crate) queue: BTreeMap<u64, Orchestrated>,
     pub(crate) commands_started: u64,
@@ -81,33 +87,25 @@ impl Controller {
         catalogue: Arc<Catalogue>,
         decider: Box<dyn Decider>,
     ) -> Self {
+        let cluster = Cluster::new(calendar, settings.options.clone(), catalogue);
         Controller {
+            moment: Moment::new(&cluster),
             window: BatchWindow::new(settings.batch_idle, settings.batch_max),
             disruption: DisruptionLoop::new(settings.disruption_loop_first),
-            cluster: Cluster::new(calendar, settings.options.clone(), catalogue),
+            cluster,
             settings,
             decider,
             timers: BTreeSet::new(),
-            actions: Vec::new(),
+            ready: Ready::default(),
             retriggers: BTreeMap::new(),
             last_round: None,
-            numbers: BTreeMap::new(),
+            names: GivenNames::default(),
             queue: BTreeMap::new(),
             commands_started: 0,
             terminations: BTreeMap::new(),
             evictions: BTreeMap::new(),
             expirer_free_at: Nanos::MIN,
         }
-    }
-
-    /// The cluster as Karpenter sees it.
-    pub fn cluster(&self) -> &Cluster {
-        &self.cluster
-    }
-
-    /// Its options.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
     }
 
     /// When something is to be done next, if nothing else happens.
@@ -117,9 +115,10 @@ impl Controller {
         [timer, self.window.closes_at(), pass].into_iter().flatten().min()
     }
 
-    /// What is to be done, in order.
-    pub fn take_actions(&mut self) -> Vec<Action> {
-        std::mem::take(&mut self.actions)
+    /// Takes what is to be done, and what there is to know, since it was last taken. To be asked after every event and
+    /// every wake-up, until there is nothing.
+    pub fn ready(&mut self) -> Ready {
+        std::mem::take(&mut self.ready)
     }
 
     /// Does what is due at `now`: one stage at a time, so that the world can answer in between. To be called again as
@@ -161,10 +160,10 @@ impl Controller {
             Event::Node(node) => self.observe_node(now, node),
             Event::NodeGone(name) => self.observe_node_gone(now, &name),
             Event::NodeClaim(object) => self.observe_claim(now, object),
-            Event::DeleteNodeClaim(name) => {
-                if self.cluster.claims.get(&name).is_some_and(|claim| claim.deleting.is_none()) {
-                    self.decided_removal(DecidedKind::Delete, "Deleted", std::slice::from_ref(&name));
-                    self.delete_claim(&name, now);
+            Event::DeleteNodeClaim(name) => self.remove_claim(Cause::Delete, Reason::Deleted, &name, now),
+            Event::DeleteNode(node) => {
+                if let Some(name) = self.cluster.claim_of_node(&node).cloned() {
+                    self.remove_claim(Cause::Delete, Reason::Deleted, &name, now);
                 }
             }
             Event::NodePool(pool) => self.observe_node_pool(now, *pool),
@@ -204,14 +203,18 @@ impl Controller {
                 self.cluster.csi_nodes.insert(object.metadata.name.clone(), *object);
             }
             Event::Prices(changes) => self.cluster.set_prices(&changes),
-            Event::Launched { claim, launch, unavailable } => {
-                self.launched(now, &claim, &launch, unavailable);
+            Event::Launched { node_claim, provider_id, launch, unavailable } => {
+                self.launched(now, &node_claim, &provider_id, &launch, unavailable);
             }
-            Event::LaunchFailed { claim, unavailable } => self.launch_failed(now, &claim, unavailable),
-            Event::InstanceGone(claim) => self.instance_gone(now, &claim),
+            Event::LaunchFailed { node_claim, unavailable } => {
+                self.launch_failed(now, &node_claim, unavailable);
+            }
+            Event::InstanceGone(provider_id) => self.instance_gone(now, &provider_id),
             Event::EvictionRefused(pod) => self.eviction_refused(now, &pod),
             Event::EvictionAccepted(pod) => drop(self.evictions.remove(&pod)),
-            Event::Interruption { node, interruption } => self.interrupted(now, &node, interruption),
+            Event::Interruption { provider_id, interruption } => {
+                self.interrupted(now, &provider_id, interruption);
+            }
         }
     }
 
@@ -265,35 +268,36 @@ impl Controller {
     }
 
     fn observe_node_gone(&mut self, now: Nanos, name: &Str) {
-        if self.cluster.nodes.remove(name).is_some() {
-            self.cluster.claim_of_node.remove(name);
+        if self.cluster.remove_node(name) {
             self.retriggers.remove(&Subject::Node(name.clone()));
             self.cluster.mark_unconsolidated(now);
         }
     }
 
     fn observe_claim(&mut self, now: Nanos, object: Arc<karpsim::model::karpenter::NodeClaim>) {
+        // Another Karpenter sees to those of other node classes.
+        if !self.cluster.is_managed(&object.spec.node_class_ref) {
+            return;
+        }
         let claim = Claim::found(object, &self.cluster.calendar);
         let name = claim.name().clone();
-        if let Some(number) = name.rsplit_once('-').and_then(|(_, number)| number.parse::<u64>().ok()) {
-            let last = self.numbers.entry(claim.pool.clone()).or_default();
-            *last = number.max(*last);
-        }
+        self.names.note(&claim.pool, &name);
+        let node = claim.provider_id().and_then(|id| self.cluster.node_of_instance(id)).cloned();
         if let Some(expires) = claim.expires(&self.cluster.calendar) {
             self.at(expires.max(now), Timer::Expire(name.clone()));
         }
-        if !claim.object.status.node_name.is_empty() {
-            self.cluster.claim_of_node.insert(claim.object.status.node_name.clone(), name.clone());
-        }
-        self.cluster.claims.insert(name.clone(), claim);
+        self.cluster.insert_claim(claim);
         self.cluster.mark_unconsolidated(now);
         self.reconcile_conditions(&name, now);
+        // Its node may have been seen before it.
+        if let Some(node) = node {
+            self.node_of_claim(&node, &name, now);
+        }
     }
 
     fn observe_node_pool(&mut self, now: Nanos, pool: NodePool) {
         let name = pool.metadata.name.clone();
         let changed = self.cluster.node_pools.get(&name).is_none_or(|old| old.spec != pool.spec);
-        let is_static = pool.spec.replicas.is_some();
         self.cluster.node_pools.insert(name.clone(), pool);
         if !changed {
             return;
@@ -302,7 +306,7 @@ impl Controller {
         for claim in self.claims_of_pool(&name) {
             self.reconcile_conditions(&claim, now);
         }
-        if is_static {
+        if self.cluster.static_pool(&name).is_some() {
             self.at(now, Timer::Static(name));
         }
     }
@@ -312,9 +316,9 @@ impl Controller {
             return;
         }
         let mut going = self.claims_of_pool(name);
-        going.retain(|claim| self.cluster.claims[claim].deleting.is_none());
+        going.retain(|claim| self.cluster.claim(claim).is_some_and(|claim| claim.deleting.is_none()));
         if !going.is_empty() {
-            self.decided_removal(DecidedKind::Delete, "NodePoolDeleted", &going);
+            self.decided_removal(Cause::Delete, Reason::NodePoolDeleted, &going);
         }
         for claim in going {
             self.delete_claim(&claim, now);
@@ -322,41 +326,41 @@ impl Controller {
     }
 
     pub(crate) fn claims_of_pool(&self, pool: &str) -> Vec<Str> {
-        self.cluster
-            .claims
-            .values()
-            .filter(|claim| claim.pool == pool)
-            .map(|claim| claim.name().clone())
-            .collect()
+        self.cluster.claims().filter(|claim| claim.pool == pool).map(|claim| claim.name().clone()).collect()
     }
 
     pub(crate) fn milestone(&mut self, claim: &Str, milestone: Milestone) {
-        self.actions.push(Action::Milestone { claim: claim.clone(), milestone });
+        self.ready.record(Record::NodeClaim { node_claim: claim.clone(), reached: milestone });
     }
 
     /// What goes with these NodeClaims.
     pub(crate) fn removed(&self, claims: &[Str]) -> Vec<Removed> {
-        let node = |name: &Str| self.cluster.claims.get(name).map(|claim| claim.node_name().clone());
         claims
             .iter()
-            .map(|name| Removed {
-                name: name.clone(),
-                pods: node(name).map(|node| self.cluster.reschedulable_on(&node)).unwrap_or_default(),
+            .map(|name| {
+                let claim = self.cluster.claim(name);
+                let pods = claim.map(|claim| self.cluster.reschedulable_of(claim)).unwrap_or_default();
+                Removed { name: name.clone(), pods }
             })
             .collect()
     }
 
     /// Records that NodeClaims go without anything in their place.
-    pub(crate) fn decided_removal(&mut self, kind: DecidedKind, reason: &'static str, claims: &[Str]) {
-        let removed = self.removed(claims);
-        self.actions.push(Action::Decided(Box::new(Decided {
-            kind,
-            reason,
-            launched: Vec::new(),
-            removed,
-            existing: Vec::new(),
-            failed: Vec::new(),
-        })));
+    pub(crate) fn decided_removal(&mut self, cause: Cause, reason: Reason, claims: &[Str]) {
+        let decided = Decided::removing(cause, reason, self.removed(claims));
+        self.decided(decided);
+    }
+
+    pub(crate) fn decided(&mut self, decided: Decided) {
+        self.ready.record(Record::Decided(Box::new(decided)));
+    }
+
+    /// Deletes a NodeClaim that is not being deleted, and says so.
+    pub(crate) fn remove_claim(&mut self, cause: Cause, reason: Reason, name: &Str, now: Nanos) {
+        if self.cluster.claim(name).is_some_and(|claim| claim.deleting.is_none()) {
+            self.decided_removal(cause, reason, std::slice::from_ref(name));
+            self.delete_claim(name, now);
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Who decides. A trait, so that the loops can be tested with decisions written by hand.
 
+use karpsim::cluster::Cluster;
 use karpsim::decision::{Command, Method, ProvisioningDecision};
 use karpsim::model::meta::Str;
-use karpsim::scenario::Scenario;
 
 /// What a method of disruption found.
 #[derive(Debug, Clone, Default)]
@@ -20,14 +20,14 @@ pub struct Found {
 /// Decides a moment.
 pub trait Decider {
     /// A provisioning round.
-    fn provision(&self, scenario: &Scenario) -> ProvisioningDecision;
+    fn provision(&self, cluster: &mut Cluster) -> ProvisioningDecision;
     /// What `method` would do; at most `simulations` of them if there is a limit.
-    fn disrupt(&self, scenario: &Scenario, method: Method, simulations: Option<usize>) -> Found;
+    fn disrupt(&self, cluster: &mut Cluster, method: Method, simulations: Option<usize>) -> Found;
     /// Asks methods one after the other, each with its limit, until one has a command: the answers of those asked.
-    fn disrupt_in_order(&self, scenario: &Scenario, asked: &[(Method, Option<usize>)]) -> Vec<Found> {
+    fn disrupt_in_order(&self, cluster: &mut Cluster, asked: &[(Method, Option<usize>)]) -> Vec<Found> {
         let mut answers = Vec::with_capacity(asked.len());
         for &(method, limit) in asked {
-            let found = self.disrupt(scenario, method, limit);
+            let found = self.disrupt(cluster, method, limit);
             let ends = !found.commands.is_empty();
             answers.push(found);
             if ends {
@@ -37,7 +37,7 @@ pub trait Decider {
         answers
     }
     /// The nodes of `command`, found some time ago, that may still be removed: of empty nodes some, of others all.
-    fn validate(&self, scenario: &Scenario, command: &Command) -> Option<Vec<Str>>;
+    fn validate(&self, cluster: &mut Cluster, command: &Command) -> Option<Vec<Str>>;
 }
 
 /// The library.
@@ -45,16 +45,17 @@ pub trait Decider {
 pub struct Karpsim;
 
 impl Decider for Karpsim {
-    fn provision(&self, scenario: &Scenario) -> ProvisioningDecision {
-        karpsim::provision(scenario)
+    fn provision(&self, cluster: &mut Cluster) -> ProvisioningDecision {
+        cluster.provision()
     }
 
-    fn disrupt(&self, scenario: &Scenario, method: Method, simulations: Option<usize>) -> Found {
-        self.disrupt_in_order(scenario, &[(method, simulations)]).pop().unwrap_or_default()
+    fn disrupt(&self, cluster: &mut Cluster, method: Method, simulations: Option<usize>) -> Found {
+        self.disrupt_in_order(cluster, &[(method, simulations)]).pop().unwrap_or_default()
     }
 
-    fn disrupt_in_order(&self, scenario: &Scenario, asked: &[(Method, Option<usize>)]) -> Vec<Found> {
-        karpsim::disruption::examine_in_order(scenario, asked)
+    fn disrupt_in_order(&self, cluster: &mut Cluster, asked: &[(Method, Option<usize>)]) -> Vec<Found> {
+        cluster
+            .disrupt_in_order(asked)
             .into_iter()
             .map(|(commands, course)| Found {
                 commands,
@@ -65,7 +66,7 @@ impl Decider for Karpsim {
             .collect()
     }
 
-    fn validate(&self, scenario: &Scenario, command: &Command) -> Option<Vec<Str>> {
-        karpsim::disruption::validated(scenario, command)
+    fn validate(&self, cluster: &mut Cluster, command: &Command) -> Option<Vec<Str>> {
+        cluster.validate(command)
     }
 }

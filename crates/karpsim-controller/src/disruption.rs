@@ -5,11 +5,10 @@
 
 use crate::controller::Controller;
 use crate::decider::Found;
-use crate::event::Action;
+use crate::record::{Loop, Record};
 use crate::settings::Profile;
 use crate::time::{Nanos, SECOND};
 use karpsim::decision::{Command, Method};
-use karpsim::scenario::ScenarioKind;
 
 /// From the end of a pass that did nothing to the next.
 const POLL: Nanos = 10 * SECOND;
@@ -85,7 +84,7 @@ impl Controller {
             self.disruption.stage = Stage::Waiting { until: now + UNSYNCED };
             return;
         }
-        self.actions.push(Action::Pass("disruption"));
+        self.ready.record(Record::Pass { of: Loop::Disruption });
         self.untaint_leftovers(now);
         if let Some((version, remembering)) = self.disruption.fruitless
             && version == self.cluster.version
@@ -108,8 +107,7 @@ impl Controller {
     fn untaint_leftovers(&mut self, now: Nanos) {
         let leftovers: Vec<_> = self
             .cluster
-            .claims
-            .values()
+            .claims()
             .filter(|claim| !claim.marked && claim.deleting.is_none() && claim.registered.is_some())
             .map(|claim| claim.name().clone())
             .collect();
@@ -133,7 +131,7 @@ impl Controller {
                 Method::StaticDrift | Method::Drift => "Drifted",
                 _ => "Consolidatable",
             };
-            if !self.cluster.claims.values().any(|claim| claim.is(condition)) {
+            if !self.cluster.claims().any(|claim| claim.is(condition)) {
                 continue;
             }
             let blind = remembers(method)
@@ -154,8 +152,7 @@ impl Controller {
         let answers = if asked.is_empty() {
             Vec::new()
         } else {
-            let scenario = self.cluster.scenario(now, ScenarioKind::Disruption);
-            self.decider.disrupt_in_order(&scenario, &limits)
+            self.decider.disrupt_in_order(self.moment.of(&mut self.cluster, now), &limits)
         };
         for ((index, method), found) in asked.into_iter().zip(answers) {
             let thought = self.thinking_time(method, &found);
@@ -199,7 +196,7 @@ impl Controller {
     fn depends_on_time(&self, now: Nanos) -> bool {
         let budgets = self.cluster.node_pools.values().flat_map(|pool| &pool.spec.disruption.budgets);
         budgets.flatten().any(|budget| budget.schedule.is_some())
-            || self.cluster.claims.values().any(|claim| claim.nominated_until > now)
+            || self.cluster.claims().any(|claim| claim.nominated_until > now)
             || self.cluster.pods.values().any(|pod| {
                 pod.metadata
                     .annotations
@@ -230,8 +227,7 @@ impl Controller {
 
     /// What is left of `command` after its wait.
     fn second_look(&mut self, command: &Command, now: Nanos) -> Option<Command> {
-        let scenario = self.cluster.scenario(now, ScenarioKind::Disruption);
-        let candidates = self.decider.validate(&scenario, command)?;
+        let candidates = self.decider.validate(self.moment.of(&mut self.cluster, now), command)?;
         Some(Command { candidates, ..command.clone() })
     }
 

@@ -2,6 +2,7 @@
 
 use crate::capacity::value_allowed;
 use crate::claim::{Claim, plain};
+use crate::names::fnv;
 use karpsim::model::core::Taint;
 use karpsim::model::karpenter::NodePool;
 use karpsim::model::meta::{Labels, Operator, Str};
@@ -38,11 +39,7 @@ pub(crate) fn template_hash(pool: &NodePool) -> Str {
     let _ = write!(text, "{}/{}/{}|", class.group, class.kind, class.name);
     let _ = write!(text, "{:?}|", template.spec.termination_grace_period.map(|it| it.nanos));
     let _ = write!(text, "{:?}", template.spec.expire_after.and_then(|it| it.0).map(|it| it.nanos));
-    // FNV-1a: the same on every machine and in every version of the compiler.
-    let hash = text
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
-    Str::from(hash.to_string())
+    Str::from(fnv(text.bytes()).to_string())
 }
 
 /// Why the NodeClaim has drifted, if it has.

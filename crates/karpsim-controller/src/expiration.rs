@@ -2,13 +2,13 @@
 //! waited for. One worker deletes, and sleeps a second after each.
 
 use crate::controller::{Controller, Timer};
-use crate::event::DecidedKind;
+use crate::record::{Cause, Reason};
 use crate::time::{Nanos, SECOND};
 use karpsim::model::meta::Str;
 
 impl Controller {
     pub(crate) fn expire_due(&mut self, name: &Str, now: Nanos) {
-        let Some(claim) = self.cluster.claims.get(name) else { return };
+        let Some(claim) = self.cluster.claim(name) else { return };
         if claim.deleting.is_some() || claim.expires(&self.cluster.calendar).is_none_or(|at| at > now) {
             return;
         }
@@ -17,7 +17,6 @@ impl Controller {
             return;
         }
         self.expirer_free_at = now + SECOND;
-        self.decided_removal(DecidedKind::Expire, "Expired", std::slice::from_ref(name));
-        self.delete_claim(name, now);
+        self.remove_claim(Cause::Expire, Reason::Expired, name, now);
     }
 }

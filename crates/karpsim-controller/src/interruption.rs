@@ -2,21 +2,22 @@
 
 use crate::capacity::{CAPACITY_TYPE, INSTANCE_TYPE, OfferingKey, ZONE};
 use crate::controller::Controller;
-use crate::event::{DecidedKind, Interruption};
+use crate::event::Interruption;
 use crate::lifecycle::UNAVAILABLE_FOR;
+use crate::record::{Cause, Reason};
 use crate::time::Nanos;
 
 impl Controller {
-    pub(crate) fn interrupted(&mut self, now: Nanos, node: &str, interruption: Interruption) {
+    pub(crate) fn interrupted(&mut self, now: Nanos, provider_id: &str, interruption: Interruption) {
         let reason = match interruption {
             // Karpenter says so in an event and leaves it at that.
             Interruption::Rebalance => return,
-            Interruption::Spot => "SpotInterrupted",
-            Interruption::Maintenance => "ScheduledMaintenance",
-            Interruption::Stopped => "InstanceStopped",
+            Interruption::Spot => Reason::SpotInterrupted,
+            Interruption::Maintenance => Reason::ScheduledMaintenance,
+            Interruption::Stopped => Reason::InstanceStopped,
         };
-        let Some(name) = self.cluster.claim_name_of(node) else { return };
-        let Some(claim) = self.cluster.claims.get(&name) else { return };
+        let Some(name) = self.cluster.claim_of_instance(provider_id).cloned() else { return };
+        let Some(claim) = self.cluster.claim(&name) else { return };
         if interruption == Interruption::Spot {
             let label = |key: &str| claim.object.metadata.labels.get(key).unwrap_or_default().into();
             let key = OfferingKey {
@@ -26,9 +27,6 @@ impl Controller {
             };
             self.cluster.set_unavailable(vec![key], now + UNAVAILABLE_FOR);
         }
-        if self.cluster.claims.get(&name).is_some_and(|claim| claim.deleting.is_none()) {
-            self.decided_removal(DecidedKind::Interrupt, reason, std::slice::from_ref(&name));
-            self.delete_claim(&name, now);
-        }
+        self.remove_claim(Cause::Interrupt, reason, &name, now);
     }
 }

@@ -2,13 +2,15 @@
 
 use crate::capacity::{self, OfferingKey};
 use crate::controller::{Controller, Subject};
-use crate::event::{Action, Milestone};
+use crate::ready::{Action, NodePatch};
+use crate::record::Milestone;
 use crate::settings::Binding;
 use crate::time::{Nanos, SECOND};
 use karpsim::decision::Launch;
 use karpsim::kubernetes::eviction;
 use karpsim::kubernetes::taints::same_taint;
 use karpsim::model::core::{Node, TaintEffect};
+use karpsim::model::karpenter::NodeClaim;
 use karpsim::model::meta::{Str, condition_is_true};
 use std::sync::Arc;
 
@@ -33,13 +35,15 @@ impl Controller {
         &mut self,
         now: Nanos,
         name: &Str,
+        provider_id: &Str,
         launch: &Launch,
         unavailable: Vec<OfferingKey>,
     ) {
         self.cluster.set_unavailable(unavailable, now + UNAVAILABLE_FOR);
         let machine = capacity::machine(self.cluster.catalogue(), launch).unwrap_or_default();
         let stamp = self.cluster.calendar.stamp(now);
-        let Some(claim) = self.cluster.claims.get_mut(name) else { return };
+        self.cluster.set_provider_id(name, provider_id);
+        let Some(claim) = self.cluster.claim_mut(name) else { return };
         claim.launched = Some(now);
         let object = Arc::make_mut(&mut claim.object);
         for (key, value) in machine.labels.iter() {
@@ -47,7 +51,6 @@ impl Controller {
                 object.metadata.labels.insert(key, value);
             }
         }
-        object.status.provider_id = Str::from(format!("karpsim:///{}/{name}", launch.zone));
         object.status.capacity = machine.capacity;
         object.status.allocatable = machine.allocatable;
         claim.set_true("Launched", "Launched", stamp);
@@ -55,7 +58,7 @@ impl Controller {
         self.cluster.version += 1;
         self.cluster.mark_unconsolidated(now);
         if deleting {
-            self.actions.push(Action::TerminateInstance(name.clone()));
+            self.ready.act(Action::TerminateInstance { provider_id: provider_id.clone() });
             return;
         }
         self.reconcile_conditions(name, now);
@@ -70,22 +73,23 @@ impl Controller {
     /// A node was made or changed.
     pub(crate) fn observe_node(&mut self, now: Nanos, node: Arc<Node>) {
         let name = node.metadata.name.clone();
-        let is_new = self.cluster.nodes.insert(name.clone(), Arc::clone(&node)).is_none();
-        let claim = self.cluster.claims.values().find(|claim| {
-            let id = &claim.object.status.provider_id;
-            !id.is_empty() && *id == node.spec.provider_id
-        });
-        match claim.map(|claim| claim.name().clone()) {
-            Some(claim) => {
-                if self.cluster.claims[&claim].registered.is_none() {
-                    self.register(&claim, &name, now);
-                }
-                self.initialize(&claim, now);
-            }
+        let claim = self.cluster.claim_of_instance(&node.spec.provider_id).cloned();
+        let is_new = self.cluster.insert_node(node);
+        match claim {
+            Some(claim) => self.node_of_claim(&name, &claim, now),
             None if is_new => self.cluster.mark_unconsolidated(now),
             None => {}
         }
         self.trigger_for_node(&name, now);
+    }
+
+    /// The node of a NodeClaim's instance is there, or changed.
+    pub(crate) fn node_of_claim(&mut self, node: &Str, claim: &Str, now: Nanos) {
+        self.cluster.join(node, claim);
+        if self.cluster.claim(claim).is_some_and(|claim| claim.registered.is_none()) {
+            self.register(claim, node, now);
+        }
+        self.initialize(claim, now);
     }
 
     /// A node that is to go asks for room for its pods.
@@ -103,29 +107,20 @@ impl Controller {
     fn register(&mut self, name: &Str, node_name: &Str, now: Nanos) {
         let stamp = self.cluster.calendar.stamp(now);
         let early = self.settings.binding == Binding::Early;
-        let Some(claim) = self.cluster.claims.get_mut(name) else { return };
+        let Some(claim) = self.cluster.claim_mut(name) else { return };
         claim.registered = Some(now);
         claim.set_true("Registered", "Registered", stamp);
-        Arc::make_mut(&mut claim.object).status.node_name = node_name.clone();
-        let object = Arc::clone(&claim.object);
+        let NodeClaim { metadata, spec, .. } = &*claim.object;
+        let mut patch = NodePatch {
+            labels: metadata.labels.clone(),
+            annotations: metadata.annotations.clone(),
+            taints_added: spec.taints.iter().chain(&spec.startup_taints).cloned().collect(),
+            taints_removed: vec!["karpenter.sh/unregistered".into()],
+        };
+        patch.labels.insert(REGISTERED, "true");
         let planned = if early { std::mem::take(&mut claim.planned_pods) } else { Vec::new() };
-        self.cluster.claim_of_node.insert(node_name.clone(), name.clone());
         self.cluster.version += 1;
-        self.update_node(node_name, |node| {
-            for (key, value) in object.metadata.labels.iter() {
-                node.metadata.labels.insert(key, value);
-            }
-            for (key, value) in object.metadata.annotations.iter() {
-                node.metadata.annotations.insert(key, value);
-            }
-            node.metadata.labels.insert(REGISTERED, "true");
-            for taint in object.spec.taints.iter().chain(&object.spec.startup_taints) {
-                if !node.spec.taints.iter().any(|it| same_taint(it, taint)) {
-                    node.spec.taints.push(taint.clone());
-                }
-            }
-            node.spec.taints.retain(|taint| taint.key != "karpenter.sh/unregistered");
-        });
+        self.patch_node(node_name, patch);
         self.milestone(name, Milestone::Registered);
         for pod in planned {
             self.bind(&pod, node_name);
@@ -135,8 +130,8 @@ impl Controller {
     /// The node takes pods once it is ready, its startup taints are off and everything asked for is registered.
     fn initialize(&mut self, name: &Str, now: Nanos) {
         let stamp = self.cluster.calendar.stamp(now);
-        let Some(claim) = self.cluster.claims.get(name) else { return };
-        let Some(node) = self.cluster.nodes.get(claim.node_name()) else { return };
+        let Some(claim) = self.cluster.claim(name) else { return };
+        let Some(node) = claim.node().and_then(|node| self.cluster.nodes.get(node)) else { return };
         if claim.registered.is_none() || claim.initialized.is_some() {
             return;
         }
@@ -154,25 +149,25 @@ impl Controller {
         if !condition_is_true(&node.status.conditions, "Ready") || starting || startup || !registered {
             return;
         }
-        let node_name = claim.node_name().clone();
-        if let Some(claim) = self.cluster.claims.get_mut(name) {
+        let node_name = node.metadata.name.clone();
+        if let Some(claim) = self.cluster.claim_mut(name) {
             claim.initialized = Some(now);
             claim.set_true("Initialized", "Initialized", stamp);
         }
         self.cluster.version += 1;
-        self.update_node(&node_name, |node| node.metadata.labels.insert(INITIALIZED, "true"));
+        let labels = [(INITIALIZED, "true")].into_iter().collect();
+        self.patch_node(&node_name, NodePatch { labels, ..NodePatch::default() });
         self.cluster.mark_unconsolidated(now);
         self.milestone(name, Milestone::Initialized);
         self.reconcile_conditions(name, now);
         self.reconcile_ttl(&node_name, now);
     }
 
-    /// Changes a node and tells the world.
-    pub(crate) fn update_node(&mut self, name: &Str, change: impl FnOnce(&mut Node)) {
+    /// Patches a node, here and in the world.
+    pub(crate) fn patch_node(&mut self, name: &Str, patch: NodePatch) {
         let Some(node) = self.cluster.nodes.get_mut(name) else { return };
-        change(Arc::make_mut(node));
-        let node = Arc::clone(node);
+        patch.apply(Arc::make_mut(node));
         self.cluster.version += 1;
-        self.actions.push(Action::UpdateNode(node));
+        self.ready.act(Action::PatchNode { node: name.clone(), patch: Box::new(patch) });
     }
 }

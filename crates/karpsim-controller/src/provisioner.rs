@@ -2,12 +2,12 @@
 
 use crate::claim::Claim;
 use crate::controller::{Controller, Subject, Timer};
-use crate::event::{Action, Decided, DecidedKind};
+use crate::ready::Action;
+use crate::record::{Decided, Loop, Record};
 use crate::settings::Binding;
 use crate::time::{Nanos, SECOND};
 use karpsim::decision::{FilledNode, NewNodeClaim};
 use karpsim::model::meta::Str;
-use karpsim::scenario::ScenarioKind;
 use std::sync::Arc;
 
 /// Who asks for a round asks again after this, until it has what it wants.
@@ -52,7 +52,7 @@ impl Controller {
         if !self.cluster.is_synced() {
             return;
         }
-        self.actions.push(Action::Pass("provisioner"));
+        self.ready.record(Record::Pass { of: Loop::Provisioner });
         if self.cluster.provisionable.is_empty() && !self.has_pods_on_deleting_nodes() {
             return;
         }
@@ -61,10 +61,9 @@ impl Controller {
             self.last_round = Some(last);
             return;
         }
-        let scenario = self.cluster.scenario(now, ScenarioKind::Provisioning);
+        let moment = self.moment.of(&mut self.cluster, now);
         let version = self.cluster.version;
-        let decision = self.decider.provision(&scenario);
-        drop(scenario);
+        let decision = self.decider.provision(moment);
         self.nominate(&decision.existing_nodes, now);
         if self.settings.binding == Binding::Early {
             self.bind_early(&decision.existing_nodes);
@@ -75,52 +74,55 @@ impl Controller {
         let launched: Vec<(Str, NewNodeClaim)> = decision
             .new_node_claims
             .into_iter()
-            .filter_map(|wanted| Some((self.create_claim(&wanted, now)?, wanted)))
+            .filter_map(|wanted| {
+                let name = self.name_claim(&wanted)?;
+                self.create_claim(&name, &wanted, now);
+                Some((name, wanted))
+            })
             .collect();
-        self.actions.push(Action::Decided(Box::new(Decided {
-            kind: DecidedKind::Provision,
-            reason: "Provisioned",
-            launched,
-            removed: Vec::new(),
+        self.decided(Decided {
             existing: decision.existing_nodes.into_iter().map(|node| (node.name, node.pods)).collect(),
             failed: decision.pod_errors.into_iter().collect(),
-        })));
+            ..Decided::launching(launched)
+        });
     }
 
     fn has_pods_on_deleting_nodes(&self) -> bool {
         self.cluster
-            .claims
-            .values()
+            .claims()
             .filter(|claim| claim.marked || claim.deleting.is_some())
-            .any(|claim| !self.cluster.reschedulable_on(claim.node_name()).is_empty())
+            .any(|claim| !self.cluster.reschedulable_of(claim).is_empty())
     }
 
     /// Pods are expected on these nodes: for a while they are not disrupted.
     pub(crate) fn nominate(&mut self, nodes: &[FilledNode], now: Nanos) {
         let until = now + self.settings.nomination_window();
         for node in nodes {
-            let name = self.cluster.claim_name_of(&node.name).unwrap_or_else(|| node.name.clone());
-            if let Some(claim) = self.cluster.claims.get_mut(&name) {
+            if let Some(name) = self.cluster.claim_in_decision(&node.name).cloned()
+                && let Some(claim) = self.cluster.claim_mut(&name)
+            {
                 claim.nominated_until = claim.nominated_until.max(until);
             }
         }
     }
 
-    /// Makes the NodeClaim that a decision wants, called `POOL-n`. `None` if its NodePool is gone.
-    pub(crate) fn create_claim(&mut self, wanted: &NewNodeClaim, now: Nanos) -> Option<Str> {
+    /// The name of the NodeClaim that a decision wants. `None` if its NodePool is gone.
+    pub(crate) fn name_claim(&mut self, wanted: &NewNodeClaim) -> Option<Str> {
         let pool = self.cluster.node_pools.get(&wanted.node_pool)?;
-        let number = self.numbers.entry(wanted.node_pool.clone()).or_default();
-        *number += 1;
-        let name = Str::from(format!("{}-{number}", wanted.node_pool));
-        let claim = Claim::new(&name, wanted, pool, &self.cluster.calendar, now);
+        Some(self.names.next(self.settings.node_claim_names, &pool.metadata.name))
+    }
+
+    /// Makes the NodeClaim that a decision wants.
+    pub(crate) fn create_claim(&mut self, name: &Str, wanted: &NewNodeClaim, now: Nanos) {
+        let Some(pool) = self.cluster.node_pools.get(&wanted.node_pool) else { return };
+        let claim = Claim::new(name, wanted, pool, &self.cluster.calendar, now);
         if let Some(expires) = claim.expires(&self.cluster.calendar) {
             self.at(expires, Timer::Expire(name.clone()));
         }
-        let action = Action::Launch { claim: Arc::clone(&claim.object), wanted: Box::new(wanted.clone()) };
-        self.cluster.claims.insert(name.clone(), claim);
+        let node_claim = Arc::clone(&claim.object);
+        self.cluster.insert_claim(claim);
         self.cluster.version += 1;
-        self.actions.push(action);
-        Some(name)
+        self.ready.act(Action::CreateNodeClaim { node_claim, wanted: Box::new(wanted.clone()) });
     }
 
     /// Karpenter until v0.6 binds pods itself: now if the node is there, else as soon as it is.
@@ -130,7 +132,7 @@ impl Controller {
                 for pod in &node.pods {
                     self.bind(pod, &node.name);
                 }
-            } else if let Some(claim) = self.cluster.claims.get_mut(&node.name) {
+            } else if let Some(claim) = self.cluster.claim_mut(&node.name) {
                 for pod in &node.pods {
                     if !claim.planned_pods.contains(pod) {
                         claim.planned_pods.push(pod.clone());
@@ -143,7 +145,7 @@ impl Controller {
     /// Binds `pod` to `node` if it still waits.
     pub(crate) fn bind(&mut self, pod: &Str, node: &Str) {
         if self.cluster.provisionable.contains(pod) {
-            self.actions.push(Action::Bind { pod: pod.clone(), node: node.clone() });
+            self.ready.act(Action::BindPod { pod: pod.clone(), node: node.clone() });
         }
     }
 }

@@ -1,11 +1,10 @@
 //! Commands under way: candidates are tainted at once and deleted when all replacements are initialized.
 
 use crate::controller::{Controller, Timer};
-use crate::event::{Action, Decided, DecidedKind};
+use crate::record::{Cause, Decided, Reason};
 use crate::time::{Nanos, SECOND};
 use karpsim::decision::{Command, NewNodeClaim};
 use karpsim::model::meta::Str;
-use karpsim::scenario::ScenarioKind;
 
 /// Replacements are looked at this often.
 const POLL: Nanos = SECOND;
@@ -24,38 +23,33 @@ impl Controller {
     /// Carries out a command.
     pub(crate) fn start_command(&mut self, command: &Command, now: Nanos) {
         let candidates: Vec<Str> =
-            command.candidates.iter().filter_map(|node| self.cluster.claim_name_of(node)).collect();
+            command.candidates.iter().filter_map(|node| self.cluster.claim_of_node(node)).cloned().collect();
         let removed = self.removed(&candidates);
-        let place = self.actions.len();
         let stamp = self.cluster.calendar.stamp(now);
+        let replacements: Vec<(Str, &NewNodeClaim)> = command
+            .replacements
+            .iter()
+            .filter_map(|wanted| Some((self.name_claim(wanted)?, wanted)))
+            .collect();
+        let launched = replacements.iter().map(|(name, wanted)| (name.clone(), (*wanted).clone())).collect();
+        let reason = Reason::Disruption(command.method.reason());
+        self.decided(Decided { launched, ..Decided::removing(Cause::Disrupt, reason, removed) });
         for name in &candidates {
             self.taint(name, now);
-            if let Some(claim) = self.cluster.claims.get_mut(name) {
+            if let Some(claim) = self.cluster.claim_mut(name) {
                 claim.set_true("DisruptionReason", command.method.reason().as_str(), stamp);
             }
         }
-        let launched: Vec<(Str, NewNodeClaim)> = command
-            .replacements
-            .iter()
-            .filter_map(|wanted| Some((self.create_claim(wanted, now)?, wanted.clone())))
-            .collect();
+        for (name, wanted) in &replacements {
+            self.create_claim(name, wanted, now);
+        }
+        let replacements: Vec<Str> = replacements.into_iter().map(|(name, _)| name).collect();
         for name in &candidates {
-            if let Some(claim) = self.cluster.claims.get_mut(name) {
+            if let Some(claim) = self.cluster.claim_mut(name) {
                 claim.marked = true;
             }
         }
         self.cluster.version += 1;
-        let replacements: Vec<Str> = launched.iter().map(|(name, _)| name.clone()).collect();
-        let decided = Decided {
-            kind: DecidedKind::Disrupt,
-            reason: command.reason,
-            launched,
-            removed,
-            existing: Vec::new(),
-            failed: Vec::new(),
-        };
-        // Told before what follows from it.
-        self.actions.insert(place, Action::Decided(Box::new(decided)));
         self.nominate_destinations(now);
         self.commands_started += 1;
         let id = self.commands_started;
@@ -67,23 +61,21 @@ impl Controller {
 
     /// Nodes that will take pods of the candidates are nominated before the next pass can look at them.
     fn nominate_destinations(&mut self, now: Nanos) {
-        let scenario = self.cluster.scenario(now, ScenarioKind::Provisioning);
-        let decision = self.decider.provision(&scenario);
-        drop(scenario);
+        let decision = self.decider.provision(self.moment.of(&mut self.cluster, now));
         self.nominate(&decision.existing_nodes, now);
     }
 
     /// Looks at a command: are its replacements there?
     pub(crate) fn poll_command(&mut self, id: u64, now: Nanos) {
         let Some(command) = self.queue.get(&id) else { return };
-        let gone = command.replacements.iter().any(|name| !self.cluster.claims.contains_key(name));
+        let gone = command.replacements.iter().any(|name| self.cluster.claim(name).is_none());
         let patience = GIVE_UP_AFTER
             .max((SECOND / 1000 * 80).saturating_mul(self.queue.len() as i64).min(3600 * SECOND));
         if gone || now - command.started > patience {
             let candidates = command.candidates.clone();
             self.queue.remove(&id);
             for name in candidates {
-                if let Some(claim) = self.cluster.claims.get_mut(&name) {
+                if let Some(claim) = self.cluster.claim_mut(&name) {
                     claim.marked = false;
                 }
                 self.untaint(&name, now);
@@ -94,7 +86,7 @@ impl Controller {
         let ready = command
             .replacements
             .iter()
-            .all(|name| self.cluster.claims.get(name).is_some_and(|claim| claim.initialized.is_some()));
+            .all(|name| self.cluster.claim(name).is_some_and(|claim| claim.initialized.is_some()));
         if !ready {
             self.at(now + POLL, Timer::Command(id));
             return;

@@ -1,12 +1,15 @@
 //! How this Karpenter is set up.
 
+use crate::names::NodeClaimNames;
 use crate::time::{Nanos, SECOND};
 use karpsim::batching::BatchWindow;
 use karpsim::model::meta::Duration;
 use karpsim::scenario::Options;
+use serde::{Deserialize, Serialize};
 
 /// Which Karpenter's timing is followed. Decisions are the same in both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Profile {
     /// Karpenter v1: disruption polls, validates, keeps budgets and drains for at least 5 s.
     #[default]
@@ -16,7 +19,8 @@ pub enum Profile {
 }
 
 /// Who binds pods to the nodes that were launched for them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Binding {
     /// kube-scheduler, when the node is ready.
     #[default]
@@ -40,6 +44,8 @@ pub struct Settings {
     pub binding: Binding,
     /// When the first pass of the disruption loop is.
     pub disruption_loop_first: Nanos,
+    /// How new NodeClaims are called.
+    pub node_claim_names: NodeClaimNames,
     /// How long one simulation of consolidation is taken to last. With more than zero the limits of 1 minute
     /// (multi-node) and 3 minutes (single-node) are felt.
     pub think_time: Nanos,
@@ -54,6 +60,7 @@ impl Default for Settings {
             profile: Profile::default(),
             binding: Binding::default(),
             disruption_loop_first: 10 * SECOND,
+            node_claim_names: NodeClaimNames::default(),
             think_time: 0,
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::capacity::launch_order;
 use crate::controller::{Controller, Timer};
-use crate::event::{Action, Decided, DecidedKind};
+use crate::record::{Cause, Decided, Reason};
 use crate::time::{Nanos, SECOND};
 use karpsim::decision::{DecidedRequirement, NewNodeClaim};
 use karpsim::kubernetes::pods;
@@ -16,14 +16,11 @@ const LOOK_AGAIN: Nanos = 60 * SECOND;
 impl Controller {
     /// Brings a static NodePool to its count.
     pub(crate) fn reconcile_static(&mut self, name: &Str, now: Nanos) {
-        if !self.settings.options.feature_gates.static_capacity.unwrap_or(false) {
-            return;
-        }
-        let Some(pool) = self.cluster.node_pools.get(name).cloned() else { return };
+        let Some(pool) = self.cluster.static_pool(name).cloned() else { return };
         let Some(replicas) = pool.spec.replicas else { return };
         self.timers.retain(|(at, timer)| *at <= now || *timer != Timer::Static(name.clone()));
         self.at(now + LOOK_AGAIN, Timer::Static(name.clone()));
-        let of_pool = || self.cluster.claims.values().filter(|claim| claim.pool == *name);
+        let of_pool = || self.cluster.claims().filter(|claim| claim.pool == *name);
         let running = of_pool().filter(|claim| !claim.marked && claim.deleting.is_none()).count() as i64;
         let pending = of_pool().filter(|claim| claim.marked && claim.deleting.is_none()).count() as i64;
         if running > replicas {
@@ -38,17 +35,14 @@ impl Controller {
 
     fn grow(&mut self, pool: &NodePool, count: i64, now: Nanos) {
         let wanted = self.static_claim(pool);
-        let launched: Vec<(Str, NewNodeClaim)> =
-            (0..count).filter_map(|_| Some((self.create_claim(&wanted, now)?, wanted.clone()))).collect();
+        let mut launched: Vec<(Str, NewNodeClaim)> = Vec::new();
+        for _ in 0..count {
+            let Some(name) = self.name_claim(&wanted) else { break };
+            self.create_claim(&name, &wanted, now);
+            launched.push((name, wanted.clone()));
+        }
         if !launched.is_empty() {
-            self.actions.push(Action::Decided(Box::new(Decided {
-                kind: DecidedKind::Provision,
-                reason: "Provisioned",
-                launched,
-                removed: Vec::new(),
-                existing: Vec::new(),
-                failed: Vec::new(),
-            })));
+            self.decided(Decided::launching(launched));
         }
     }
 
@@ -87,13 +81,12 @@ impl Controller {
         let calendar = self.cluster.calendar;
         let mut order: Vec<_> = self
             .cluster
-            .claims
-            .values()
+            .claims()
             .filter(|claim| claim.pool == *pool && !claim.marked && claim.deleting.is_none())
             .map(|claim| {
                 let mut cost = 0.0_f64;
                 let (mut occupied, mut held) = (false, false);
-                for pod in self.cluster.pods_on(claim.node_name()) {
+                for pod in self.cluster.pods_of(claim) {
                     occupied |= !pods::is_owned_by_daemon_set(pod);
                     held |= pods::is_held_by_annotation(pod, calendar.wall(now));
                     cost += 1.0;
@@ -105,7 +98,7 @@ impl Controller {
             (a.0, a.1, a.2).cmp(&(b.0, b.1, b.2)).then(a.3.total_cmp(&b.3)).then_with(|| a.4.cmp(&b.4))
         });
         let going: Vec<Str> = order.into_iter().take(count).map(|(.., name)| name).collect();
-        self.decided_removal(DecidedKind::Delete, "ScaledDown", &going);
+        self.decided_removal(Cause::Delete, Reason::ScaledDown, &going);
         for name in going {
             self.delete_claim(&name, now);
         }

@@ -1,7 +1,9 @@
 //! The end of a NodeClaim: taint, drain in order, eviction with back-off, end of the instance.
 
-use crate::controller::{Controller, Timer};
-use crate::event::{Action, Milestone};
+use crate::claim::Claim;
+use crate::controller::{Controller, Subject, Timer};
+use crate::ready::{Action, NodePatch};
+use crate::record::Milestone;
 use crate::settings::Profile;
 use crate::time::{Nanos, SECOND};
 use karpsim::kubernetes::{eviction, pods};
@@ -37,43 +39,48 @@ impl Controller {
     /// Deletes a NodeClaim: from here on it goes, whatever happens.
     pub(crate) fn delete_claim(&mut self, name: &Str, now: Nanos) {
         let calendar = self.cluster.calendar;
-        let Some(claim) = self.cluster.claims.get_mut(name) else { return };
-        if claim.deleting.is_some() {
+        let Some(claim) = self.cluster.claim_mut(name).filter(|claim| claim.deleting.is_none()) else {
             return;
-        }
+        };
         let was_marked = claim.marked;
         claim.deleting = Some(now);
         Arc::make_mut(&mut claim.object).metadata.deletion_timestamp = Some(calendar.stamp(now));
-        let node = claim.node_name().clone();
-        let (registered, launched, pool) =
-            (claim.registered.is_some(), claim.launched.is_some(), claim.pool.clone());
+        let (node, instance) = (claim.node().cloned(), claim.provider_id().cloned());
+        let pool = claim.pool.clone();
         self.cluster.version += 1;
         if !was_marked {
             self.cluster.mark_unconsolidated(now);
         }
         self.milestone(name, Milestone::Deleting);
-        if registered {
-            let stamp = calendar.stamp(now);
-            self.update_node(&node, |node| node.metadata.deletion_timestamp = Some(stamp));
+        if let Some(node) = node {
+            self.delete_node(&node, now);
             self.taint(name, now);
             self.terminations.insert(name.clone(), Termination { began: calendar.cut(now), ending: false });
             self.at(now, Timer::Drain(name.clone()));
-        } else if launched {
-            self.actions.push(Action::TerminateInstance(name.clone()));
+        } else if let Some(provider_id) = instance {
+            self.ready.act(Action::TerminateInstance { provider_id });
         }
-        if self.cluster.node_pools.get(&pool).is_some_and(|pool| pool.spec.replicas.is_some()) {
+        if self.cluster.static_pool(&pool).is_some() {
             self.at(now, Timer::Static(pool));
         }
     }
 
+    /// Deletes a node, here and in the world; its finalizer keeps it.
+    fn delete_node(&mut self, name: &Str, now: Nanos) {
+        let stamp = self.cluster.calendar.stamp(now);
+        let Some(node) = self.cluster.nodes.get_mut(name) else { return };
+        Arc::make_mut(node).metadata.deletion_timestamp = Some(stamp);
+        self.cluster.version += 1;
+        self.ready.act(Action::DeleteNode { node: name.clone() });
+    }
+
     /// Taints the node of a NodeClaim, so that nothing new comes.
     pub(crate) fn taint(&mut self, claim: &Str, now: Nanos) {
-        let Some(node) = self.cluster.claims.get(claim).map(|claim| claim.node_name().clone()) else {
-            return;
-        };
+        let Some(node) = self.cluster.claim(claim).and_then(Claim::node).cloned() else { return };
         let tainted = self.cluster.nodes.get(&node).is_none_or(|node| is_tainted(&node.spec.taints));
         if !tainted {
-            self.update_node(&node, |node| node.spec.taints.push(eviction::disrupted_taint()));
+            let taints_added = vec![eviction::disrupted_taint()];
+            self.patch_node(&node, NodePatch { taints_added, ..NodePatch::default() });
             self.milestone(claim, Milestone::Disrupted);
         }
         self.trigger_for_node(&node, now);
@@ -81,15 +88,16 @@ impl Controller {
 
     /// Takes that taint off again.
     pub(crate) fn untaint(&mut self, claim: &Str, now: Nanos) {
-        let Some(node) = self.cluster.claims.get(claim).map(|claim| claim.node_name().clone()) else {
-            return;
-        };
-        if self.cluster.nodes.get(&node).is_some_and(|node| is_tainted(&node.spec.taints)) {
-            self.update_node(&node, |node| node.spec.taints.retain(|taint| taint.key != eviction::DISRUPTED));
+        let node = self.cluster.claim(claim).and_then(Claim::node).cloned();
+        if let Some(node) = node
+            && self.cluster.nodes.get(&node).is_some_and(|node| is_tainted(&node.spec.taints))
+        {
+            let taints_removed = vec![eviction::DISRUPTED.into()];
+            self.patch_node(&node, NodePatch { taints_removed, ..NodePatch::default() });
             self.milestone(claim, Milestone::Undisrupted);
             self.trigger_for_node(&node, now);
         }
-        if let Some(claim) = self.cluster.claims.get_mut(claim) {
+        if let Some(claim) = self.cluster.claim_mut(claim) {
             claim.clear("DisruptionReason");
         }
     }
@@ -97,17 +105,17 @@ impl Controller {
     /// Looks at a drain: evicts the next group, or ends the instance when all are gone.
     pub(crate) fn poll_drain(&mut self, name: &Str, now: Nanos) {
         let calendar = self.cluster.calendar;
-        let Some(claim) = self.cluster.claims.get(name) else { return };
+        let Some(claim) = self.cluster.claim(name) else { return };
         let Some(termination) = self.terminations.get(name) else { return };
         if termination.ending {
             return;
         }
         let began = termination.began;
-        let node = claim.node_name().clone();
+        let instance = claim.provider_id().cloned();
         let deadline = claim.termination_deadline(&calendar);
         let waiting: Vec<Arc<Pod>> = self
             .cluster
-            .pods_on(&node)
+            .pods_of(claim)
             .filter(|pod| eviction::is_waiting_for_eviction(pod, calendar.wall(now)))
             .cloned()
             .collect();
@@ -143,7 +151,9 @@ impl Controller {
         if let Some(termination) = self.terminations.get_mut(name) {
             termination.ending = true;
         }
-        self.actions.push(Action::TerminateInstance(name.clone()));
+        if let Some(provider_id) = instance {
+            self.ready.act(Action::TerminateInstance { provider_id });
+        }
     }
 
     /// Pods whose grace period reaches beyond the node's deadline are deleted in time, budgets or not.
@@ -156,14 +166,14 @@ impl Controller {
             let grace = pod.spec.termination_grace_period_seconds.unwrap_or(30);
             if now > deadline.saturating_sub(grace.saturating_mul(SECOND)) {
                 let grace_seconds = ((deadline - now) / SECOND).max(1);
-                self.actions.push(Action::DeletePod { pod: pods::pod_key(pod), grace_seconds });
+                self.ready.act(Action::DeletePod { pod: pods::pod_key(pod), grace_seconds });
             }
         }
     }
 
     pub(crate) fn evict_due(&mut self, pod: &Str) {
         if self.evictions.contains_key(pod) {
-            self.actions.push(Action::Evict(pod.clone()));
+            self.ready.act(Action::EvictPod { pod: pod.clone() });
         }
     }
 
@@ -177,26 +187,28 @@ impl Controller {
     }
 
     /// The instance is gone, as asked or by itself.
-    pub(crate) fn instance_gone(&mut self, now: Nanos, name: &Str) {
-        let Some(claim) = self.cluster.claims.get(name) else { return };
-        if claim.registered.is_some() {
-            let node = claim.node_name().clone();
-            self.cluster.nodes.remove(&node);
-            self.cluster.claim_of_node.remove(&node);
-            self.retriggers.remove(&crate::controller::Subject::Node(node.clone()));
-            self.actions.push(Action::RemoveNode(node));
+    pub(crate) fn instance_gone(&mut self, now: Nanos, provider_id: &str) {
+        let Some(claim) = self.cluster.claim_of_instance(provider_id).and_then(|it| self.cluster.claim(it))
+        else {
+            return;
+        };
+        let (name, node) = (claim.name().clone(), claim.node().cloned());
+        if let Some(node) = node {
+            self.cluster.remove_node(&node);
+            self.retriggers.remove(&Subject::Node(node.clone()));
+            self.ready.act(Action::RemoveNodeFinalizer { node });
         }
-        self.claim_gone(name, now);
+        self.claim_gone(&name, now);
     }
 
     /// The NodeClaim is no more.
     pub(crate) fn claim_gone(&mut self, name: &Str, now: Nanos) {
-        let Some(claim) = self.cluster.claims.remove(name) else { return };
+        let Some(claim) = self.cluster.remove_claim(name) else { return };
         self.terminations.remove(name);
         self.cluster.version += 1;
         self.cluster.mark_unconsolidated(now);
-        self.milestone(name, Milestone::Gone);
-        if self.cluster.node_pools.get(&claim.pool).is_some_and(|pool| pool.spec.replicas.is_some()) {
+        self.milestone(name, Milestone::Deleted);
+        if self.cluster.static_pool(&claim.pool).is_some() {
             self.at(now, Timer::Static(claim.pool));
         }
     }

@@ -1,10 +1,11 @@
 //! `ttlSecondsAfterEmpty` of Karpenter v0.6: a node goes so long after it became empty, and that is all.
 
 use crate::controller::{Controller, Timer};
-use crate::event::DecidedKind;
+use crate::record::{Cause, Reason};
 use crate::settings::Profile;
 use crate::time::Nanos;
 use karpsim::kubernetes::pods;
+use karpsim::model::karpenter::DisruptionReason;
 use karpsim::model::meta::{NillableDuration, Str};
 
 impl Controller {
@@ -13,11 +14,11 @@ impl Controller {
         if self.settings.profile != Profile::Karpenter06 {
             return;
         }
-        let Some(name) = self.cluster.claim_name_of(node) else { return };
+        let Some(name) = self.cluster.claim_of_node(node).cloned() else { return };
         let occupied = self.cluster.pods_on(node).any(|pod| {
             !pods::is_terminal(pod) && !pods::is_owned_by_daemon_set(pod) && !pods::is_owned_by_node(pod)
         });
-        let Some(claim) = self.cluster.claims.get_mut(&name) else { return };
+        let Some(claim) = self.cluster.claim_mut(&name) else { return };
         if occupied || claim.initialized.is_none() {
             claim.empty_since = None;
             return;
@@ -29,7 +30,7 @@ impl Controller {
     }
 
     pub(crate) fn ttl_due(&mut self, name: &Str, now: Nanos) {
-        let Some(claim) = self.cluster.claims.get(name) else { return };
+        let Some(claim) = self.cluster.claim(name) else { return };
         let (Some(since), Some(ttl)) = (claim.empty_since, self.ttl(name)) else { return };
         if claim.deleting.is_some() || since.saturating_add(ttl) > now {
             return;
@@ -40,7 +41,7 @@ impl Controller {
             && at <= now
         {
             self.timers.pop_first();
-            let due = self.cluster.claims.get(&next).is_some_and(|claim| {
+            let due = self.cluster.claim(&next).is_some_and(|claim| {
                 claim.deleting.is_none()
                     && claim.empty_since.zip(self.ttl(&next)).is_some_and(|(since, ttl)| since + ttl <= now)
             });
@@ -48,14 +49,14 @@ impl Controller {
                 together.push(next);
             }
         }
-        self.decided_removal(DecidedKind::Disrupt, "Empty", &together);
+        self.decided_removal(Cause::Disrupt, Reason::Disruption(DisruptionReason::Empty), &together);
         for claim in together {
             self.delete_claim(&claim, now);
         }
     }
 
     fn ttl(&self, name: &Str) -> Option<Nanos> {
-        let pool = self.cluster.node_pools.get(&self.cluster.claims.get(name)?.pool)?;
+        let pool = self.cluster.node_pools.get(&self.cluster.claim(name)?.pool)?;
         match pool.spec.disruption.consolidate_after {
             Some(NillableDuration(after)) => after.map(|after| after.nanos),
             None => Some(0),

@@ -95,7 +95,7 @@ fn an_empty_node_goes_after_consolidate_after_a_poll_and_15_seconds() {
             "90.0  Empty: default-1",
             "90.0  disrupted default-1",
             "90.0  deleting default-1",
-            "95.0  gone default-1",
+            "95.0  deleted default-1",
         ],
     );
     check_from(
@@ -173,7 +173,7 @@ fn a_drifted_node_is_replaced_without_validation() {
             "69.1 initialized default-2",
             "70.0 deleting default-1",
             "70.0 evict a",
-            "75.0 gone default-1",
+            "75.0 deleted default-1",
         ],
     );
     let mut cluster = Cluster::new("2026-01-01T00:00:00Z", POOL);
@@ -201,15 +201,15 @@ fn a_replacement_that_cannot_be_had_gives_the_node_back() {
             "55.0 Drifted: default-1 -> default-2",
             "55.0 disrupted default-1",
             "55.0 launch default-2",
-            "55.0 gone default-2",
+            "55.0 deleted default-2",
             "56.0 undisrupted default-1",
             "56.0 Drifted: default-1 -> default-3",
             "56.0 disrupted default-1",
             "56.0 launch default-3",
-            "56.0 gone default-3",
+            "56.0 deleted default-3",
             // The taint had asked for a round for the pod; it finds no node for it either.
             "56.0 launch default-4",
-            "56.0 gone default-4",
+            "56.0 deleted default-4",
             "57.0 undisrupted default-1",
             "57.0 Drifted: default-1 -> default-5",
             "57.0 disrupted default-1",
@@ -275,7 +275,7 @@ fn refused_evictions_back_off() {
             "34.0 registered default-2",
             "36.3 refused a",
             "42.7 evict a",
-            "43.0 gone default-1",
+            "43.0 deleted default-1",
         ],
     );
 }
@@ -307,7 +307,7 @@ fn a_termination_grace_period_ends_a_drain() {
             "45.1 initialized default-2",
             "52.7 refused a",
             "61.0 delete a",
-            "62.0 gone default-1",
+            "62.0 deleted default-1",
         ],
     );
 }
@@ -329,7 +329,7 @@ fn interruption_drains_at_once() {
             "30.0 evict a",
             "31.0 launch default-2",
             "34.0 registered default-2",
-            "35.0 gone default-1",
+            "35.0 deleted default-1",
         ],
     );
 }
@@ -368,7 +368,7 @@ fn v0_6_removes_an_empty_node_by_its_ttl_alone() {
             "70.5 Empty: default-1",
             "70.5 deleting default-1",
             "70.5 disrupted default-1",
-            "70.5 gone default-1",
+            "70.5 deleted default-1",
         ]
     );
 }
@@ -394,7 +394,7 @@ fn a_static_node_pool_keeps_its_count() {
             "40.0 ScaledDown: default-1",
             "40.0 deleting default-1",
             "40.0 disrupted default-1",
-            "45.0 gone default-1",
+            "45.0 deleted default-1",
         ],
     );
 }

@@ -7,7 +7,7 @@
 //! With `> crates/karpsim-optimum/GAPS.md` it makes the committed table anew. `--verbose` says every scenario on standard
 //! error.
 
-use karpsim_optimum::{Limits, Optimum, Problem, Status, dollars};
+use karpsim_optimum::{Limits, OptimizationProblem, Optimum, Status, dollars};
 use karpsim_testkit::Recordings;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -64,7 +64,7 @@ fn main() {
         let clock = || processor_time().saturating_sub(start);
         let time = Some(Duration::from_secs_f64(seconds));
         let limits = Limits { time, watch: &clock, ..Limits::default() };
-        let optimum = Optimum::solve(&Problem::new(&scenario), &limits);
+        let optimum = Optimum::solve(&OptimizationProblem::new(&scenario), &limits);
         let took = processor_time().saturating_sub(start).as_secs_f64();
         assert!(optimum.bound <= optimum.cost, "{}", scenario.name);
         row.scenarios += 1;

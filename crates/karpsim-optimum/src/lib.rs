@@ -13,40 +13,18 @@
 //!
 //! Nothing here reads a clock, a file or the environment: time comes from the caller ([`Watch`]).
 
-mod answer;
-mod bill;
 mod bits;
-mod check;
-mod corner;
-mod course;
-mod domains;
-mod facts;
-mod generation;
-mod items;
 mod limits;
-mod master;
+mod linear;
 mod model;
 mod money;
-mod one_resource;
 mod optimum;
-mod preferences;
-mod pricing;
 mod problem;
-mod rearrangement;
-mod relaxation;
-mod render;
-mod rounding;
-mod rules;
+mod result;
 mod search;
-mod seating;
-mod sending;
-mod slots;
-mod standing;
-mod tree;
-mod words;
 
-pub use facts::Relaxation;
 pub use limits::{Limits, Progress, Watch};
+pub use model::facts::Relaxation;
 pub use money::{dollars, nanos};
 pub use optimum::{Optimum, Rearrangement, Status};
-pub use problem::{Aim, Preferences, Problem};
+pub use problem::{Aim, OptimizationProblem, Preferences};

@@ -1,20 +1,20 @@
 //! The optimum of a scenario: what it costs, what is proven, and how it differs from Karpenter's decision.
 
-use crate::answer::priorities;
-use crate::bill::Bill;
-use crate::course::Course;
-use crate::facts::Relaxation;
 use crate::limits::{Limits, Progress};
+use crate::model::existing_nodes::ExistingNodes;
+use crate::model::facts::Relaxation;
+use crate::model::preferences::{require, review};
+use crate::model::rearrangement::{EvictedCluster, marked};
+use crate::model::rules::{Strength, rules_of};
 use crate::money::NEGLIGIBLE_NANO_DOLLARS;
-use crate::preferences::{require, review};
-use crate::problem::{Aim, Preferences, Problem};
-use crate::rearrangement::{Lifted, marked};
-use crate::render::render;
-use crate::rules::{Strength, rules_of};
+use crate::problem::{Aim, OptimizationProblem, Preferences};
+use crate::result::answer::priorities;
+use crate::result::differences::{difference, steps};
+use crate::result::evaluation::Evaluation;
+use crate::result::render::render;
 use crate::search::Best;
-use crate::standing::Standing;
-use crate::words::{difference, steps};
-use karpsim::compile::{Problem as Compiled, compile};
+use crate::search::strategy::SearchStrategy;
+use karpsim::compile::{ClusterState as Compiled, compile};
 use karpsim::decision::{Command, ProvisioningDecision};
 use karpsim::model::meta::Str;
 use karpsim::provisioning::provision_compiled;
@@ -99,14 +99,14 @@ impl Optimum {
     }
 
     /// The cheapest answer.
-    pub fn solve(problem: &Problem<'_>, limits: &Limits<'_>) -> Optimum {
+    pub fn solve(problem: &OptimizationProblem<'_>, limits: &Limits<'_>) -> Optimum {
         match problem.aim {
             Aim::Provisioning => {
                 let (mut compiled, algebra) = compile(problem.scenario);
                 let karpenter = provision_compiled(&compiled, algebra.clone());
                 let before = Before {
                     preferences: problem.preferences,
-                    standing: Standing::default(),
+                    existing_nodes: ExistingNodes::default(),
                     karpenter,
                     step: None,
                     rearranges: false,
@@ -116,16 +116,16 @@ impl Optimum {
             Aim::Rearrangement { evictions_max, removals_max } => {
                 let (original, algebra) = compile(problem.scenario);
                 let karpenter = provision_compiled(&original, algebra.clone());
-                let lifted = Lifted::new(problem.scenario, &original);
-                let step = lifted.best_step(&original, &algebra).map(|(command, saving)| {
+                let evicted_cluster = EvictedCluster::new(problem.scenario, &original);
+                let step = evicted_cluster.best_step(&original, &algebra).map(|(command, saving)| {
                     let marked = marked(problem.scenario, &command);
                     let (marked, algebra) = compile(&marked);
                     Step { command, saving, after: provision_compiled(&marked, algebra) }
                 });
-                let (mut compiled, algebra) = compile(&lifted.scenario);
-                let standing = lifted.standing(&compiled, evictions_max, removals_max);
+                let (mut compiled, algebra) = compile(&evicted_cluster.scenario);
+                let existing_nodes = evicted_cluster.existing_nodes(&compiled, evictions_max, removals_max);
                 let preferences = problem.preferences;
-                let before = Before { preferences, standing, karpenter, step, rearranges: true };
+                let before = Before { preferences, existing_nodes, karpenter, step, rearranges: true };
                 before.improve(&mut compiled, algebra, limits)
             }
         }
@@ -144,7 +144,7 @@ struct Step {
 /// What is known before the search.
 struct Before {
     preferences: Preferences,
-    standing: Standing,
+    existing_nodes: ExistingNodes,
     karpenter: ProvisioningDecision,
     step: Option<Step>,
     /// Whether the running cluster is rearranged.
@@ -152,11 +152,11 @@ struct Before {
 }
 
 impl Before {
-    fn improve(self, compiled: &mut Compiled<'_>, mut algebra: Algebra, limits: &Limits<'_>) -> Optimum {
+    fn improve(self, compiled: &mut Compiled, mut algebra: Algebra, limits: &Limits<'_>) -> Optimum {
         let pods: Vec<usize> = compiled.pending.iter().chain(&compiled.leaving).copied().collect();
         let priorities = priorities(compiled, &pods);
-        let bill = Bill::of(compiled, &self.standing, &self.karpenter, &pods, &priorities);
-        let karpenter_review = review(compiled, &mut algebra, &pods, &bill.answer);
+        let evaluation = Evaluation::of(compiled, &self.existing_nodes, &self.karpenter, &pods, &priorities);
+        let karpenter_review = review(compiled, &mut algebra, &pods, &evaluation.answer);
         let firm = match self.preferences {
             Preferences::LeaveAside => FxHashSet::default(),
             Preferences::Respect => require(compiled, &mut algebra, &karpenter_review),
@@ -174,15 +174,15 @@ impl Before {
         let after = self
             .step
             .as_ref()
-            .map(|step| Bill::of(compiled, &self.standing, &step.after, &pods, &priorities));
+            .map(|step| Evaluation::of(compiled, &self.existing_nodes, &step.after, &pods, &priorities));
         // Whoever waits hears again and again how far the search is, also while nothing changes.
-        let told = Cell::new(Progress { bound: None, best: Some(bill.merit.cost) });
-        let course = Course {
+        let told = Cell::new(Progress { bound: None, best: Some(evaluation.merit.cost) });
+        let course = SearchStrategy {
             problem: compiled,
             pods: &candidates,
             priorities: &priorities,
             rules: &rules,
-            standing: &self.standing,
+            existing_nodes: &self.existing_nodes,
             gap: limits.gap,
             threads: limits.threads,
             time_is_up: &|share: f64| {
@@ -193,22 +193,22 @@ impl Before {
                 told.set(Progress { bound, best });
                 watch.progress(told.get());
             },
-            nodes: &bill.nodes,
-            karpenter_cost: bill.merit.cost,
+            nodes: &evaluation.nodes,
+            karpenter_cost: evaluation.merit.cost,
             after: after.as_ref().map(|after| after.nodes.as_slice()),
         };
-        let best = Best { merit: bill.merit.clone(), answer: None };
+        let best = Best { merit: evaluation.merit.clone(), answer: None };
         let found = course.run(&mut algebra, best);
         let answer = found.best.answer.as_ref();
         let (decision, launched) = match answer {
             None => (self.karpenter.clone(), 0),
-            Some(answer) => render(compiled, &mut algebra, answer, &self.standing, &self.karpenter),
+            Some(answer) => render(compiled, &mut algebra, answer, &self.existing_nodes, &self.karpenter),
         };
-        let kept = answer.map_or(0, |answer| self.standing.kept(answer));
+        let kept = answer.map_or(0, |answer| self.existing_nodes.kept(answer));
         let cost = answer.map_or(i64::MAX, |_| launched + kept).min(found.best.merit.cost);
         let mut bound = found.bound.min(cost);
-        if bill.merit.unplaced == found.best.merit.unplaced {
-            bound = bound.min(bill.merit.cost);
+        if evaluation.merit.unplaced == found.best.merit.unplaced {
+            bound = bound.min(evaluation.merit.cost);
         }
         let mut relaxed = found.relaxed;
         relaxed.sort_unstable();
@@ -217,17 +217,18 @@ impl Before {
             cost - bound <= NEGLIGIBLE_NANO_DOLLARS || (cost - bound) as f64 <= TOLERANCE * cost as f64;
         let unmet = answer
             .map_or(karpenter_review.unmet, |answer| review(compiled, &mut algebra, &pods, answer).unmet);
-        let karpenter_cost = bill.merit.cost - self.step.as_ref().map_or(0, |step| step.saving);
+        let karpenter_cost = evaluation.merit.cost - self.step.as_ref().map_or(0, |step| step.saving);
         let rearrangement = self.rearranges.then(|| {
-            let answer = answer.unwrap_or(&bill.answer);
-            let mut removed: Vec<Str> = self.standing.removed(answer).into_iter().map(name_of_node).collect();
+            let answer = answer.unwrap_or(&evaluation.answer);
+            let mut removed: Vec<Str> =
+                self.existing_nodes.removed(answer).into_iter().map(name_of_node).collect();
             let mut evicted: Vec<Str> =
-                self.standing.evicted(answer).into_iter().map(|pod| compiled.pod_name(pod)).collect();
+                self.existing_nodes.evicted(answer).into_iter().map(|pod| compiled.pod_name(pod)).collect();
             removed.sort();
             evicted.sort();
             Rearrangement {
-                removable: self.standing.prices.len(),
-                cost_now: bill.merit.cost,
+                removable: self.existing_nodes.prices.len(),
+                cost_now: evaluation.merit.cost,
                 removed,
                 evicted,
                 karpenter_step: self.step.map(|step| step.command),
@@ -240,7 +241,7 @@ impl Before {
             },
             unplaced: found.best.merit.unplaced_count(),
             unmet_preferences: unmet,
-            karpenter_unplaced: bill.merit.unplaced_count(),
+            karpenter_unplaced: evaluation.merit.unplaced_count(),
             karpenter_cost,
             karpenter_unmet_preferences: karpenter_review.unmet,
             karpenter_is_outside: found.karpenter_is_outside,

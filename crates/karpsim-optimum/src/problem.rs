@@ -29,7 +29,7 @@ pub enum Aim {
 
 /// A scenario, and what is asked of it.
 #[derive(Debug, Clone, Copy)]
-pub struct Problem<'s> {
+pub struct OptimizationProblem<'s> {
     /// The scenario.
     pub scenario: &'s Scenario,
     /// What becomes of preferences.
@@ -38,13 +38,13 @@ pub struct Problem<'s> {
     pub aim: Aim,
 }
 
-impl<'s> Problem<'s> {
+impl<'s> OptimizationProblem<'s> {
     /// What the scenario asks for itself: a round of provisioning, or a cluster to be rearranged at will.
     pub fn new(scenario: &'s Scenario) -> Self {
         let aim = match scenario.kind {
             ScenarioKind::Provisioning => Aim::Provisioning,
             ScenarioKind::Disruption => Aim::Rearrangement { evictions_max: None, removals_max: None },
         };
-        Problem { scenario, preferences: Preferences::default(), aim }
+        OptimizationProblem { scenario, preferences: Preferences::default(), aim }
     }
 }

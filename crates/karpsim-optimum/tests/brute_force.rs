@@ -4,7 +4,7 @@ mod corpus;
 
 use corpus::random::Sequence;
 use corpus::{small, types};
-use karpsim_optimum::{Limits, Optimum, Problem, Status};
+use karpsim_optimum::{Limits, OptimizationProblem, Optimum, Status};
 use serde_json::{Value, json};
 
 /// Types: name, thousandths of a cpu, MiB, and nano-dollars in the zones `a` and `b`.
@@ -139,7 +139,7 @@ fn the_optimum_is_what_trying_everything_finds() {
             })
             .collect();
         let scenario = karpsim_testkit::scenario(&scenario(&pods, rule));
-        let optimum = Optimum::solve(&Problem::new(&scenario), &Limits::default());
+        let optimum = Optimum::solve(&OptimizationProblem::new(&scenario), &Limits::default());
         let expected = brute_force(&pods, rule);
         assert!(optimum.bound <= expected, "{rule:?} {pods:?}: bound {} of {expected}", optimum.bound);
         assert!(optimum.cost <= optimum.karpenter_cost);

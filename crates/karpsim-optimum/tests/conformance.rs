@@ -4,7 +4,7 @@
 mod corpus;
 
 use corpus::steps::Steps;
-use karpsim_optimum::{Limits, Optimum, Problem, Status};
+use karpsim_optimum::{Limits, OptimizationProblem, Optimum, Status};
 use karpsim_testkit::Recordings;
 use karpsim_validator::{Decided, violations};
 use std::time::Duration;
@@ -18,7 +18,7 @@ fn answers_keep_the_rules_and_cost_no_more_than_karpenter() {
         let scenario = recording.scenario();
         let watch = Steps::default();
         let limits = Limits { time: Some(Duration::from_secs(1)), watch: &watch, ..Limits::default() };
-        let optimum = Optimum::solve(&Problem::new(&scenario), &limits);
+        let optimum = Optimum::solve(&OptimizationProblem::new(&scenario), &limits);
         let name = &scenario.name;
         assert!(optimum.bound <= optimum.cost, "{name}");
         assert!(optimum.unplaced <= optimum.karpenter_unplaced, "{name}");

@@ -3,12 +3,12 @@
 mod corpus;
 
 use corpus::small;
-use karpsim_optimum::{Limits, Optimum, Problem, Status, nanos};
+use karpsim_optimum::{Limits, OptimizationProblem, Optimum, Status, nanos};
 use serde_json::json;
 
 fn solve(text: &str) -> Optimum {
     let scenario = karpsim_testkit::scenario(text);
-    Optimum::solve(&Problem::new(&scenario), &Limits::default())
+    Optimum::solve(&OptimizationProblem::new(&scenario), &Limits::default())
 }
 
 fn gpu_pods(count: usize) -> Vec<serde_json::Value> {

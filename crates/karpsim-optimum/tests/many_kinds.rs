@@ -1,14 +1,14 @@
 //! Hundreds of pods of hundreds of kinds, with topology over zones and nodes: too many for one linear program that knows
 //! everything, and still close to the bound.
 
-use karpsim_optimum::{Limits, Optimum, Problem, Relaxation};
+use karpsim_optimum::{Limits, OptimizationProblem, Optimum, Relaxation};
 use karpsim_validator::{Decided, violations};
 
 fn solve(file: &str, threads: usize) -> Optimum {
     let scenario = karpsim_testkit::scenario(&karpsim_testkit::text(&format!("bench/{file}")));
     // No clock: the search ends where it must get to.
     let limits = Limits { gap: 0.01, threads, ..Limits::default() };
-    let optimum = Optimum::solve(&Problem::new(&scenario), &limits);
+    let optimum = Optimum::solve(&OptimizationProblem::new(&scenario), &limits);
     let text = serde_json::to_string(&optimum.decision).expect("a decision is JSON");
     let decided: Decided = serde_json::from_str(&text).expect("the form of the recordings");
     let found = violations(&scenario, &decided);

@@ -3,7 +3,7 @@
 mod corpus;
 
 use corpus::{small, types};
-use karpsim_optimum::{Limits, Optimum, Preferences, Problem, Status, nanos};
+use karpsim_optimum::{Limits, OptimizationProblem, Optimum, Preferences, Status, nanos};
 use serde_json::{Value, json};
 
 const ZONE: &str = "topology.kubernetes.io/zone";
@@ -16,7 +16,10 @@ fn outcomes(objects: &[Value]) -> [(i64, usize); 3] {
     ]);
     let scenario = karpsim_testkit::scenario(&small::scenario(&catalogue, objects));
     let solve = |preferences| {
-        let optimum = Optimum::solve(&Problem { preferences, ..Problem::new(&scenario) }, &Limits::default());
+        let optimum = Optimum::solve(
+            &OptimizationProblem { preferences, ..OptimizationProblem::new(&scenario) },
+            &Limits::default(),
+        );
         assert_eq!(optimum.status, Status::Optimal);
         assert_eq!(optimum.unplaced, 0);
         optimum

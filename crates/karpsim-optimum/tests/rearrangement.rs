@@ -7,7 +7,7 @@ use corpus::{running, small, types};
 use karpsim::model::core::Pod;
 use karpsim::model::meta::Condition;
 use karpsim::scenario::Scenario;
-use karpsim_optimum::{Aim, Limits, Optimum, Problem, Rearrangement, Status, nanos};
+use karpsim_optimum::{Aim, Limits, OptimizationProblem, Optimum, Rearrangement, Status, nanos};
 use karpsim_testkit::Recordings;
 use karpsim_validator::{Decided, violations};
 use std::sync::Arc;
@@ -31,7 +31,10 @@ fn cluster() -> Scenario {
 fn rearranged(evictions_max: Option<usize>, removals_max: Option<usize>) -> (Optimum, usize, usize) {
     let scenario = cluster();
     let aim = Aim::Rearrangement { evictions_max, removals_max };
-    let optimum = Optimum::solve(&Problem { aim, ..Problem::new(&scenario) }, &Limits::default());
+    let optimum = Optimum::solve(
+        &OptimizationProblem { aim, ..OptimizationProblem::new(&scenario) },
+        &Limits::default(),
+    );
     assert_eq!(optimum.status, Status::Optimal);
     assert_eq!(optimum.unplaced, 0);
     let of = optimum.rearrangement.clone().expect("a rearrangement was asked for");
@@ -74,7 +77,10 @@ fn removed_nodes_are_limited() {
 #[test]
 fn what_a_scenario_asks_for_follows_from_its_kind() {
     let scenario = cluster();
-    assert_eq!(Problem::new(&scenario).aim, Aim::Rearrangement { evictions_max: None, removals_max: None });
+    assert_eq!(
+        OptimizationProblem::new(&scenario).aim,
+        Aim::Rearrangement { evictions_max: None, removals_max: None }
+    );
 }
 
 /// The cluster once nodes are gone and their pods wait.
@@ -114,7 +120,8 @@ fn recorded_clusters_are_rearranged_by_the_rules_and_never_cost_more() {
         let limits = Limits { time: Some(Duration::from_millis(400)), watch: &watch, ..Limits::default() };
         for evictions_max in [None, Some(2)] {
             let aim = Aim::Rearrangement { evictions_max, removals_max: None };
-            let optimum = Optimum::solve(&Problem { aim, ..Problem::new(&scenario) }, &limits);
+            let optimum =
+                Optimum::solve(&OptimizationProblem { aim, ..OptimizationProblem::new(&scenario) }, &limits);
             let of = optimum.rearrangement.clone().expect("a rearrangement was asked for");
             assert!(optimum.bound <= optimum.cost, "{name}");
             assert!(optimum.cost <= of.cost_now, "{name}: {} of {}", optimum.cost, of.cost_now);

@@ -9,7 +9,7 @@ mod corpus;
 
 use corpus::random::Sequence;
 use corpus::{small, types};
-use karpsim_optimum::{Limits, Optimum, Problem, Status, nanos};
+use karpsim_optimum::{Limits, OptimizationProblem, Optimum, Status, nanos};
 use serde_json::{Value, json};
 
 const PRICE: f64 = 0.1;
@@ -37,7 +37,7 @@ fn solve(bins: usize, seed: u64, two_resources: bool) -> Optimum {
     pods.push(small::node_pool("default", &[]));
     let bin = types::instance_type("bin", "1000m", "1000Mi", &[("a", PRICE)]);
     let scenario = karpsim_testkit::scenario(&small::scenario(&types::catalogue(&[bin]), &pods));
-    Optimum::solve(&Problem::new(&scenario), &Limits::default())
+    Optimum::solve(&OptimizationProblem::new(&scenario), &Limits::default())
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::trace::fields::Fields;
 use crate::trace::seconds;
 use karpsim::problem::near_miss;
-use karpsim_controller::{Nanos, SECOND};
+use karpsim_controller::{Nanos, SECOND, draw};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -113,7 +113,7 @@ impl Delays {
             return min;
         }
         let name = NAMES[step as usize];
-        let random = split_mix(split_mix(self.seed) ^ fnv(name.bytes().chain([0]).chain(whose.bytes())));
+        let random = draw(self.seed, &[name, whose]);
         // `Delay` keeps 0 ≤ min < max, so the count of durations and what is added to `min` fit.
         let count = u128::from(max.abs_diff(min)) + 1;
         let above = (u128::from(random) * count) >> u64::BITS;
@@ -151,21 +151,6 @@ pub enum ShownDelay {
         /// The most.
         max: f64,
     },
-}
-
-/// A step of SplitMix64 (Steele, Lea and Flood, 2014): its state after one increment, mixed.
-fn split_mix(state: u64) -> u64 {
-    let mut mixed = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
-}
-
-/// FNV-1a: the same on every machine and in every version of the compiler.
-fn fnv(bytes: impl Iterator<Item = u8>) -> u64 {
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
 }
 
 /// Delays of which some are set.
@@ -239,30 +224,13 @@ impl DelaySettings {
 
 #[cfg(test)]
 mod tests {
-    use super::{Delay, DelaySettings, Delays, Step, split_mix};
+    use super::{Delay, DelaySettings, Delays, Step};
     use karpsim_controller::SECOND;
 
     fn delays(seed: u64) -> Delays {
         let mut settings = DelaySettings::default();
         settings.set("nodeCreated", Delay::range(20 * SECOND, 60 * SECOND).unwrap()).unwrap();
         settings.resolve(seed)
-    }
-
-    #[test]
-    fn the_generator_is_split_mix_64() {
-        // The first five numbers for the seed 1234567, as published with other implementations.
-        let increment = 0x9e37_79b9_7f4a_7c15_u64;
-        let numbers = (0..5).map(|n| split_mix(1_234_567_u64.wrapping_add(increment.wrapping_mul(n))));
-        assert_eq!(
-            numbers.collect::<Vec<_>>(),
-            [
-                6_457_827_717_110_365_317,
-                3_203_168_211_198_807_973,
-                9_817_491_932_198_370_423,
-                4_593_380_528_125_082_431,
-                16_408_922_859_458_223_821
-            ]
-        );
     }
 
     #[test]

@@ -47,8 +47,13 @@ impl std::ops::AddAssign for Money {
     }
 }
 
+/// An entry's number: the n-th that was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EntryId(usize);
+
 /// A node's entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Entry {
     /// Name of the NodeClaim; of the node, where there is none.
     pub name: Str,
@@ -99,7 +104,7 @@ impl Entry {
 #[derive(Debug, Clone, Default)]
 pub struct Ledger {
     entries: Vec<Entry>,
-    by_name: BTreeMap<Str, usize>,
+    of_node_claim: BTreeMap<Str, EntryId>,
 }
 
 impl Ledger {
@@ -108,14 +113,39 @@ impl Ledger {
         &self.entries
     }
 
-    /// The entry of a NodeClaim, or of a node without one.
-    pub fn entry(&mut self, name: &str) -> Option<&mut Entry> {
-        self.by_name.get(name).and_then(|place| self.entries.get_mut(*place))
+    /// An entry.
+    pub fn entry(&self, id: EntryId) -> Option<&Entry> {
+        self.entries.get(id.0)
     }
 
-    /// A new entry.
-    pub fn open(&mut self, name: Str, pool: Option<Str>, created: Option<Nanos>) {
-        self.by_name.insert(name.clone(), self.entries.len());
+    /// An entry, to be written.
+    pub fn entry_mut(&mut self, id: EntryId) -> Option<&mut Entry> {
+        self.entries.get_mut(id.0)
+    }
+
+    /// The entry of a NodeClaim.
+    pub fn of_node_claim(&self, name: &str) -> Option<EntryId> {
+        self.of_node_claim.get(name).copied()
+    }
+
+    /// A new entry for a NodeClaim.
+    pub fn open_node_claim(&mut self, name: &Str, pool: Option<Str>, created: Option<Nanos>) -> EntryId {
+        let id = self.open(name.clone(), pool, created);
+        self.of_node_claim.insert(name.clone(), id);
+        id
+    }
+
+    /// The node of an entry turns out to be a NodeClaim's: the entry goes by that name.
+    pub fn claim_node(&mut self, id: EntryId, node_claim: &Str) {
+        if let Some(entry) = self.entries.get_mut(id.0) {
+            entry.name = node_claim.clone();
+            self.of_node_claim.insert(node_claim.clone(), id);
+        }
+    }
+
+    /// A new entry for a node without a NodeClaim.
+    pub fn open(&mut self, name: Str, pool: Option<Str>, created: Option<Nanos>) -> EntryId {
+        let id = EntryId(self.entries.len());
         self.entries.push(Entry {
             name,
             pool,
@@ -132,11 +162,12 @@ impl Ledger {
             paid: Money::default(),
             paid_until: 0,
         });
+        id
     }
 
     /// An instance runs from now on.
-    pub fn launch(&mut self, name: &str, offering: OfferingKey, price: NanoDollarsPerHour, now: Nanos) {
-        if let Some(entry) = self.entry(name) {
+    pub fn launch(&mut self, id: EntryId, offering: OfferingKey, price: NanoDollarsPerHour, now: Nanos) {
+        if let Some(entry) = self.entry_mut(id) {
             entry.offering = Some(offering);
             entry.price = price;
             entry.launched = Some(now);
@@ -145,8 +176,8 @@ impl Ledger {
     }
 
     /// A node costs `price` from now on: what has run so far is paid at the old one.
-    pub fn reprice(&mut self, name: &str, price: NanoDollarsPerHour, now: Nanos) {
-        if let Some(entry) = self.entry(name)
+    pub fn reprice(&mut self, id: EntryId, price: NanoDollarsPerHour, now: Nanos) {
+        if let Some(entry) = self.entry_mut(id)
             && entry.gone.is_none()
             && entry.price != price
         {
@@ -169,13 +200,13 @@ mod tests {
         let key =
             OfferingKey { instance_type: "m5.large".into(), zone: "a".into(), capacity_type: "spot".into() };
         let mut ledger = Ledger::default();
-        ledger.open("default-1".into(), Some("default".into()), Some(0));
-        ledger.launch("default-1", key, NanoDollarsPerHour::from_dollars(0.036), 10 * SECOND);
+        let id = ledger.open_node_claim(&"default-1".into(), Some("default".into()), Some(0));
+        ledger.launch(id, key, NanoDollarsPerHour::from_dollars(0.036), 10 * SECOND);
         // 0.036 dollars an hour are 10 microdollars a second.
         assert_eq!(ledger.entries()[0].cost(110 * SECOND).nano_dollars(), 1_000_000);
-        ledger.reprice("default-1", NanoDollarsPerHour::from_dollars(0.072), 110 * SECOND);
+        ledger.reprice(id, NanoDollarsPerHour::from_dollars(0.072), 110 * SECOND);
         assert_eq!(ledger.entries()[0].cost(160 * SECOND).nano_dollars(), 2_000_000);
-        if let Some(entry) = ledger.entry("default-1") {
+        if let Some(entry) = ledger.entry_mut(id) {
             entry.gone = Some(160 * SECOND);
         }
         assert_eq!(ledger.entries()[0].cost(1000 * SECOND).nano_dollars(), 2_000_000);

@@ -28,6 +28,6 @@ mod world;
 pub use delays::{Delay, DelaySettings, Delays};
 pub use error::Error;
 pub use log::LogEvent;
-pub use replay::{ReplayOptions, replay, replay_events};
+pub use replay::{Names, ReplayOptions, replay, replay_events};
 pub use result::ReplayResult;
 pub use trace::{Trace, TraceReader};

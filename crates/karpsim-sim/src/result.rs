@@ -103,7 +103,7 @@ pub struct Alternative {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeRecord {
-    /// `POOL-n` in order of creation; the node's name, if Karpenter does not own it.
+    /// Name of the NodeClaim; the node's, if Karpenter does not own it.
     pub name: Str,
     /// Its NodePool; `null` if Karpenter does not own it.
     pub node_pool: Option<Str>,

@@ -34,6 +34,7 @@
 
 pub mod batching;
 pub mod catalogue;
+pub mod cluster;
 pub mod compile;
 pub mod decision;
 pub mod disruption;
@@ -44,6 +45,7 @@ pub mod kubernetes;
 pub mod label_rules;
 pub mod model;
 pub mod problem;
+pub mod provider;
 pub mod provisioning;
 pub mod quantity;
 pub mod requirements;

@@ -315,6 +315,12 @@ impl Default for Algebra {
 }
 
 impl Algebra {
+    /// How many values, requirements, constraints and combinations of them are known.
+    pub(crate) fn interned(&self) -> usize {
+        let values: usize = self.keys.iter().map(|key| key.values.len()).sum();
+        values + self.requirements.len() + self.constraints.len() + self.sums.len() + self.compatible.len()
+    }
+
     /// The id of `key`, new if need be. `well_known` counts only the first time.
     pub fn key(&mut self, name: &str, well_known: impl FnOnce(&str) -> bool) -> KeyId {
         if let Some(&key) = self.key_index.get(name) {

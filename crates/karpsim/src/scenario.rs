@@ -127,8 +127,14 @@ wire! {
     unmodelled { }
 }
 
+impl Default for ScenarioKind {
+    fn default() -> Self {
+        ScenarioKind::Provisioning
+    }
+}
+
 /// One moment of a cluster, to decide on.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Scenario {
     /// Name; shown, never interpreted.
     pub name: Str,

@@ -1,8 +1,9 @@
 //! Capacity and overhead of every embedded type, derived from its raw facts, are the figures that the files carry: exact
 //! equality. The files were made from the clouds' own tables, independently of this code.
 
-use karpsim::catalogue::{self, Catalogue, NodeClass, Settings, allocatable, recompute};
+use karpsim::catalogue::{self, Catalogue, allocatable};
 use karpsim::model::core::ResourceList;
+use karpsim::provider::{NodeClass, Settings, recompute};
 use karpsim::quantity::Quantity;
 use std::sync::Arc;
 
@@ -43,7 +44,7 @@ fn formulas_give_all_figures_of_all_catalogues() {
 fn network_facts_agree_with_labels_and_resources() {
     for (name, _) in &FILES[..4] {
         for instance_type in &load(name).instance_types {
-            let network = catalogue::aws::network(&instance_type.name).unwrap();
+            let network = karpsim::provider::aws::network(&instance_type.name).unwrap();
             let pod_eni = instance_type.capacity.get("vpc.amazonaws.com/pod-eni").unwrap_or(Quantity::ZERO);
             assert_eq!(Quantity::from_units(network.branch_interfaces), pod_eni, "{}", instance_type.name);
         }
@@ -162,9 +163,9 @@ fn image_families_differ() {
 #[test]
 fn prefix_delegation_is_a_figure_for_max_pods() {
     // The VPC CNI's calculator for m5.large: 3 × 9 × 16 + 2 = 434, at most 110; for c5.18xlarge (72 vCPUs) at most 250.
-    assert_eq!(catalogue::aws::prefix_delegation_pods(2, 3, 10), 110);
-    assert_eq!(catalogue::aws::prefix_delegation_pods(72, 15, 50), 250);
-    assert_eq!(catalogue::aws::prefix_delegation_pods(1, 2, 2), 34);
+    assert_eq!(karpsim::provider::aws::prefix_delegation_pods(2, 3, 10), 110);
+    assert_eq!(karpsim::provider::aws::prefix_delegation_pods(72, 15, 50), 250);
+    assert_eq!(karpsim::provider::aws::prefix_delegation_pods(1, 2, 2), 34);
 }
 
 #[test]
@@ -178,7 +179,7 @@ fn gcp_and_azure_node_classes_decide() {
     assert_eq!(left.get("cpu"), Some(quantity("7810m")));
     let aks = "apiVersion: karpenter.azure.com/v1beta1\nkind: AKSNodeClass\nmetadata: {name: x}\nspec: {osDiskSizeGB: 256}\n";
     let settings = Settings {
-        azure_network: catalogue::azure::NetworkPlugin::AzureNodeSubnet,
+        azure_network: karpsim::provider::azure::NetworkPlugin::AzureNodeSubnet,
         vm_memory_overhead_percent: Some(0.0),
         ..Settings::default()
     };
@@ -187,6 +188,45 @@ fn gcp_and_azure_node_classes_decide() {
     assert_eq!(capacity.get("ephemeral-storage"), Some(quantity("256G")));
     // 16 GiB: 1024 + 819.2 + 819.2 = 2662 MiB reserved, 750 MiB threshold.
     assert_eq!(left.get("memory"), Some(Quantity::from_units((16384 - 2662 - 750) * 1024 * 1024)));
+}
+
+/// As the provider's own tests have it: `podsPerCore` caps, `kubeReserved` replaces key by key, `systemReserved` is added to
+/// the 100m of kube-proxy, and of `evictionHard` a percentage is of the capacity, rounded up.
+#[test]
+fn the_kubelet_of_a_gce_node_class_decides() {
+    let gce = |kubelet: &str| {
+        format!(
+            "apiVersion: karpenter.k8s.gcp/v1alpha1\nkind: GCENodeClass\nmetadata: {{name: x}}\nspec: {{kubeletConfiguration: {kubelet}}}\n"
+        )
+    };
+    let settings = Settings { vm_memory_overhead_percent: Some(0.0), ..Settings::default() };
+    let (capacity, ..) = under(&gce("{podsPerCore: 4}"), &settings, "n2-standard-8");
+    assert_eq!(capacity.get("pods"), Some(quantity("32")));
+    let reserved = gce(
+        "{kubeReserved: {cpu: 500m}, systemReserved: {cpu: 200m, memory: 1Gi}, evictionHard: {memory.available: 1%}}",
+    );
+    let (_, kube_reserved, left) = under(&reserved, &settings, "n2-standard-8");
+    assert_eq!(kube_reserved.get("cpu"), Some(quantity("500m")));
+    // 8 cores less 500m, less 200m and kube-proxy's 100m.
+    assert_eq!(left.get("cpu"), Some(quantity("7200m")));
+    // 32 GiB; GKE keeps 1024 + 819 + 819 + 983 MiB; 1 GiB more; 1 % of 32 GiB is 343,597,383.68 bytes.
+    let mib = 1024 * 1024;
+    let expected = (32768 - 1024 - 819 - 819 - 983 - 1024) * mib - 343_597_384;
+    assert_eq!(left.get("memory"), Some(Quantity::from_units(expected)));
+}
+
+#[test]
+fn the_image_of_an_aks_node_class_labels() {
+    let class = "apiVersion: karpenter.azure.com/v1beta1\nkind: AKSNodeClass\nmetadata: {name: x}\nspec: {imageFamily: Ubuntu2204, fipsMode: FIPS, localDNS: {mode: Required}}\n";
+    let class = NodeClass::read(class, None).unwrap();
+    let offered =
+        karpsim::provider::offered_types(&class, &load("azure-eastus"), &Settings::default()).unwrap();
+    let it = &offered.instance_types[0];
+    let label = |key: &str| it.requirements.iter().find(|one| one.key == key).map(|one| one.values.join(","));
+    assert_eq!(label("kubernetes.azure.com/os-sku").as_deref(), Some("Ubuntu"));
+    assert_eq!(label("kubernetes.azure.com/fips_enabled").as_deref(), Some("true"));
+    let said: Vec<String> = offered.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(said, ["AKSNodeClass: `spec.localDNS` is not modelled"]);
 }
 
 /// By GKE's documentation: 10 % are the eviction threshold; one SSD keeps 50 GiB, two 75, more 100; of a boot disk the

@@ -1,8 +1,10 @@
 //! Imports: the samples against an expectation that was made by hand from the rules, and each rule alone.
 
-use karpsim::catalogue::import::aws::{AwsImport, ImportNote, Part};
 use karpsim::catalogue::view::{Certainty, OfferingView};
-use karpsim::catalogue::{self, Catalogue, Settings, kwok, price_series};
+use karpsim::catalogue::{self, Catalogue, kwok};
+use karpsim::provider::Settings;
+use karpsim::provider::import::aws::{AwsImport, ImportNote, Part};
+use karpsim::provider::import::price_series;
 
 const SAMPLES: [&str; 5] = [
     "describe-instance-types",

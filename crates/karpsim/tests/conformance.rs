@@ -3,37 +3,12 @@
 //! A recording is a line `{"scenario": …, "decision": …}`. Decisions are compared as JSON: lists in their order, numbers
 //! by value, `podErrors` by its keys (the words are for reading).
 
+mod difference;
+
+use difference::difference;
 use karpsim_testkit::{Recording, Recordings};
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
-/// The place where two values differ first.
-fn difference(path: &str, ours: &Value, recorded: &Value) -> Option<String> {
-    match (ours, recorded) {
-        (Value::Object(a), Value::Object(b)) => {
-            let keys: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
-            keys.into_iter().find_map(|key| match (a.get(key), b.get(key)) {
-                (Some(_), Some(_)) if key == "podErrors" => {
-                    let names = |value: &Value| -> Vec<String> {
-                        value[key].as_object().into_iter().flat_map(|errors| errors.keys().cloned()).collect()
-                    };
-                    let (ours, recorded) = (names(ours), names(recorded));
-                    (ours != recorded).then(|| format!("{path}.podErrors: {ours:?} instead of {recorded:?}"))
-                }
-                (Some(x), Some(y)) => difference(&format!("{path}.{key}"), x, y),
-                (x, y) => Some(format!("{path}.{key}: {x:?} instead of {y:?}")),
-            })
-        }
-        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => a
-            .iter()
-            .zip(b)
-            .enumerate()
-            .find_map(|(index, (x, y))| difference(&format!("{path}[{index}]"), x, y)),
-        (Value::Number(a), Value::Number(b)) => {
-            (a.as_f64() != b.as_f64()).then(|| format!("{path}: {a} instead of {b}"))
-        }
-        _ => (ours != recorded).then(|| format!("{path}: {ours} instead of {recorded}")),
-    }
-}
 
 fn check_family(name: &str, recordings: &[Recording<'_>], kind: &str) -> Result<(), Failed> {
     let mut differing = Vec::new();
@@ -46,7 +21,7 @@ fn check_family(name: &str, recordings: &[Recording<'_>], kind: &str) -> Result<
         let plainly = serde_json::to_vec(&decision).expect("a decision is JSON");
         assert!(written == plainly, "{}: written in another way than serde_json writes it", scenario.name);
         let decision = serde_json::to_value(&decision).expect("a decision is JSON");
-        if let Some(first) = difference("", &decision, &recorded) {
+        if let Some(first) = difference("", &decision, &recorded, &[]) {
             differing.push((scenario.name.to_string(), first, decision, recorded));
         }
     }
@@ -69,7 +44,7 @@ fn check_family(name: &str, recordings: &[Recording<'_>], kind: &str) -> Result<
 fn main() {
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
-    for (kind, count) in [("provisioning", 2392), ("disruption", 921), ("beyond", 17)] {
+    for (kind, count) in [("provisioning", 2392), ("disruption", 921), ("beyond", 16)] {
         let recordings: &'static Recordings = Box::leak(Box::new(Recordings::read(kind)));
         let families = recordings.families();
         let total: usize = families.values().map(Vec::len).sum();

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the ground up.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 20] = [
     "problem",
     "go_sort",
     "quantity",
@@ -20,10 +20,12 @@ const ORDER: [&str; 18] = [
     "batching",
     "requirements",
     "compile",
+    "provider",
     "topology",
     "decision",
     "provisioning",
     "disruption",
+    "cluster",
     "explain",
 ];
 

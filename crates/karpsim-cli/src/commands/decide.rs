@@ -15,6 +15,7 @@ use karpsim::compile::compile;
 use karpsim::decision::{DisruptionDecision, Method};
 use karpsim::disruption::disrupt_compiled;
 use karpsim::input::{self, Findings};
+use karpsim::provider::aws::scenario::{self, AwsScenario};
 use karpsim::provisioning::Round;
 use karpsim::scenario::{Scenario, ScenarioKind, ScenarioText};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
@@ -39,6 +40,8 @@ Examples:
 Each output line is a JSON object with the scenario's name and the decision:
   {\"name\": …, \"newNodeClaims\": …}  for provisioning
   {\"name\": …, \"commands\": …}       for disruption
+  {\"name\": …, \"instanceTypes\": …}  for the instance types that an EC2NodeClass makes of EC2's
+  {\"name\": …, \"launches\": …}       for what the AWS provider launches for NodeClaims
 An invalid scenario ends the run with exit code 2, after the decisions for the scenarios before it.";
 
 /// Print what Karpenter would launch or remove in each scenario
@@ -245,6 +248,11 @@ impl One<'_> {
         let line = record.line;
         let start = processor::seconds();
         let mut findings = Findings::default();
+        if let Body::Json(text) = &record.body
+            && scenario::is_one(text)
+        {
+            return self.decide_provider(text, line, start);
+        }
         let scenario = match self.scenario(record, &mut findings) {
             Ok(scenario) => scenario,
             Err(failure) => return Err(Box::new(Refused { failure, findings })),
@@ -267,6 +275,30 @@ impl One<'_> {
         })?;
         timing.render += processor::seconds() - start;
         Ok(Decided { line, findings, timing })
+    }
+
+    /// Decides a scenario of Karpenter's AWS provider.
+    fn decide_provider(&self, text: &str, line: usize, start: f64) -> Result<Decided, Box<Refused>> {
+        let mut scenario = AwsScenario::read(text).map_err(|problem| {
+            let failure = scenario_failure(&self.shown, line, &problem);
+            Box::new(Refused { failure, findings: Findings::default() })
+        })?;
+        if scenario.name.is_empty() {
+            scenario.name = self.stem.as_str().into();
+        }
+        let mut timing = Timing { name: scenario.name.to_string(), ..Timing::default() };
+        let read = processor::seconds();
+        let decision = scenario.decide();
+        let decided = processor::seconds();
+        let line =
+            with_name(&scenario.name, |line| serde_json::to_writer(line, &decision)).map_err(|error| {
+                let failure = Failure::resources(error.to_string());
+                Box::new(Refused { failure, findings: Findings::default() })
+            })?;
+        timing.read = read - start;
+        timing.decide = decided - read;
+        timing.render = processor::seconds() - decided;
+        Ok(Decided { line, findings: Findings::default(), timing })
     }
 
     fn scenario(&self, record: Record, findings: &mut Findings) -> Result<Scenario, Failure> {
@@ -319,10 +351,18 @@ fn decide(scenario: &Scenario, timed: bool, timing: &mut Timing) -> Decision {
 
 /// `{"name": …` and the decision's own fields.
 fn render(name: &str, decision: &Decision) -> serde_json::Result<Vec<u8>> {
+    with_name(name, |line| decision.write_json(line))
+}
+
+/// A line with an object that `write` writes, and in it `name` as the first field.
+fn with_name(
+    name: &str,
+    write: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>,
+) -> serde_json::Result<Vec<u8>> {
     let mut line = b"{\"name\":".to_vec();
     serde_json::to_writer(&mut line, name)?;
     let fields = line.len();
-    decision.write_json(&mut line)?;
+    write(&mut line)?;
     // The decision's own bracket becomes the comma: an object with a field more.
     if let Some(bracket) = line.get_mut(fields) {
         *bracket = b',';

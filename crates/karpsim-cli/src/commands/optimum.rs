@@ -11,7 +11,7 @@ use crate::output::progress::Progress as ProgressLine;
 use clap::{Args, ValueEnum};
 use karpsim::model::meta::Duration as KubernetesDuration;
 use karpsim::scenario::ScenarioKind;
-use karpsim_optimum::{Aim, Limits, Optimum, Preferences, Problem, Progress, Watch};
+use karpsim_optimum::{Aim, Limits, OptimizationProblem, Optimum, Preferences, Progress, Watch};
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -89,7 +89,7 @@ impl OptimumCommand {
             PreferenceChoice::Ignore => Preferences::LeaveAside,
             PreferenceChoice::Respect => Preferences::Respect,
         };
-        let problem = Problem { scenario: &scenario, preferences, aim };
+        let problem = OptimizationProblem { scenario: &scenario, preferences, aim };
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let patience = Patience::new(&scenario.name)?;
         let limits = Limits {

@@ -4,9 +4,10 @@ use crate::failure::Failure;
 use crate::flags::{OverlayFlag, StrictFlag};
 use crate::input::{sources, unpack};
 use clap::{Args, ValueEnum};
-use karpsim::catalogue::azure::NetworkPlugin;
-use karpsim::catalogue::{Catalogue, InstanceType, NodeClass, Settings, recompute};
+use karpsim::catalogue::{Catalogue, InstanceType};
 use karpsim::problem::near_miss;
+use karpsim::provider::azure::NetworkPlugin;
+use karpsim::provider::{NodeClass, Settings, recompute};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -15,7 +15,7 @@ use karpsim::scenario::Options;
 use karpsim_controller::{Binding, Profile};
 use karpsim_sim::layers::Layers;
 use karpsim_sim::overlay::TraceOverlays;
-use karpsim_sim::{Delay, DelaySettings, ReplayOptions};
+use karpsim_sim::{Delay, DelaySettings, Names, ReplayOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -32,9 +32,12 @@ pub(crate) struct PlayFlags {
     /// draws its own delay from a range; repeatable
     #[arg(long, value_name = "NAME=DURATION,…")]
     delays: Vec<String>,
-    /// Seed for delays that are drawn from a range [default: 0]
+    /// Seed for delays that are drawn from a range, and for realistic names [default: 0]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Names of new NodeClaims and nodes [default: numbered]
+    #[arg(long, value_name = "STYLE")]
+    names: Option<NamesWord>,
     /// When pods are bound to new nodes: early (by Karpenter, at launch) or by kube-scheduler once the node is ready
     /// [default: depends on the profile]
     #[arg(long, value_name = "WHO")]
@@ -52,6 +55,14 @@ pub(crate) struct PlayFlags {
     settings: SettingsFlags,
     #[command(flatten)]
     batch: BatchFlags,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum NamesWord {
+    /// NodeClaims are POOL-1, POOL-2, …, and nodes have the names of their NodeClaims
+    Numbered,
+    /// As in a real cluster: NodeClaims such as POOL-x7k2p, nodes with the names that their provider gives
+    Realistic,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -91,6 +102,10 @@ impl PlayFlags {
             batch_max: settings.batch_max,
             batch_idle: settings.batch_idle,
             seed: self.seed,
+            names: match self.names {
+                Some(NamesWord::Realistic) => Names::Realistic,
+                Some(NamesWord::Numbered) | None => Names::Numbered,
+            },
             binding: self.binding.map(|word| match word {
                 BindingWord::Early => Binding::Early,
                 BindingWord::Scheduler => Binding::Scheduler,

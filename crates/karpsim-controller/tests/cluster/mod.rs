@@ -6,8 +6,8 @@ use karpsim::model::core::{Node, Pod};
 use karpsim::model::meta::{Condition, Str, condition_is_true};
 use karpsim::scenario::Scenario;
 use karpsim_controller::{
-    Action, Calendar, Controller, Decider, Event, Found, Interruption, Milestone, Nanos, OfferingKey,
-    Profile, Settings,
+    Action, Calendar, Controller, Decider, Event, Found, Interruption, Loop, Nanos, OfferingKey, Profile,
+    Record, Settings, Step,
 };
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -16,7 +16,8 @@ use std::sync::Arc;
 
 /// A NodePool with `consolidateAfter: 30s` that never expires.
 pub(crate) const POOL: &str = r#"{"metadata": {"name": "default"}, "spec": {
-    "template": {"metadata": {"labels": {"gen": "one"}}, "spec": {"expireAfter": "Never"}},
+    "template": {"metadata": {"labels": {"gen": "one"}}, "spec": {"expireAfter": "Never",
+        "nodeClassRef": {"group": "karpenter.test.sh", "kind": "TestNodeClass", "name": "default"}}},
     "disruption": {"consolidateAfter": "30s", "consolidationPolicy": "WhenEmptyOrUnderutilized"}},
     "status": {"conditions": [{"type": "Ready", "status": "True"}]}}"#;
 
@@ -71,7 +72,8 @@ fn launch() -> Launch {
 }
 
 impl Decider for Rules {
-    fn provision(&self, scenario: &Scenario) -> ProvisioningDecision {
+    fn provision(&self, cluster: &mut karpsim::cluster::Cluster) -> ProvisioningDecision {
+        let scenario = &cluster.to_scenario();
         let objects = &scenario.objects;
         let mut free: Vec<Str> = objects
             .node_claims
@@ -96,7 +98,8 @@ impl Decider for Rules {
         decision
     }
 
-    fn disrupt(&self, scenario: &Scenario, method: Method, _: Option<usize>) -> Found {
+    fn disrupt(&self, cluster: &mut karpsim::cluster::Cluster, method: Method, _: Option<usize>) -> Found {
+        let scenario = &cluster.to_scenario();
         let candidates: Vec<&Str> = scenario
             .objects
             .node_claims
@@ -146,7 +149,8 @@ impl Decider for Rules {
         }
     }
 
-    fn validate(&self, scenario: &Scenario, command: &Command) -> Option<Vec<Str>> {
+    fn validate(&self, cluster: &mut karpsim::cluster::Cluster, command: &Command) -> Option<Vec<Str>> {
+        let scenario = &cluster.to_scenario();
         let mut left = command.candidates.clone();
         left.retain(|name| {
             let claim = scenario.objects.node_claims.iter().find(|claim| claim.metadata.name == *name);
@@ -169,6 +173,7 @@ enum Coming {
 /// The cluster.
 pub(crate) struct Cluster {
     controller: Controller,
+    calendar: Calendar,
     now: Nanos,
     pool: String,
     coming: Vec<(Nanos, usize, Coming)>,
@@ -201,6 +206,7 @@ impl Cluster {
         let rules = Rules { single_node_asked: Rc::clone(&single_node_asked), calendar };
         let mut cluster = Cluster {
             controller: Controller::with_decider(settings, calendar, Arc::new(catalogue()), Box::new(rules)),
+            calendar,
             now: 0,
             pool: pool.to_owned(),
             coming: Vec::new(),
@@ -311,7 +317,7 @@ impl Cluster {
     }
 
     fn interrupt(&mut self, node: &str, interruption: Interruption) {
-        self.tell(Event::Interruption { node: node.into(), interruption });
+        self.tell(Event::Interruption { provider_id: provider_id(node), interruption });
     }
 
     fn make_pod(&mut self, name: &str, node: &str) {
@@ -337,8 +343,7 @@ impl Cluster {
     /// Deleted and gone at once; the node hears of it.
     fn remove_pod(&mut self, name: &str) {
         let Some(mut pod) = self.pods.remove(name) else { return };
-        Arc::make_mut(&mut pod).metadata.deletion_timestamp =
-            Some(self.controller.cluster().calendar.stamp(self.now));
+        Arc::make_mut(&mut pod).metadata.deletion_timestamp = Some(self.calendar.stamp(self.now));
         self.tell(Event::Pod(pod));
         self.tell(Event::PodGone(format!("default/{name}").into()));
     }
@@ -355,19 +360,23 @@ impl Cluster {
             Coming::Launch(claim) => {
                 let key = OfferingKey::from(&launch());
                 if self.sold_out {
-                    self.tell(Event::LaunchFailed { claim, unavailable: vec![key] });
+                    self.tell(Event::LaunchFailed { node_claim: claim, unavailable: vec![key] });
                 } else {
                     self.after(NODE_CREATED, Coming::Created(claim.clone()));
-                    self.tell(Event::Launched { claim, launch: launch(), unavailable: Vec::new() });
+                    let provider_id = provider_id(&claim);
+                    let unavailable = Vec::new();
+                    self.tell(Event::Launched {
+                        node_claim: claim,
+                        provider_id,
+                        launch: launch(),
+                        unavailable,
+                    });
                 }
             }
             Coming::Created(claim) => {
-                let Some(known) = self.controller.cluster().claims().find(|it| *it.name() == claim) else {
-                    return;
-                };
                 let mut node = Node::default();
                 node.metadata.name = claim.clone();
-                node.spec.provider_id = known.object.status.provider_id.clone();
+                node.spec.provider_id = provider_id(&claim);
                 node.spec.taints = serde_json::from_str(
                     r#"[{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"},
                         {"key": "node.kubernetes.io/not-ready", "effect": "NoExecute"}]"#,
@@ -395,7 +404,7 @@ impl Cluster {
                 node.spec.taints.retain(|taint| !taint.key.ends_with("not-ready"));
                 self.set_node(node);
             }
-            Coming::Gone(claim) => self.tell(Event::InstanceGone(claim)),
+            Coming::Gone(provider_id) => self.tell(Event::InstanceGone(provider_id)),
         }
     }
 
@@ -417,59 +426,67 @@ impl Cluster {
     }
 
     fn act(&mut self) {
-        for action in self.controller.take_actions() {
-            match action {
-                Action::Launch { claim, .. } => {
-                    self.note(format!("launch {}", claim.metadata.name));
-                    self.after(0, Coming::Launch(claim.metadata.name.clone()));
-                }
-                Action::UpdateNode(node) => {
-                    let latest = self.controller.cluster().node(&node.metadata.name).map_or(node, Arc::clone);
-                    self.nodes.insert(latest.metadata.name.clone(), latest);
-                }
-                Action::Evict(pod) if self.refuses => {
-                    self.note(format!("refused {}", pod.trim_start_matches("default/")));
-                    self.tell(Event::EvictionRefused(pod));
-                }
-                Action::Evict(pod) => {
-                    self.note(format!("evict {}", pod.trim_start_matches("default/")));
-                    self.tell(Event::EvictionAccepted(pod.clone()));
-                    self.leave(&pod);
-                }
-                Action::DeletePod { pod, .. } => {
-                    self.note(format!("delete {}", pod.trim_start_matches("default/")));
-                    self.leave(&pod);
-                }
-                Action::TerminateInstance(claim) => self.after(0, Coming::Gone(claim)),
-                Action::RemoveNode(node) => drop(self.nodes.remove(&node)),
-                Action::Milestone { claim, milestone } => {
-                    let word = match milestone {
-                        Milestone::Disrupted => "disrupted",
-                        Milestone::Undisrupted => "undisrupted",
-                        Milestone::Registered => "registered",
-                        Milestone::Initialized => "initialized",
-                        Milestone::Deleting => "deleting",
-                        Milestone::Gone => "gone",
-                    };
-                    self.note(format!("{word} {claim}"));
-                }
-                Action::Condition { claim, kind, status, .. } => {
-                    let not = if status == "gone" { "not " } else { "" };
-                    self.note(format!("{not}{} {claim}", kind.to_lowercase()));
-                }
-                Action::Pass("disruption") => self.passes.push(self.now as f64 / 1e9),
-                Action::Decided(decided) if !decided.removed.is_empty() => {
-                    let names =
-                        |names: Vec<&Str>| names.iter().map(|it| it.as_str()).collect::<Vec<_>>().join(", ");
-                    let launched = names(decided.launched.iter().map(|(name, _)| name).collect());
-                    let arrow = if launched.is_empty() { "" } else { " -> " };
-                    let removed = names(decided.removed.iter().map(|it| &it.name).collect());
-                    self.note(format!("{}: {removed}{arrow}{launched}", decided.reason));
-                }
-                Action::Pass(_) | Action::Decided(_) | Action::Bind { .. } => {}
+        for step in self.controller.ready().in_order() {
+            match step {
+                Step::Action(action) => self.carry_out(action),
+                Step::Record(record) => self.take_down(record),
             }
         }
     }
+
+    fn carry_out(&mut self, action: Action) {
+        match action {
+            Action::CreateNodeClaim { node_claim, .. } => {
+                self.note(format!("launch {}", node_claim.metadata.name));
+                self.after(0, Coming::Launch(node_claim.metadata.name.clone()));
+            }
+            Action::PatchNode { node, patch } => {
+                patch.apply(Arc::make_mut(self.nodes.entry(node).or_default()));
+            }
+            Action::EvictPod { pod } if self.refuses => {
+                self.note(format!("refused {}", pod.trim_start_matches("default/")));
+                self.tell(Event::EvictionRefused(pod));
+            }
+            Action::EvictPod { pod } => {
+                self.note(format!("evict {}", pod.trim_start_matches("default/")));
+                self.tell(Event::EvictionAccepted(pod.clone()));
+                self.leave(&pod);
+            }
+            Action::DeletePod { pod, .. } => {
+                self.note(format!("delete {}", pod.trim_start_matches("default/")));
+                self.leave(&pod);
+            }
+            Action::TerminateInstance { provider_id } => self.after(0, Coming::Gone(provider_id)),
+            Action::RemoveNodeFinalizer { node } => drop(self.nodes.remove(&node)),
+            _ => {}
+        }
+    }
+
+    fn take_down(&mut self, record: Record) {
+        match record {
+            Record::NodeClaim { node_claim, reached } => {
+                self.note(format!("{} {node_claim}", reached.as_str()));
+            }
+            Record::Condition { node_claim, condition, is_true, .. } => {
+                let not = if is_true { "" } else { "not " };
+                self.note(format!("{not}{} {node_claim}", condition.to_lowercase()));
+            }
+            Record::Pass { of: Loop::Disruption } => self.passes.push(self.now as f64 / 1e9),
+            Record::Decided(decided) if !decided.removed.is_empty() => {
+                let names =
+                    |names: Vec<&Str>| names.iter().map(|it| it.as_str()).collect::<Vec<_>>().join(", ");
+                let launched = names(decided.launched.iter().map(|(name, _)| name).collect());
+                let arrow = if launched.is_empty() { "" } else { " -> " };
+                let removed = names(decided.removed.iter().map(|it| &it.name).collect());
+                self.note(format!("{}: {removed}{arrow}{launched}", decided.reason.as_str()));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn provider_id(node_claim: &str) -> Str {
+    format!("test:///{node_claim}").into()
 }
 
 fn catalogue() -> Catalogue {

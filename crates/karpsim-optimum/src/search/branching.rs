@@ -1,13 +1,13 @@
 //! Branch and price: parts of the tree of linear programs, the least promising bound first.
 
 use super::{Best, Search};
-use crate::generation::{Generated, Task};
+use crate::linear::generation::{Generated, Task};
 use crate::model::Pattern;
-use crate::tree::{is_whole, split};
+use crate::search::branch_and_price::{is_whole, split};
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-impl Search<'_, '_> {
+impl Search<'_> {
     /// Branch and price. Returns what is proven: a bound on cost and penalties.
     pub(crate) fn branch(&mut self, best: &mut Best, root: Generated) -> f64 {
         let mut open: BinaryHeap<Open> = BinaryHeap::new();
@@ -34,12 +34,12 @@ impl Search<'_, '_> {
             let lowest = open.peek().map_or(f64::INFINITY, |open| open.bound).min(unresolved);
             let enough = self.enough(best);
             self.rests_on_check = unresolved < enough;
-            (self.field.tell)(Some(self.cost_bound(best, lowest)), Some(best.merit.cost));
+            (self.context.tell)(Some(self.cost_bound(best, lowest)), Some(best.merit.cost));
             if lowest >= enough {
                 // What is left open cannot be better by a whole unit.
                 return lowest.min(self.scalar(best));
             }
-            if (self.field.stop)() {
+            if (self.context.stop)() {
                 return lowest;
             }
             let Some(mut next) = open.pop() else { return lowest };
@@ -53,7 +53,7 @@ impl Search<'_, '_> {
                     if generated.bound < enough && next.order % 8 == 1 {
                         self.dive(best, &next.task, 2);
                     }
-                    if (self.field.stop)() {
+                    if (self.context.stop)() {
                         open.push(Open { bound: generated.bound, ..next });
                     } else {
                         current = Some((next.task, generated));

@@ -1,19 +1,19 @@
-//! From patterns to answers: pods take their seats, and what keeps all rules is offered.
+//! From patterns to answers: pods take their positions, and what keeps all rules is offered.
 
 use super::{Best, EXCHANGES, Search};
-use crate::answer::{Answer, PlannedNode};
-use crate::check::out_of_order;
-use crate::domains::choose_domains;
 use crate::model::Pattern;
-use crate::seating::{Seating, exchange};
-use crate::slots::{Place, Slot};
+use crate::model::slots::{Place, Slot};
+use crate::result::answer::{Answer, PlannedNode};
+use crate::result::check::out_of_order;
+use crate::search::node_domains::choose_domains;
+use crate::search::pod_assignment::{PodAssignment, exchange};
 
-impl Search<'_, '_> {
+impl Search<'_> {
     /// Nodes with pods, out of patterns that may hold more pods than there are.
     pub(super) fn answer(&mut self, patterns: &[Pattern]) -> Answer {
         let model = self.generator.model;
         let mut answer = Answer::default();
-        let standing = self.field.standing;
+        let existing_nodes = self.context.existing_nodes;
         let (seated, unplaced) = self.seated(patterns);
         for (pattern, pods) in patterns.iter().zip(seated) {
             if !pods.is_empty() {
@@ -22,10 +22,10 @@ impl Search<'_, '_> {
                 answer.nodes.push(PlannedNode { place: slot.place, chosen: slot.chosen.clone(), pods });
             }
         }
-        if let Some(most) = standing.removals_max {
+        if let Some(most) = existing_nodes.removals_max {
             // No more nodes go than may: the cheapest are kept without pods.
-            let mut idle = standing.removed(&answer);
-            idle.sort_by_key(|&node| (standing.price(node), node));
+            let mut idle = existing_nodes.removed(&answer);
+            idle.sort_by_key(|&node| (existing_nodes.price(node), node));
             let kept = idle.len().saturating_sub(most);
             answer.nodes.extend(idle.into_iter().take(kept).map(|node| PlannedNode {
                 place: Place::Existing { node },
@@ -37,19 +37,20 @@ impl Search<'_, '_> {
         answer
     }
 
-    /// The pods on each pattern, and those without a seat, sorted.
+    /// The pods on each pattern, and those without a position, sorted.
     pub(super) fn seated(&self, patterns: &[Pattern]) -> (Vec<Vec<usize>>, Vec<usize>) {
         let model = self.generator.model;
         let mut waiting: Vec<Vec<usize>> = model.items.items.iter().map(|item| item.pods.clone()).collect();
         let staying = self.staying(patterns, &mut waiting);
-        Seating::new(self.field.problem, model, self.field.manners, patterns, staying).fill(waiting)
+        PodAssignment::new(self.context.problem, model, self.context.placement_order, patterns, staying)
+            .fill(waiting)
     }
 
     /// For each pattern the pods that stay on its node, taken from those that wait for a place: none is evicted where
     /// another of its kind would come.
     pub(super) fn staying(&self, patterns: &[Pattern], waiting: &mut [Vec<usize>]) -> Vec<Vec<usize>> {
         let mut staying: Vec<Vec<usize>> = vec![Vec::new(); patterns.len()];
-        let homes = &self.field.standing.homes;
+        let homes = &self.context.existing_nodes.homes;
         if homes.is_empty() {
             return staying;
         }
@@ -93,7 +94,7 @@ impl Search<'_, '_> {
         slots
             .into_iter()
             .map(|slot| Pattern { slot, ..pattern.clone() })
-            .find(|smaller| model.holds(self.field.problem, self.generator.algebra, smaller))
+            .find(|smaller| model.holds(self.context.problem, self.generator.algebra, smaller))
             .unwrap_or(pattern)
     }
 
@@ -103,11 +104,13 @@ impl Search<'_, '_> {
         self.keep_standing(&mut patterns);
         choose_domains(self.generator.model, &mut patterns);
         let mut answer = self.answer(&patterns);
-        let field = self.field;
-        if answer.merit(field.problem, field.standing, field.priorities) >= best.merit {
+        let context = self.context;
+        if answer.merit(context.problem, context.existing_nodes, context.priorities) >= best.merit {
             return false;
         }
-        field.standing.allows(&answer) && self.put_in_order(&mut answer) && best.improve(self.field, answer)
+        context.existing_nodes.allows(&answer)
+            && self.put_in_order(&mut answer)
+            && best.improve(self.context, answer)
     }
 
     /// Takes nodes that stand in place of new ones that are no cheaper: pods that are on them need not move.
@@ -120,11 +123,11 @@ impl Search<'_, '_> {
         for pattern in patterns.iter_mut().filter(|pattern| pattern.slot < model.new_count) {
             let new = &model.slots[pattern.slot];
             let found = free.iter().position(|&slot| {
-                let standing = &model.slots[slot];
-                standing.price <= new.price
-                    && standing.domains == new.domains
+                let existing_nodes = &model.slots[slot];
+                existing_nodes.price <= new.price
+                    && existing_nodes.domains == new.domains
                     && model.holds(
-                        self.field.problem,
+                        self.context.problem,
                         self.generator.algebra,
                         &Pattern { slot, ..pattern.clone() },
                     )
@@ -138,14 +141,20 @@ impl Search<'_, '_> {
     /// Whether an answer keeps all rules, after pods that are in each other's way have been exchanged with such that are
     /// like them.
     pub(super) fn put_in_order(&mut self, answer: &mut Answer) -> bool {
-        let field = self.field;
+        let context = self.context;
         for _ in 0..EXCHANGES {
-            match out_of_order(field.problem, self.generator.algebra, field.rules, answer) {
+            match out_of_order(context.problem, self.generator.algebra, context.rules, answer) {
                 None => return false,
                 Some(stuck) if stuck.is_empty() => return true,
                 Some(stuck) => {
-                    if (field.stop)()
-                        || !exchange(field.problem, self.generator.model, field.manners, answer, &stuck)
+                    if (context.stop)()
+                        || !exchange(
+                            context.problem,
+                            self.generator.model,
+                            context.placement_order,
+                            answer,
+                            &stuck,
+                        )
                     {
                         return false;
                     }

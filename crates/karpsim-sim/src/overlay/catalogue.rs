@@ -1,8 +1,8 @@
 //! Overlays of a catalogue.
 
-use karpsim::catalogue::price_series::PriceEvent;
 use karpsim::catalogue::{Catalogue, CatalogueOverlay};
 use karpsim::problem::{Place, Problem, ProblemKind};
+use karpsim::provider::import::price_series::PriceEvent;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;

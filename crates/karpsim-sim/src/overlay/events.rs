@@ -5,8 +5,8 @@ use crate::error::Error;
 use crate::trace::{EventKind, Header, NewPrice, Offerings, Trace, TraceEvent, merge_events};
 use jiff::Timestamp;
 use karpsim::catalogue::Catalogue;
-use karpsim::catalogue::import::SpotPrice;
-use karpsim::catalogue::price_series::{self, PriceEvent};
+use karpsim::provider::import::SpotPrice;
+use karpsim::provider::import::price_series::{self, PriceEvent};
 use std::fmt;
 use std::sync::Arc;
 

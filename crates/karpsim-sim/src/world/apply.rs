@@ -8,11 +8,12 @@ use super::workload::{Job, Kind, Update, Workload, WorkloadKey};
 use crate::error::Error;
 use crate::trace::{self, EventKind, HeaderObject, NodeGroup, ObjectReference, TraceEvent};
 use karpsim::input::{self, convert, defaults, resources};
+use karpsim::label_rules::is_known_node_class;
 use karpsim::model::core::{
     CsiNode, DaemonSet, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, PodDisruptionBudget,
     StorageClass,
 };
-use karpsim::model::karpenter::{NodeClaim, NodeOverlay, NodePool};
+use karpsim::model::karpenter::{NodeClaim, NodeClassReference, NodeOverlay, NodePool};
 use karpsim::model::meta::{IntOrString, Str};
 use karpsim::problem::{NoticeKind, Place, Problem, ProblemKind};
 use karpsim_controller::{Event, Nanos};
@@ -135,6 +136,7 @@ impl World<'_> {
                 if let Some(replicas) = pool.spec.replicas {
                     trace::nodes("spec.replicas", &replicas.into())?;
                 }
+                self.warn_of_inert(&pool);
                 for notice in resources::limits_without_resource(object, self.cloud.catalogue()) {
                     self.warn(notice.to_string());
                 }
@@ -142,14 +144,14 @@ impl World<'_> {
             }
             "NodeOverlay" => {
                 let overlay: NodeOverlay = self.read(object)?;
-                if !self.controller.settings().options.node_overlay() {
+                if !self.feature_gates.node_overlay.unwrap_or(false) {
                     self.warn(format!("NodeOverlay: {}", NoticeKind::GateOff { gate: "NodeOverlay" }));
                 }
                 self.tell(Event::NodeOverlay(Box::new(overlay)));
             }
             "NodeClaim" => {
                 let claim: NodeClaim = self.read(object)?;
-                self.tell(Event::NodeClaim(Arc::new(claim)));
+                self.add_found_node_claim(claim);
             }
             "Node" => {
                 let node: Node = self.read(object)?;
@@ -213,6 +215,17 @@ impl World<'_> {
             _ => self.apply_other(object, namespace, name, durations)?,
         }
         Ok(())
+    }
+
+    /// NodePools that are none of this Karpenter's business, or would be if a gate were on.
+    fn warn_of_inert(&mut self, pool: &NodePool) {
+        let class = &pool.spec.template.spec.node_class_ref;
+        if !is_known_node_class(&self.cloud.catalogue().provider, class) {
+            self.warn(of_another_karpenter("NodePools", class));
+        } else if pool.spec.replicas.is_some() && !self.feature_gates.static_capacity.unwrap_or(false) {
+            let notice = NoticeKind::GateOff { gate: "StaticCapacity" };
+            self.warn(format!("NodePool with `replicas`: {notice}"));
+        }
     }
 
     /// A kind that karpsim does not know: the trace may say where its pod templates are.
@@ -448,14 +461,18 @@ impl World<'_> {
                 }
                 None => false,
             },
-            "Node" | "NodeClaim" => {
-                let node = Str::from(name.as_str());
-                if self.instances.get(&node).is_some_and(|instance| !instance.managed) {
-                    self.instance_gone(&node);
-                } else {
-                    self.tell(Event::DeleteNodeClaim(node.clone()));
+            "Node" => {
+                let id = self.instances.of_node(name);
+                match id.and_then(|id| self.instances.get(id)).map(|it| it.node_claim().is_some()) {
+                    Some(false) => id.into_iter().for_each(|id| self.instance_gone(id)),
+                    Some(true) | None => self.tell(Event::DeleteNode(name.as_str().into())),
                 }
-                stored || self.instances.contains_key(&node)
+                stored || id.is_some()
+            }
+            "NodeClaim" => {
+                let known = self.instances.of_node_claim(name).is_some();
+                self.tell(Event::DeleteNodeClaim(name.as_str().into()));
+                stored || known
             }
             "Deployment" => self.delete_workload(&workload(Kind::Deployment)),
             "ReplicaSet" | "ReplicationController" => self.delete_workload(&workload(Kind::ReplicaSet)),
@@ -494,6 +511,14 @@ impl World<'_> {
     pub(crate) fn apply_group(&mut self, group: &NodeGroup) -> Result<(), Error> {
         self.add_group(group)
     }
+}
+
+/// Objects of a node class that the provider does not have: another Karpenter sees to them.
+pub(super) fn of_another_karpenter(what: &str, class: &NodeClassReference) -> String {
+    format!(
+        "{what} of the node class {} ({}) are another Karpenter's: nothing is done about them",
+        class.kind, class.group
+    )
 }
 
 /// `group/version.Kind`, as `podTemplatePaths` names kinds.

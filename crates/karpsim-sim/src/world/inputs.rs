@@ -1,5 +1,6 @@
 //! What the trace says that happens.
 
+use super::instances::InstanceId;
 use super::pods::{NewPod, Owner};
 use super::workload::{Kind, WorkloadKey};
 use super::{Happening, World};
@@ -80,11 +81,11 @@ impl World<'_> {
             return;
         }
         let changed = self.cloud.changed(&changes);
-        for (name, instance) in &self.instances {
+        for (_, instance) in self.instances.iter() {
             if let Some(key) = instance.offering.as_ref().filter(|key| changed.contains(key))
                 && let Some(price) = self.cloud.price(key)
             {
-                self.ledger.reprice(name, price, self.now);
+                self.ledger.reprice(instance.entry, price, self.now);
             }
         }
         self.tell(Event::Prices(changes));
@@ -252,10 +253,10 @@ impl World<'_> {
             Some(names) => {
                 let mut there = Vec::new();
                 for name in names {
-                    if self.instances.contains_key(name) {
-                        there.push(name.clone());
-                    } else {
-                        self.warn(format!("interrupt: node `{name}` not found"));
+                    let node = self.instances.of_node(name);
+                    match node.or_else(|| self.instances.of_node_claim(name)) {
+                        Some(id) => there.push(id),
+                        None => self.warn(format!("interrupt: node `{name}` not found")),
                     }
                 }
                 there
@@ -272,23 +273,23 @@ impl World<'_> {
                     (None, Some(fraction)) => (fraction * running.len() as f64).ceil() as usize,
                     (None, None) => running.len(),
                 };
-                running.into_iter().take(count).map(|(_, name)| name).collect()
+                running.into_iter().take(count).map(|(.., id)| id).collect()
             }
         };
-        for name in chosen {
-            self.take_back(&name, interrupt.reason, interrupt.notice);
+        for id in chosen {
+            self.take_back(id, interrupt.reason, interrupt.notice);
         }
     }
 
-    /// Nodes of `offerings` that run and are not taken back yet: when they were launched, and their names.
-    fn running(&self, offerings: &Offerings) -> Vec<(Nanos, Str)> {
+    /// Instances of `offerings` that run and are not taken back yet: when they were launched, and the names of their nodes.
+    fn running(&self, offerings: &Offerings) -> Vec<(Nanos, Str, InstanceId)> {
         self.instances
             .iter()
             .filter(|(_, instance)| !instance.interrupted)
             .filter(|(_, instance)| {
                 instance.offering.as_ref().is_some_and(|key| self.cloud.selects(offerings, key))
             })
-            .filter_map(|(name, instance)| Some((instance.launched?, name.clone())))
+            .filter_map(|(id, instance)| Some((instance.launched?, instance.name(), id)))
             .collect()
     }
 
@@ -297,19 +298,20 @@ impl World<'_> {
         let mut running = self.running(offerings);
         running.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| b.1.cmp(&a.1)));
         let surplus = running.len().saturating_sub(usize::try_from(limit).unwrap_or(usize::MAX));
-        for (_, name) in running.into_iter().take(surplus) {
-            self.take_back(&name, Interruption::Spot, notice);
+        for (.., id) in running.into_iter().take(surplus) {
+            self.take_back(id, Interruption::Spot, notice);
         }
     }
 
-    fn take_back(&mut self, name: &Str, reason: Interruption, notice: Nanos) {
-        let Some(instance) = self.instances.get_mut(name) else { return };
+    fn take_back(&mut self, id: InstanceId, reason: Interruption, notice: Nanos) {
+        let Some(instance) = self.instances.get_mut(id) else { return };
+        let (name, provider_id) = (instance.name(), instance.provider_id().clone());
         if reason != Interruption::Rebalance {
             instance.interrupted = true;
-            self.after(notice, Happening::InstanceLost(name.clone()));
+            self.after(notice, Happening::InstanceLost(id));
         }
         self.log("node", "interrupted", || vec![("node", name.as_str().into())]);
-        self.tell(Event::Interruption { node: name.clone(), interruption: reason });
+        self.tell(Event::Interruption { provider_id, interruption: reason });
     }
 }
 

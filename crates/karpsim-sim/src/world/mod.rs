@@ -8,7 +8,10 @@ mod apply;
 mod budgets;
 mod cloud;
 mod eviction;
+mod found_nodes;
 mod inputs;
+mod instances;
+mod node_names;
 mod nodes;
 mod objects;
 mod pods;
@@ -26,9 +29,11 @@ use crate::scheduler::{NodeInfo, PodId, Shape};
 use crate::trace::{EventKind, HeaderObject, TraceEvent};
 use budgets::Budget;
 pub(crate) use cloud::Cloud;
+use instances::{InstanceId, Instances};
 use karpsim::model::meta::{Labels, Str};
+use karpsim::scenario::FeatureGates;
 use karpsim_controller::{Binding, Calendar, Controller, Event, Nanos};
-use nodes::Instance;
+pub(crate) use node_names::NodeNames;
 use pods::{Gang, PodState};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -38,18 +43,20 @@ use workload::{Workload, WorkloadKey};
 /// Something that will happen in the world.
 #[derive(Debug, Clone)]
 pub(crate) enum Happening {
-    /// The cloud answers for a NodeClaim.
-    Launch(Str),
+    /// The cloud answers for an instance that was asked for.
+    Launch(InstanceId),
     /// The kubelet of an instance makes its node.
-    NodeCreated(Str),
+    NodeCreated(InstanceId),
     /// A node is ready.
-    NodeReady(Str),
+    NodeReady(InstanceId),
     /// The last taint of a starting node goes.
-    NodeInitializable(Str),
+    NodeInitializable(InstanceId),
     /// An instance that was told to end is gone.
-    InstanceGone(Str),
+    InstanceGone(InstanceId),
+    /// Of an instance that was to end the cloud says that there is none: its provider id.
+    NoInstance(Str),
     /// An instance is taken back.
-    InstanceLost(Str),
+    InstanceLost(InstanceId),
     /// A pod runs.
     PodStart(PodId),
     /// A pod has done what it came for.
@@ -79,6 +86,24 @@ struct PriceEvents {
 /// What the owner of a replay may want to see of it.
 pub(crate) type Observer<'a> = Option<&'a mut dyn FnMut(&LogEvent)>;
 
+/// What is decided about a world before it begins.
+pub(crate) struct Settings {
+    /// Where 0 is on the calendar.
+    pub(crate) calendar: Calendar,
+    /// How long things take.
+    pub(crate) delays: Delays,
+    /// Who binds pods.
+    pub(crate) binding: Binding,
+    /// When it ends, if not with the last event.
+    pub(crate) end: Option<Nanos>,
+    /// The gates of its Karpenter: what they make of objects is said to whoever wrote them.
+    pub(crate) feature_gates: FeatureGates,
+    /// How the nodes of launched instances are called.
+    pub(crate) node_names: NodeNames,
+    /// For kinds that karpsim does not know: where their pod templates are.
+    pub(crate) pod_template_paths: BTreeMap<String, Vec<String>>,
+}
+
 /// The world.
 pub(crate) struct World<'a> {
     now: Nanos,
@@ -86,6 +111,7 @@ pub(crate) struct World<'a> {
     calendar: Calendar,
     delays: Delays,
     binding: Binding,
+    feature_gates: FeatureGates,
     queue: BTreeMap<(Nanos, u64), Happening>,
     queued: u64,
     controller: Controller,
@@ -106,7 +132,9 @@ pub(crate) struct World<'a> {
     batch_numbers: BTreeMap<String, u64>,
     gangs: BTreeMap<String, Gang>,
     nodes: BTreeMap<Str, NodeInfo>,
-    instances: BTreeMap<Str, Instance>,
+    instances: Instances,
+    node_names: NodeNames,
+    node_names_taken: BTreeSet<Str>,
     /// Pods whose node is gone.
     orphans: BTreeMap<Str, Vec<PodId>>,
     /// Pods that wait for a node, by class; in a class by priority, then age.
@@ -138,29 +166,27 @@ pub(crate) struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    #[expect(clippy::too_many_arguments, reason = "each is one thing that the world is made of")]
     pub(crate) fn new(
-        calendar: Calendar,
-        delays: Delays,
-        binding: Binding,
-        end: Option<Nanos>,
+        settings: Settings,
         controller: Controller,
         cloud: Cloud,
-        ledger: Ledger,
         observer: Observer<'a>,
     ) -> Self {
+        let Settings { calendar, delays, binding, end, feature_gates, node_names, pod_template_paths } =
+            settings;
         World {
             now: 0,
             end,
             calendar,
             delays,
             binding,
+            feature_gates,
             queue: BTreeMap::new(),
             queued: 0,
             controller,
             cloud,
             objects: BTreeMap::new(),
-            pod_template_paths: BTreeMap::new(),
+            pod_template_paths,
             namespaces: BTreeMap::new(),
             priority_classes: BTreeMap::new(),
             shapes: BTreeMap::new(),
@@ -173,7 +199,9 @@ impl<'a> World<'a> {
             batch_numbers: BTreeMap::new(),
             gangs: BTreeMap::new(),
             nodes: BTreeMap::new(),
-            instances: BTreeMap::new(),
+            instances: Instances::default(),
+            node_names,
+            node_names_taken: BTreeSet::new(),
             orphans: BTreeMap::new(),
             pending: BTreeMap::new(),
             untried: Vec::new(),
@@ -186,7 +214,7 @@ impl<'a> World<'a> {
             evicted_at: BTreeMap::new(),
             daemons_dirty: false,
             setting_up: false,
-            ledger,
+            ledger: Ledger::default(),
             decisions: Vec::new(),
             marks: Vec::new(),
             warnings: Vec::new(),
@@ -194,11 +222,6 @@ impl<'a> World<'a> {
             counts: report::Counts::default(),
             observer,
         }
-    }
-
-    /// For kinds that karpsim does not know: where their pod templates are.
-    pub(crate) fn set_pod_template_paths(&mut self, paths: BTreeMap<String, Vec<String>>) {
-        self.pod_template_paths = paths;
     }
 
     /// Something to be said with the result.
@@ -335,12 +358,13 @@ impl<'a> World<'a> {
 
     fn happen(&mut self, happening: Happening) {
         match happening {
-            Happening::Launch(claim) => self.launch(&claim),
-            Happening::NodeCreated(name) => self.node_created(&name),
-            Happening::NodeReady(name) => self.node_ready(&name),
-            Happening::NodeInitializable(name) => self.node_initializable(&name),
-            Happening::InstanceGone(name) => self.instance_gone(&name),
-            Happening::InstanceLost(name) => self.instance_lost(&name),
+            Happening::Launch(id) => self.launch(id),
+            Happening::NodeCreated(id) => self.node_created(id),
+            Happening::NodeReady(id) => self.node_ready(id),
+            Happening::NodeInitializable(id) => self.node_initializable(id),
+            Happening::InstanceGone(id) => self.instance_gone(id),
+            Happening::NoInstance(provider_id) => self.tell(Event::InstanceGone(provider_id)),
+            Happening::InstanceLost(id) => self.instance_lost(id),
             Happening::PodStart(id) => self.pod_start(id),
             Happening::PodEnd(id) => self.pod_end(id),
             Happening::PodStop(id) => self.remove_pod(id),

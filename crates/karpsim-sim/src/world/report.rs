@@ -9,7 +9,7 @@ use crate::result::{
 use crate::scheduler::PodId;
 use crate::trace::seconds::shown;
 use karpsim::model::meta::Str;
-use karpsim_controller::{Binding, Decided, DecidedKind, Nanos, Profile, launch_order};
+use karpsim_controller::{Binding, Decided, Nanos, Profile, launch_order};
 use std::collections::BTreeMap;
 
 /// What is counted while the replay goes on.
@@ -31,12 +31,13 @@ impl World<'_> {
         if state.before_start {
             return;
         }
-        let instance = self.instances.get(node);
-        let column: Str =
-            match instance.filter(|instance| instance.managed).and_then(|it| it.offering.as_ref()) {
-                Some(key) => key.instance_type.clone(),
-                None => "unmanaged".into(),
-            };
+        let instance = self.instances.of_node(node).and_then(|id| self.instances.get(id));
+        let entry = instance.and_then(|instance| self.ledger.entry(instance.entry));
+        let column: Str = match entry.filter(|entry| entry.pool.is_some()).and_then(|it| it.offering.as_ref())
+        {
+            Some(key) => key.instance_type.clone(),
+            None => "unmanaged".into(),
+        };
         self.counts.pending.push(self.now - state.created);
         *self.counts.bound.entry(state.label.clone()).or_default().entry(column).or_default() += 1;
     }
@@ -109,14 +110,8 @@ impl World<'_> {
             .collect();
         let record = DecisionRecord {
             at: shown(self.now),
-            kind: match decided.kind {
-                DecidedKind::Provision => "provision",
-                DecidedKind::Disrupt => "disrupt",
-                DecidedKind::Expire => "expire",
-                DecidedKind::Interrupt => "interrupt",
-                DecidedKind::Delete => "delete",
-            },
-            reason: decided.reason,
+            kind: decided.cause.as_str(),
+            reason: decided.reason.as_str(),
             launched,
             removed,
             existing: decided.existing.iter().cloned().collect(),
@@ -128,8 +123,8 @@ impl World<'_> {
         self.decisions.push(record);
     }
 
-    fn node_decision(&mut self, name: &Str, pods: Vec<Str>) -> NodeDecision {
-        let entry = self.ledger.entry(name);
+    fn node_decision(&self, name: &Str, pods: Vec<Str>) -> NodeDecision {
+        let entry = self.ledger.of_node_claim(name).and_then(|id| self.ledger.entry(id));
         let key = entry.as_ref().and_then(|entry| entry.offering.clone());
         let key = key.unwrap_or_else(|| karpsim_controller::OfferingKey {
             instance_type: Str::default(),
@@ -164,9 +159,8 @@ impl World<'_> {
         // What was really launched, where it is not what was asked for.
         let mut decisions = std::mem::take(&mut self.decisions);
         for node in decisions.iter_mut().flat_map(|decision| &mut decision.launched) {
-            if let Some((key, price)) =
-                self.ledger.entry(&node.name).and_then(|entry| Some((entry.offering.clone()?, entry.price)))
-            {
+            let entry = self.ledger.of_node_claim(&node.name).and_then(|id| self.ledger.entry(id));
+            if let Some((key, price)) = entry.and_then(|it| Some((it.offering.clone()?, it.price))) {
                 if node.instance_type != key.instance_type
                     || node.zone != key.zone
                     || node.capacity_type != key.capacity_type

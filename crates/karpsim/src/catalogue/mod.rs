@@ -1,28 +1,20 @@
 //! Instance catalogues: types, what they have, what they cost.
 //!
-//! [`read`] and [`write()`] are the form; [`recompute`] derives capacity and overhead from a node class; [`overlay`] changes
-//! prices and resources; [`import`] and [`kwok`] make catalogues out of what clouds and Karpenter itself print; [`view`],
-//! [`expression`] and [`mod@diff`] are for people.
+//! [`read`] and [`write()`] are the form; [`overlay`] changes prices and resources; [`kwok`] is the form of Karpenter's own
+//! KWOK provider; [`view`], [`expression`] and [`mod@diff`] are for people. What clouds print, and what node classes make of a
+//! catalogue, is in [`provider`](crate::provider).
 
-pub mod aws;
-pub mod azure;
-pub mod capacity;
 pub mod diff;
 pub mod expression;
-pub mod gcp;
 pub mod gpu_sharing;
-pub mod import;
 pub mod kwok;
-pub mod node_class;
 pub mod overlay;
-pub mod price_series;
-mod read;
+
+pub(crate) mod read;
 pub mod view;
 mod write;
 
-pub use capacity::{Settings, allocatable, recompute};
 pub use diff::diff;
-pub use node_class::NodeClass;
 pub use overlay::CatalogueOverlay;
 pub use read::{check, read};
 pub use write::{amount, write};
@@ -30,6 +22,7 @@ pub use write::{amount, write};
 use crate::model::core::{NodeSelectorRequirement, ResourceList};
 use crate::model::meta::{Labels, Str};
 use crate::model::wire::{leaf, wire};
+use crate::quantity::Quantity;
 use serde::de::{Deserialize, Deserializer};
 use std::sync::Arc;
 
@@ -219,4 +212,21 @@ impl CatalogueReference {
         }
         catalogue
     }
+}
+
+/// Capacity less all overhead, never below nothing.
+pub fn allocatable(instance_type: &InstanceType) -> ResourceList {
+    instance_type
+        .capacity
+        .iter()
+        .map(|(name, amount)| {
+            let overhead = &instance_type.overhead;
+            let kept = [&overhead.kube_reserved, &overhead.system_reserved, &overhead.eviction_threshold]
+                .into_iter()
+                .filter_map(|list| list.get(name))
+                .fold(Quantity::ZERO, |sum, quantity| sum + quantity);
+            let left = amount - kept;
+            (name, if left.is_negative() { Quantity::ZERO } else { left })
+        })
+        .collect()
 }

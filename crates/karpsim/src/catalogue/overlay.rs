@@ -232,7 +232,7 @@ fn holds(requirement: &NodeSelectorRequirement, own: Option<&NodeSelectorRequire
     }
 }
 
-pub(super) fn in_one(key: &str, value: &str) -> NodeSelectorRequirement {
+pub(crate) fn in_one(key: &str, value: &str) -> NodeSelectorRequirement {
     NodeSelectorRequirement {
         key: key.into(),
         operator: Some(Operator::In),

@@ -30,7 +30,7 @@ pub fn read(text: &str) -> Result<Catalogue, Problem> {
 }
 
 /// The one JSON or YAML value in a text.
-pub(super) fn one_value(text: &str) -> Result<Value, Problem> {
+pub(crate) fn one_value(text: &str) -> Result<Value, Problem> {
     if yaml::looks_like_json(text) {
         return serde_json::from_str(text).map_err(|error| {
             let kind = if error.is_eof() {
@@ -51,8 +51,9 @@ pub(super) fn one_value(text: &str) -> Result<Value, Problem> {
     }
 }
 
-/// `value` as a `T`, without fields that `T` does not have. Problems are said to be in `object`.
-pub(super) fn typed<T: serde::de::DeserializeOwned + Audit>(
+/// `value` as a `T`, without fields that `T` does not have; those that are known and not modelled are left to the caller.
+/// Problems are said to be in `object`.
+pub(crate) fn typed<T: serde::de::DeserializeOwned + Audit>(
     value: &Value,
     object: &str,
 ) -> Result<T, Problem> {
@@ -107,7 +108,7 @@ struct FirstLeftover {
 
 impl Sink for FirstLeftover {
     fn leftover(&mut self, path: &Path<'_>, field: &LeftoverField, known: &'static [&'static str]) {
-        if self.found.is_none() {
+        if self.found.is_none() && !field.unmodelled {
             self.found = Some((path.to_string(), field.name.to_string(), known));
         }
     }
@@ -126,7 +127,7 @@ fn named(value: &Value, object: &str, path: &str) -> (String, String) {
     (object.to_owned(), path.to_owned())
 }
 
-pub(super) fn value_problem(
+pub(crate) fn value_problem(
     object: impl Into<String>,
     path: impl Into<String>,
     found: impl Into<String>,
@@ -316,7 +317,7 @@ fn shown(requirement: &NodeSelectorRequirement) -> String {
 }
 
 /// The one value of a label among requirements.
-pub(super) fn one<'a>(requirements: &'a [NodeSelectorRequirement], key: &str) -> Option<&'a str> {
+pub(crate) fn one<'a>(requirements: &'a [NodeSelectorRequirement], key: &str) -> Option<&'a str> {
     let requirement = requirements.iter().find(|requirement| requirement.key == key)?;
     match (requirement.operator, requirement.values.as_slice()) {
         (Some(Operator::In), [value]) => Some(value.as_str()),

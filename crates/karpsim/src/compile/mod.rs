@@ -1,9 +1,12 @@
-//! From objects to a [`Problem`]: names become small integers, requirements sets over them, quantities integers, pods
+//! From objects to a [`ClusterState`]: names become small integers, requirements sets over them, quantities integers, pods
 //! that differ only in name one class. After this no string is compared and nothing is parsed.
 
 pub mod asked;
+pub(crate) mod changes;
+mod fill;
 pub mod min_values;
 pub mod nodes;
+pub mod offers;
 pub mod overlays;
 pub mod pods;
 pub mod pools;
@@ -15,32 +18,30 @@ pub mod types;
 pub mod validity;
 pub mod volumes;
 
-use crate::kubernetes::eviction::PodBudgets;
-use crate::kubernetes::labels::HOSTNAME;
-use crate::kubernetes::pods::{
-    eviction_cost, is_active, is_disruptable, is_owned_by, is_provisionable, is_reschedulable, is_terminal,
-};
-use crate::kubernetes::requests::{RawAmounts, raw};
+use crate::kubernetes::labels::{DO_NOT_DISRUPT, HOSTNAME};
+use crate::kubernetes::pods::{eviction_cost, is_active, is_disruptable, is_provisionable, is_reschedulable};
+use crate::kubernetes::requests::raw;
 use crate::label_rules::LabelRules;
-use crate::model::core::Pod;
+use crate::model::core::{CsiNode, Pod};
 use crate::model::karpenter::NodePool;
 use crate::model::meta::{Str, Time};
 use crate::requirements::{Algebra, KeyId, ValueId};
 use crate::scenario::Scenario;
-use asked::{Asked, Host};
 use nodes::{ApiNode, StateNode};
+use offers::Offers;
 use pods::{ClassId, Pods, Tools};
 use pools::{Daemon, DynamicPool, Template};
 use resources::{Amounts, Resources};
 use rustc_hash::{FxHashMap, FxHashSet};
 use selectors::Selectors;
+use std::sync::Arc;
 use taints::TaintRules;
-use types::{RawType, ReservationId, TypeTable, compile_type};
+use types::TypeTable;
 use validity::{PodFault, pod_fault};
 use volumes::Storage;
 
 /// A pod, compiled.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct PodRecord {
     /// Its class.
     pub class: ClassId,
@@ -52,8 +53,8 @@ pub struct PodRecord {
     pub exempt: bool,
     /// Whether it will be made again elsewhere when its node goes.
     pub reschedulable: bool,
-    /// Whether no annotation holds it to its node.
-    pub disruptable: bool,
+    /// Whether it has the annotation that can hold it to its node.
+    pub annotated: bool,
     /// What it costs to evict it.
     pub eviction_cost: f64,
 }
@@ -68,9 +69,9 @@ pub struct Limit {
 }
 
 /// A scenario, compiled.
-pub struct Problem<'a> {
+pub struct ClusterState {
     /// What it was compiled from.
-    pub scenario: &'a Scenario,
+    pub scenario: Scenario,
     /// Labels.
     pub rules: LabelRules,
     /// Units.
@@ -89,14 +90,16 @@ pub struct Problem<'a> {
     pub ignored: Vec<(usize, PodFault)>,
     /// Pods of nodes that are being removed, as far as they will move.
     pub leaving: Vec<usize>,
-    /// Nodes of the API server, by name.
+    /// Nodes of the API server.
     pub api_nodes: Vec<ApiNode>,
-    /// Nodes of Karpenter's state, by name.
+    /// Nodes of Karpenter's state. In a cluster that has changed some places are vacant.
     pub nodes: Vec<StateNode>,
+    /// Those that are there, by name.
+    pub nodes_by_name: Vec<usize>,
     /// Those that stay, in the order in which they are tried.
     pub node_order: Vec<usize>,
     /// Tables of instance types.
-    pub tables: Vec<TypeTable>,
+    pub tables: Vec<Arc<TypeTable>>,
     /// The table of each NodePool, by name; NodePools without any have none.
     pub table_of_pool: FxHashMap<Str, usize>,
     /// What each reservation has left.
@@ -107,19 +110,31 @@ pub struct Problem<'a> {
     pub limits: Vec<Vec<Limit>>,
     /// Those of them that allow any instance type.
     pub templates: Vec<Template>,
+    /// Daemons, by namespace and name of their sets.
+    pub daemons: Vec<Daemon>,
     /// Whether pods come to tolerate `PreferNoSchedule` in the end.
     pub relaxes_taints: bool,
     /// `kubernetes.io/hostname`.
     pub hostname: KeyId,
 }
 
-/// Compiles `scenario`.
-pub fn compile(scenario: &Scenario) -> (Problem<'_>, Algebra) {
-    let mut algebra = Algebra::default();
+/// Compiles `scenario` from nothing.
+pub fn compile(scenario: &Scenario) -> (ClusterState, Algebra) {
+    let mut offers = Offers::new(&scenario.catalogue);
+    let algebra = std::mem::take(&mut offers.algebra);
+    compile_with(scenario.clone(), &mut offers, algebra)
+}
+
+/// Compiles `scenario`, whose catalogue is compiled already. `algebra` begins as that of `offers`.
+pub fn compile_with(
+    scenario: Scenario,
+    offers: &mut Offers,
+    mut algebra: Algebra,
+) -> (ClusterState, Algebra) {
     let objects = &scenario.objects;
-    let rules = LabelRules::new(&scenario.catalogue);
+    let rules = offers.rules.clone();
     let provider = scenario.catalogue.provider.as_str();
-    let mut resources = Resources::default();
+    let mut resources = offers.resources.clone();
     let mut taints = TaintRules::default();
     taints.taints(&[]);
     taints.tolerations(&[]);
@@ -170,7 +185,7 @@ pub fn compile(scenario: &Scenario) -> (Problem<'_>, Algebra) {
             counts: !pod.spec.node_name.is_empty() && is_active(pod),
             exempt: pod.status.phase == "Pending" || marked.contains(pod.spec.node_name.as_str()),
             reschedulable: is_reschedulable(pod),
-            disruptable: is_disruptable(pod, scenario.now),
+            annotated: pod.metadata.annotations.get(DO_NOT_DISRUPT).is_some(),
             eviction_cost: eviction_cost(pod),
         })
         .collect();
@@ -194,38 +209,32 @@ pub fn compile(scenario: &Scenario) -> (Problem<'_>, Algebra) {
     for pool in &pool_objects {
         taints.taints(&pool.spec.template.spec.taints);
     }
-    taints.seal();
-    pods.seal();
 
-    let mut reservation_ids: FxHashMap<Str, ReservationId> = FxHashMap::default();
-    let raw_tables =
-        raw_tables(scenario, &mut algebra, &rules, &mut resources, &mut reservation_ids, provider);
+    let raw_tables = offers.raw_tables(&scenario, &mut algebra, &mut resources);
     note_nodes(&mut resources, &nodes, &pool_objects);
     if resources.are_fine() {
-        let of_types = raw_tables.1.iter().flatten().flat_map(|it| &it.shapes).flatten();
         let of_nodes = nodes.iter().flat_map(|node| &node.allocatable);
-        for (name, amount) in of_types.chain(of_nodes) {
+        for (name, amount) in offers.amounts(&raw_tables).chain(of_nodes) {
             resources.make_room(name, *amount);
         }
     }
-    let tables: Vec<TypeTable> =
-        raw_tables.1.into_iter().map(|types| TypeTable::new(&algebra, &resources, types)).collect();
-    let reservations = reservation_capacities(&tables, reservation_ids.len());
+    // The units are settled from here on.
+    let tables = offers.tables(raw_tables, &algebra, &resources);
 
     let mut templates = Vec::new();
     let mut dynamic = Vec::new();
     let mut limits = Vec::new();
     for pool in &pool_objects {
-        let table = raw_tables.0.get(&pool.metadata.name).copied().unwrap_or(0);
+        let table = tables.of_pool.get(&pool.metadata.name).copied().unwrap_or(0);
         let written = pools::written_constraint(&mut algebra, &rules, pool);
         let pool_taints = taints.taints(&pool.spec.template.spec.taints);
         let constraint = pools::template_constraint(&mut algebra, &rules, pool, written);
-        let shapes = allowed_shapes(&mut algebra, &tables[table], constraint, scenario);
+        let shapes = allowed_shapes(&mut algebra, &tables.all[table], constraint, &scenario);
         if let Some(shapes) = shapes {
             let groups = pools::daemon_groups(
                 &mut algebra,
                 &taints,
-                &tables[table],
+                &tables.all[table],
                 (constraint, pool_taints),
                 &shapes,
                 &mut daemons,
@@ -254,33 +263,32 @@ pub fn compile(scenario: &Scenario) -> (Problem<'_>, Algebra) {
     for class in &mut pods.classes {
         class.requests = resources.dense(&class.raw_requests);
     }
-    fill_nodes(
-        &mut algebra,
-        &taints,
-        &resources,
-        &pods,
-        scenario,
-        &records,
-        &pods_by_name,
-        &api_nodes,
-        &daemons,
-        &mut nodes,
-    );
+    let mut state_of: Vec<Option<usize>> = vec![None; api_nodes.len()];
+    for (index, node) in nodes.iter().enumerate() {
+        if let Some(api) = node.node {
+            state_of[api] = Some(index);
+        }
+    }
+    for &pod in &pods_by_name {
+        if let Some(state) = records[pod].node.and_then(|node| state_of[node]) {
+            nodes[state].pods.push(pod);
+        }
+    }
+    let csi_nodes: FxHashMap<&str, &CsiNode> =
+        objects.csi_nodes.iter().map(|node| (node.metadata.name.as_str(), node)).collect();
+    for node in &mut nodes {
+        let csi_node =
+            node.node.and_then(|api| csi_nodes.get(api_nodes[api].node.metadata.name.as_str()).copied());
+        fill::settle(node, &mut algebra, &taints, &daemons, &scenario, &api_nodes, csi_node);
+        fill::fill(node, &pods, &resources, &records, &scenario.objects.pods);
+    }
     for (pool, limits) in dynamic.iter().zip(&mut limits) {
         *limits = limits_of(&resources, pool);
     }
     let mut node_order: Vec<usize> = (0..nodes.len()).filter(|&node| !nodes[node].marked).collect();
     node_order.sort_by_key(|&node| !nodes[node].initialized);
 
-    let budgets = PodBudgets::new(objects);
-    let leaving: Vec<usize> = nodes
-        .iter()
-        .filter(|node| node.marked)
-        .flat_map(|node| node.pods.iter().copied())
-        .filter(|&pod| budgets.will_move(&objects.pods[pod], scenario.now))
-        .collect();
-
-    let problem = Problem {
+    let mut problem = ClusterState {
         scenario,
         rules,
         resources,
@@ -291,22 +299,25 @@ pub fn compile(scenario: &Scenario) -> (Problem<'_>, Algebra) {
         pods_by_name,
         pending,
         ignored,
-        leaving,
+        leaving: Vec::new(),
         api_nodes,
+        nodes_by_name: (0..nodes.len()).collect(),
         nodes,
         node_order,
-        tables,
-        table_of_pool: raw_tables.0,
-        reservations,
+        daemons,
+        tables: tables.all,
+        table_of_pool: tables.of_pool,
+        reservations: tables.reservations,
         dynamic,
         limits,
         templates,
         hostname,
     };
+    problem.find_leaving();
     (problem, algebra)
 }
 
-impl Problem<'_> {
+impl ClusterState {
     /// A pod of the scenario.
     pub fn pod(&self, pod: usize) -> &Pod {
         &self.scenario.objects.pods[pod]
@@ -320,11 +331,21 @@ impl Problem<'_> {
 
     /// Whether Karpenter knows what every NodeClaim has become: until all are launched it decides nothing.
     pub fn is_synced(&self) -> bool {
-        let Scenario { catalogue, objects, .. } = self.scenario;
+        let Scenario { catalogue, objects, .. } = &self.scenario;
         !objects
             .node_claims
             .iter()
             .any(|claim| crate::label_rules::is_being_launched(claim, &catalogue.provider))
+    }
+
+    /// Whether a node is under its NodePool's `consolidateAfter`.
+    pub fn is_young(&self, node: usize) -> bool {
+        self.nodes[node].young_until.is_some_and(|until| self.scenario.now.0.as_nanosecond() < until)
+    }
+
+    /// Whether no annotation holds a pod to its node.
+    pub fn is_disruptable(&self, pod: usize) -> bool {
+        !self.records[pod].annotated || is_disruptable(self.pod(pod), self.scenario.now)
     }
 
     /// The clock.
@@ -386,69 +407,6 @@ fn note_nodes(resources: &mut Resources, nodes: &[StateNode], pools: &[&NodePool
     }
 }
 
-/// The types of each NodePool; without overlays all share one table.
-fn raw_tables(
-    scenario: &Scenario,
-    algebra: &mut Algebra,
-    rules: &LabelRules,
-    resources: &mut Resources,
-    reservations: &mut FxHashMap<Str, ReservationId>,
-    provider: &str,
-) -> (FxHashMap<Str, usize>, Vec<Vec<RawType>>) {
-    let catalogue = &scenario.catalogue;
-    let objects = &scenario.objects;
-    let changes = if scenario.options.node_overlay() {
-        overlays::Changes::new(algebra, rules, catalogue, &objects.node_pools, &objects.node_overlays)
-    } else {
-        overlays::Changes::default()
-    };
-    let mut reader = types::Reader::new(rules);
-    let mut table = |pool: &str, algebra: &mut Algebra| -> Vec<RawType> {
-        let types = catalogue.instance_types.iter().enumerate();
-        types
-            .map(|(index, it)| {
-                let capacity = changes.capacity(pool, index, &it.capacity);
-                let prices: Vec<Option<f64>> = it
-                    .offerings
-                    .iter()
-                    .map(|offering| {
-                        if changes.is_empty() {
-                            return None;
-                        }
-                        let kind = reader.of_offering(algebra, &offering.requirements);
-                        changes.price(pool, index, kind, offering.price.0)
-                    })
-                    .collect();
-                compile_type(algebra, &mut reader, resources, reservations, it, capacity, &prices)
-            })
-            .collect()
-    };
-    let managed = objects.node_pools.iter().filter(|pool| pools::is_managed(pool, provider));
-    let mut tables = Vec::new();
-    let mut of_pool = FxHashMap::default();
-    for pool in managed {
-        if changes.is_empty() && !tables.is_empty() {
-            of_pool.insert(pool.metadata.name.clone(), 0);
-        } else {
-            of_pool.insert(pool.metadata.name.clone(), tables.len());
-            tables.push(table(&pool.metadata.name, algebra));
-        }
-    }
-    (of_pool, tables)
-}
-
-/// What each reservation has left: where offerings disagree, the least.
-fn reservation_capacities(tables: &[TypeTable], count: usize) -> Vec<i64> {
-    let mut left = vec![i64::MAX; count];
-    for offering in tables.iter().flat_map(|table| &table.types).flat_map(|it| &it.offerings) {
-        if let Some(reservation) = offering.reservation {
-            let left = &mut left[reservation.0 as usize];
-            *left = (*left).min(offering.reservation_capacity);
-        }
-    }
-    left
-}
-
 /// The instance types that a NodePool allows at all, if there are any.
 fn allowed_shapes(
     algebra: &mut Algebra,
@@ -474,97 +432,4 @@ fn limits_of(resources: &Resources, pool: &DynamicPool) -> Vec<Limit> {
             Limit { resource, left: resource.map_or(0, |resource| resources.count(resource, *quantity)) }
         })
         .collect()
-}
-
-/// Whether a node is under its NodePool's `consolidateAfter`: since the last pod event, or since it was initialised.
-fn is_young(scenario: &Scenario, api_nodes: &[ApiNode], node: &StateNode) -> bool {
-    let pool = node.pool(api_nodes).and_then(|name| {
-        pools::dynamic_pools(&scenario.objects, &scenario.catalogue.provider)
-            .into_iter()
-            .find(|pool| pool.metadata.name == name)
-    });
-    let (Some(pool), Some(claim)) = (pool, &node.claim) else { return false };
-    let Some(wait) = pool.spec.disruption.consolidate_after.and_then(|after| after.0) else { return false };
-    let Some(initialized) = crate::model::meta::condition(&claim.status.conditions, "Initialized") else {
-        return false;
-    };
-    if wait.nanos == 0 || initialized.status != "True" {
-        return false;
-    }
-    let since = claim.status.last_pod_event_time.or(initialized.last_transition_time).unwrap_or_default();
-    scenario.now.0.as_nanosecond() - since.0.as_nanosecond() < i128::from(wait.nanos)
-}
-
-/// Fills in what pods and daemons mean for the nodes.
-#[allow(clippy::too_many_arguments)]
-fn fill_nodes(
-    algebra: &mut Algebra,
-    taints: &TaintRules,
-    resources: &Resources,
-    pods: &Pods,
-    scenario: &Scenario,
-    records: &[PodRecord],
-    pods_by_name: &[usize],
-    api_nodes: &[ApiNode],
-    daemons: &[Daemon],
-    nodes: &mut [StateNode],
-) {
-    let mut state_of: Vec<Option<usize>> = vec![None; api_nodes.len()];
-    for (index, node) in nodes.iter().enumerate() {
-        if let Some(api) = node.node {
-            state_of[api] = Some(index);
-        }
-    }
-    for &pod in pods_by_name {
-        if let Some(state) = records[pod].node.and_then(|node| state_of[node]) {
-            nodes[state].pods.push(pod);
-        }
-    }
-    let limits: FxHashMap<&str, &crate::model::core::CsiNode> =
-        scenario.objects.csi_nodes.iter().map(|node| (node.metadata.name.as_str(), node)).collect();
-    for node in nodes.iter_mut() {
-        let present: Vec<usize> =
-            node.pods.iter().copied().filter(|&pod| !is_terminal(&scenario.objects.pods[pod])).collect();
-        let class_of = |pod: usize| &pods.classes[records[pod].class.0 as usize];
-        let used = nodes::sum(present.iter().map(|&pod| &class_of(pod).raw_requests));
-        let of_daemons = nodes::sum(
-            present
-                .iter()
-                .filter(|&&pod| is_owned_by(&scenario.objects.pods[pod], "apps/v1", "DaemonSet"))
-                .map(|&pod| &class_of(pod).raw_requests),
-        );
-        let mut belonging = RawAmounts::new();
-        for daemon in daemons {
-            let asked: Asked = daemon.asked(algebra);
-            if taints.tolerated(node.taints, daemon.tolerations)
-                && asked.met_by(node.labels, node.host_label, crate::requirements::Undefined::Denied, algebra)
-            {
-                crate::kubernetes::requests::add(&mut belonging, &daemon.requests);
-            }
-        }
-        let to_come = nodes::daemons_to_come(&belonging, &of_daemons);
-        node.remaining = resources.dense(&nodes::remaining(&node.allocatable, &used, &to_come));
-        node.ports = present
-            .iter()
-            .map(|&pod| class_of(pod).ports)
-            .filter(|ports| *ports != pods::PortsId::NONE)
-            .collect();
-        node.attached =
-            present.iter().flat_map(|&pod| class_of(pod).volumes.attached.iter().cloned()).collect();
-        node.attached.sort();
-        node.attached.dedup();
-        if let Some(csi) = node.node.and_then(|api| limits.get(api_nodes[api].node.metadata.name.as_str())) {
-            let drivers = csi.spec.drivers.iter();
-            node.attach_limits = drivers
-                .filter_map(|driver| {
-                    driver.allocatable.as_ref().map(|limit| (driver.name.clone(), limit.count.unwrap_or(0)))
-                })
-                .collect();
-        }
-        node.young = is_young(scenario, api_nodes, node);
-        if node.host_label == Host::None {
-            // Karpenter adds the hostname by itself.
-            node.host_label = Host::Named(node.host);
-        }
-    }
 }

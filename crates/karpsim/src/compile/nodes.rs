@@ -50,8 +50,8 @@ pub struct StateNode {
     pub taints: TaintsId,
     /// Whether it is ready for pods for good.
     pub initialized: bool,
-    /// Whether it is under its NodePool's `consolidateAfter` still.
-    pub young: bool,
+    /// Until when it is under its NodePool's `consolidateAfter`, in nanoseconds of the epoch.
+    pub young_until: Option<i128>,
     /// Whether it is going to be removed.
     pub marked: bool,
     /// What is left of its allocatable beside its pods and the daemons to come.
@@ -60,6 +60,8 @@ pub struct StateNode {
     pub capacity: RawAmounts,
     /// What pods can have.
     pub allocatable: RawAmounts,
+    /// What all daemons that belong on it request.
+    pub belonging: RawAmounts,
     /// Host ports of its pods.
     pub ports: Vec<PortsId>,
     /// Volumes of its pods: driver and claim, sorted.
@@ -71,6 +73,11 @@ pub struct StateNode {
 }
 
 impl StateNode {
+    /// Whether nothing stands behind it: its place waits for another node.
+    pub fn is_vacant(&self) -> bool {
+        self.node.is_none() && self.claim.is_none()
+    }
+
     /// Whether Karpenter made it.
     pub fn managed(&self) -> bool {
         self.claim.is_some()
@@ -98,8 +105,14 @@ impl StateNode {
     }
 }
 
-fn is_registered(node: &Node) -> bool {
+pub(super) fn is_registered(node: &Node) -> bool {
     node.metadata.labels.get(REGISTERED) == Some("true")
+}
+
+/// Whether Karpenter's state takes up the node: one of a NodePool only when it is known what it is.
+pub(super) fn is_in_state(node: &Node) -> bool {
+    let is_empty = |key: &str| node.metadata.labels.get(key).unwrap_or("").is_empty();
+    is_empty(NODE_POOL) || !is_empty(labels::INSTANCE_TYPE) || !is_empty(INITIALIZED)
 }
 
 /// Compiles the nodes of the API server, by name.
@@ -121,7 +134,11 @@ pub fn api_nodes(
 }
 
 /// A node's labels as a constraint, and its hostname label.
-fn labels_and_host(algebra: &mut Algebra, rules: &LabelRules, labels: &Labels) -> (ConstraintId, Host) {
+pub(super) fn labels_and_host(
+    algebra: &mut Algebra,
+    rules: &LabelRules,
+    labels: &Labels,
+) -> (ConstraintId, Host) {
     let asked = asked_of_labels(algebra, rules, labels);
     let key = algebra.key(HOSTNAME, |_| false);
     let host = labels.get(HOSTNAME).map_or(Host::None, |name| Host::Named(algebra.value(key, name)));
@@ -165,7 +182,7 @@ pub fn state_nodes(
             "" => node.node.metadata.name.clone(),
             id => id.into(),
         };
-        if of_pool && label(labels::INSTANCE_TYPE).is_empty() && label(INITIALIZED).is_empty() {
+        if !is_in_state(&node.node) {
             continue;
         }
         let at = *by_provider_id.entry(provider_id).or_insert_with(|| {
@@ -182,7 +199,7 @@ pub fn state_nodes(
     state
 }
 
-fn state_node(
+pub(super) fn state_node(
     algebra: &mut Algebra,
     rules: &LabelRules,
     taint_rules: &mut TaintRules,
@@ -260,7 +277,8 @@ fn state_node(
         host,
         taints: taint_rules.taints(&taints),
         initialized,
-        young: false,
+        young_until: None,
+        belonging: RawAmounts::new(),
         remaining: Amounts::new(),
         capacity,
         allocatable: amounts(|node| &node.status.allocatable, |claim| &claim.status.allocatable),

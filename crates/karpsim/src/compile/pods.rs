@@ -17,9 +17,10 @@ use crate::requirements::{Algebra, KeyId};
 use rustc_hash::FxHashMap;
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// A class of pods.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClassId(pub u32);
 
 /// A namespace.
@@ -202,9 +203,30 @@ fn hash_container<H: Hasher>(container: &Container, state: &mut H) {
     container.ports.len().hash(state);
 }
 
-/// All classes of a problem, and the sets they refer to.
+/// A pod as a key: equal to others that decide alike.
+#[derive(Debug, Clone)]
+struct Alike(Arc<Pod>);
+
+impl PartialEq for Alike {
+    fn eq(&self, other: &Self) -> bool {
+        Decisive { pod: &self.0 } == Decisive { pod: &other.0 }
+    }
+}
+impl Eq for Alike {}
+
+impl Hash for Alike {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Decisive { pod: &self.0 }.hash(state);
+    }
+}
+
+/// All classes of a cluster, and the sets they refer to.
 #[derive(Debug, Clone, Default)]
 pub struct Pods {
+    /// By the like of a pod: its class. Filled when a cluster begins to change.
+    alike: FxHashMap<Alike, ClassId>,
+    /// By what decides: the class. Filled with the other.
+    decisive: FxHashMap<ClassKey, ClassId>,
     /// Classes.
     pub classes: Vec<Class>,
     /// Selectors and labels.
@@ -215,7 +237,8 @@ pub struct Pods {
     namespace_set_index: FxHashMap<Vec<NamespaceId>, NamespacesId>,
     ports: Vec<Vec<HostPort>>,
     ports_index: FxHashMap<Vec<HostPort>, PortsId>,
-    port_conflicts: Vec<bool>,
+    /// By host ports, then host ports that came no later.
+    port_conflicts: Vec<Vec<bool>>,
 }
 
 /// The parts of the compiler that pods need.
@@ -315,6 +338,10 @@ impl Pods {
             return id;
         }
         let id = PortsId(self.ports.len() as u32);
+        let conflict = |others: &Vec<HostPort>| ports.iter().any(|a| others.iter().any(|b| a.conflicts(b)));
+        let mut conflicts: Vec<bool> = self.ports.iter().map(conflict).collect();
+        conflicts.push(conflict(&ports));
+        self.port_conflicts.push(conflicts);
         self.ports.push(ports.clone());
         self.ports_index.insert(ports, id);
         id
@@ -334,21 +361,9 @@ impl Pods {
         self.ports(ports)
     }
 
-    /// When all is known: finds out which selectors select which labels, and which ports conflict.
-    pub fn seal(&mut self) {
-        self.selectors.seal();
-        let count = self.ports.len();
-        self.port_conflicts = (0..count * count)
-            .map(|at| {
-                let (a, b) = (&self.ports[at / count], &self.ports[at % count]);
-                a.iter().any(|a| b.iter().any(|b| a.conflicts(b)))
-            })
-            .collect();
-    }
-
     /// Whether pods with these host ports cannot be on one node.
     pub fn ports_conflict(&self, a: PortsId, b: PortsId) -> bool {
-        self.port_conflicts[a.0 as usize * self.ports.len() + b.0 as usize]
+        self.port_conflicts[a.0.max(b.0) as usize][a.0.min(b.0) as usize]
     }
 
     /// The class of each of `pods`.
@@ -376,6 +391,59 @@ impl Pods {
         }
         let merged = self.merge(first);
         specs.into_iter().map(|spec| merged[spec]).collect()
+    }
+
+    /// Notes the classes of `pods`, so that others can be found by being like them.
+    pub(crate) fn index<'p>(&mut self, pods: impl Iterator<Item = (&'p Arc<Pod>, ClassId)>) {
+        for (pod, class) in pods {
+            self.alike.entry(Alike(Arc::clone(pod))).or_insert(class);
+        }
+        self.decisive = (0..).zip(&self.classes).map(|(at, class)| (class_key(class), ClassId(at))).collect();
+    }
+
+    /// The class of pods like this one, if there is one.
+    pub(crate) fn known_class(&self, pod: &Arc<Pod>) -> Option<ClassId> {
+        self.alike.get(&Alike(Arc::clone(pod))).copied()
+    }
+
+    /// Whether a selector of the pod looks at labels that none has looked at before.
+    pub(crate) fn would_look_further(&self, pod: &Pod) -> bool {
+        let affinity = pod.spec.affinity.as_deref();
+        let near = affinity.and_then(|it| it.pod_affinity.as_ref());
+        let away = affinity.and_then(|it| it.pod_anti_affinity.as_ref());
+        let required = near.into_iter().flat_map(|it| &it.required);
+        let required = required.chain(away.into_iter().flat_map(|it| &it.required));
+        let preferred = near.into_iter().flat_map(|it| &it.preferred);
+        let preferred = preferred.chain(away.into_iter().flat_map(|it| &it.preferred));
+        let terms = required.chain(preferred.map(|it| &it.pod_affinity_term));
+        let spread = &pod.spec.topology_spread_constraints;
+        terms.map(|term| term.label_selector.as_ref()).any(|it| self.selectors.looks_further(it))
+            || spread.iter().any(|it| {
+                self.selectors.looks_further(it.label_selector.as_ref())
+                    || it
+                        .match_label_keys
+                        .iter()
+                        .any(|key| pod.metadata.labels.get(key).is_some() && !self.selectors.looks_at(key))
+            })
+    }
+
+    /// A class for a pod that is like none so far.
+    pub(crate) fn add_class(&mut self, tools: &mut Tools<'_, '_>, pod: &Arc<Pod>) -> ClassId {
+        let mut class = self.compile(tools, pod);
+        class.labels = self.selectors.label_set(&pod.metadata.labels);
+        class.requests = tools.resources.dense(&class.raw_requests);
+        let next = ClassId(self.classes.len() as u32);
+        let id = *self.decisive.entry(class_key(&class)).or_insert_with(|| {
+            self.classes.push(class);
+            next
+        });
+        self.alike.insert(Alike(Arc::clone(pod)), id);
+        id
+    }
+
+    /// How much has been interned.
+    pub(crate) fn len(&self) -> usize {
+        self.classes.len() + self.alike.len() + self.selectors.len() + self.namespaces.len()
     }
 
     /// Makes classes that differ only in labels that no selector looks at one. Tells where each went.

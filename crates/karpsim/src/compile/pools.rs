@@ -12,9 +12,10 @@ use crate::label_rules::LabelRules;
 use crate::model::Objects;
 use crate::model::core::{Container, DaemonSet, Pod};
 use crate::model::karpenter::NodePool;
-use crate::model::meta::{Labels, Operator, Str, condition_is_true};
+use crate::model::meta::{Labels, Operator, Str, Time, condition_is_true};
 use crate::requirements::{Algebra, ConstraintId, Requirement, Undefined};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A pod of a daemon set, as it would run on a node.
 #[derive(Debug, Clone)]
@@ -31,9 +32,21 @@ pub struct Daemon {
     pub tolerations: TolerationsId,
     /// Host ports.
     pub ports: PortsId,
+    /// `namespace/name` of the set.
+    set: Str,
+    /// When the pod that stands for the set was created; `None`: the template stands for it.
+    created: Option<Option<Time>>,
+    /// Terms and tolerations before any was dropped or added.
+    origin: (Vec<Asked>, TolerationsId),
 }
 
 impl Daemon {
+    /// Whether `other` is the same daemon but for the pod that stands for it.
+    fn is_like(&self, other: &Daemon) -> bool {
+        let of = |it: &Daemon| (it.requests.clone(), it.selector, it.origin.clone(), it.ports);
+        of(self) == of(other)
+    }
+
     /// What it asks of a node now.
     pub fn asked(&self, algebra: &mut Algebra) -> Asked {
         self.terms.first().map_or(self.selector, |term| self.selector.and(*term, algebra))
@@ -56,67 +69,123 @@ pub fn daemons(
     });
     let mut daemons = Vec::with_capacity(sets.len());
     for set in sets {
-        let pod = stand_in(set, objects);
-        let required = |pod: &Pod| {
-            let affinity = pod.spec.affinity.as_ref()?.node_affinity.as_ref()?;
-            affinity.required.as_ref().map(|required| required.node_selector_terms.clone())
-        };
-        let template = Pod { spec: set.spec.template.spec.clone(), ..Pod::default() };
-        let terms = required(&template).or_else(|| required(&pod)).unwrap_or_default();
-        let claims_devices = !pod.spec.resource_claims.is_empty()
-            || pod
-                .spec
-                .containers
-                .iter()
-                .chain(&pod.spec.init_containers)
-                .any(|c| !c.resources.claims.is_empty());
-        if claims_devices {
-            continue;
-        }
-        daemons.push(Daemon {
-            key: compact_str::format_compact!("{}/{}", pod.metadata.namespace, pod.metadata.name),
-            requests: pod_requests(&pod),
-            selector: asked_of_labels(algebra, rules, &pod.spec.node_selector),
-            terms: terms
-                .iter()
-                .map(|term| asked_of(algebra, rules, term.match_expressions.as_deref().unwrap_or(&[])))
-                .collect(),
-            tolerations: taints.tolerations(&pod.spec.tolerations),
-            ports: pods.ports_of(&pod.spec),
-        });
+        let pod = stand_in(set, objects.pods.iter());
+        daemons.extend(daemon(algebra, rules, taints, pods, set, pod));
     }
     daemons
 }
 
-fn stand_in(set: &DaemonSet, objects: &Objects) -> Pod {
-    let mut newest: Option<&Pod> = None;
-    let mut own: Vec<&Pod> = objects
-        .pods
-        .iter()
-        .map(|pod| &**pod)
-        .filter(|pod| {
-            pod.metadata.namespace == set.metadata.namespace
-                && pod
-                    .metadata
-                    .owner_references
-                    .iter()
-                    .any(|owner| owner.controller && owner.uid == set.metadata.uid)
-        })
-        .collect();
-    own.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
-    for pod in own {
-        if newest.is_none_or(|newest| pod.metadata.creation_timestamp > newest.metadata.creation_timestamp) {
-            newest = Some(pod);
-        }
+/// The daemons as they are now, if only the pods that stand for their sets are others than in `known`. `None`: they are
+/// other daemons, or their order is another one.
+pub(super) fn standing_in(
+    algebra: &mut Algebra,
+    rules: &LabelRules,
+    taints: &mut TaintRules,
+    pods: &mut Pods,
+    objects: &Objects,
+    known: &[Daemon],
+) -> Option<Vec<Daemon>> {
+    let now = daemons(algebra, rules, taints, pods, objects);
+    let mut renamed = known.to_vec();
+    if now.len() != known.len() {
+        return None;
     }
-    newest.cloned().unwrap_or_else(|| {
-        let mut pod = Pod { spec: set.spec.template.spec.clone(), ..Pod::default() };
-        pod.metadata.name = set.metadata.name.clone();
-        pod.metadata.namespace = set.metadata.namespace.clone();
-        pod.spec.containers.iter_mut().for_each(limits_as_requests);
-        pod.spec.init_containers.iter_mut().for_each(limits_as_requests);
-        pod
+    for (renamed, now) in renamed.iter_mut().zip(now) {
+        if renamed.set != now.set || !renamed.is_like(&now) {
+            return None;
+        }
+        renamed.key = now.key;
+        renamed.created = now.created;
+    }
+    let order = |all: &[Daemon]| {
+        let mut order: Vec<usize> = (0..all.len()).collect();
+        order.sort_by(|&a, &b| all[a].key.cmp(&all[b].key));
+        order
+    };
+    (order(&renamed) == order(known)).then_some(renamed)
+}
+
+/// Whether the daemons stay what they are when a pod of a DaemonSet comes: an older one stands for its set, or it belongs
+/// to none.
+pub(super) fn is_stood_for(daemons: &[Daemon], sets: &[DaemonSet], pod: &Pod) -> bool {
+    let owner = pod.metadata.owner_references.iter().find(|owner| owner.controller);
+    let set = owner.and_then(|owner| {
+        sets.iter()
+            .find(|set| set.metadata.uid == owner.uid && set.metadata.namespace == pod.metadata.namespace)
+    });
+    let Some(set) = set else { return true };
+    let name = compact_str::format_compact!("{}/{}", set.metadata.namespace, set.metadata.name);
+    let daemon = daemons.iter().find(|daemon| daemon.set == name);
+    daemon
+        .is_some_and(|daemon| daemon.created.is_some_and(|created| created > pod.metadata.creation_timestamp))
+}
+
+fn daemon(
+    algebra: &mut Algebra,
+    rules: &LabelRules,
+    taints: &mut TaintRules,
+    pods: &mut Pods,
+    set: &DaemonSet,
+    newest: Option<&Arc<Pod>>,
+) -> Option<Daemon> {
+    let pod = newest.map_or_else(|| of_template(set), |pod| (**pod).clone());
+    let required = |pod: &Pod| {
+        let affinity = pod.spec.affinity.as_ref()?.node_affinity.as_ref()?;
+        affinity.required.as_ref().map(|required| required.node_selector_terms.clone())
+    };
+    let template = Pod { spec: set.spec.template.spec.clone(), ..Pod::default() };
+    let terms = required(&template).or_else(|| required(&pod)).unwrap_or_default();
+    let claims_devices = !pod.spec.resource_claims.is_empty()
+        || pod
+            .spec
+            .containers
+            .iter()
+            .chain(&pod.spec.init_containers)
+            .any(|c| !c.resources.claims.is_empty());
+    if claims_devices {
+        return None;
+    }
+    let terms: Vec<Asked> = terms
+        .iter()
+        .map(|term| asked_of(algebra, rules, term.match_expressions.as_deref().unwrap_or(&[])))
+        .collect();
+    let tolerations = taints.tolerations(&pod.spec.tolerations);
+    Some(Daemon {
+        key: compact_str::format_compact!("{}/{}", pod.metadata.namespace, pod.metadata.name),
+        requests: pod_requests(&pod),
+        selector: asked_of_labels(algebra, rules, &pod.spec.node_selector),
+        origin: (terms.clone(), tolerations),
+        terms,
+        tolerations,
+        ports: pods.ports_of(&pod.spec),
+        set: compact_str::format_compact!("{}/{}", set.metadata.namespace, set.metadata.name),
+        created: newest.map(|pod| pod.metadata.creation_timestamp),
     })
+}
+
+/// The newest pod of a set; among equals the first by name.
+fn stand_in<'p>(set: &DaemonSet, pods: impl Iterator<Item = &'p Arc<Pod>>) -> Option<&'p Arc<Pod>> {
+    let is_own = |pod: &&Arc<Pod>| {
+        pod.metadata.namespace == set.metadata.namespace
+            && pod
+                .metadata
+                .owner_references
+                .iter()
+                .any(|owner| owner.controller && owner.uid == set.metadata.uid)
+    };
+    pods.filter(is_own).min_by(|a, b| {
+        let newer_first = b.metadata.creation_timestamp.cmp(&a.metadata.creation_timestamp);
+        newer_first.then_with(|| a.metadata.name.cmp(&b.metadata.name))
+    })
+}
+
+fn of_template(set: &DaemonSet) -> Pod {
+    let mut pod = Pod { spec: set.spec.template.spec.clone(), ..Pod::default() };
+    pod.metadata.name = set.metadata.name.clone();
+    pod.metadata.namespace = set.metadata.namespace.clone();
+    pod.spec.containers.iter_mut().for_each(limits_as_requests);
+    pod.spec.init_containers.iter_mut().for_each(limits_as_requests);
+    pod
 }
 
 /// The API server does this for pods, but not for templates.
@@ -219,18 +288,18 @@ pub fn is_ready(pool: &NodePool) -> bool {
         .all(|kind| condition_is_true(&pool.status.conditions, kind))
 }
 
+/// Whether provisioning can use `pool`.
+pub fn is_dynamic(pool: &NodePool, provider: &str) -> bool {
+    is_managed(pool, provider)
+        && pool.spec.replicas.is_none()
+        && is_ready(pool)
+        && pool.metadata.deletion_timestamp.is_none()
+}
+
 /// The pools that provisioning can use: by weight, among equals the last name first.
 pub fn dynamic_pools<'a>(objects: &'a Objects, provider: &str) -> Vec<&'a NodePool> {
-    let mut pools: Vec<&NodePool> = objects
-        .node_pools
-        .iter()
-        .filter(|pool| {
-            is_managed(pool, provider)
-                && pool.spec.replicas.is_none()
-                && is_ready(pool)
-                && pool.metadata.deletion_timestamp.is_none()
-        })
-        .collect();
+    let mut pools: Vec<&NodePool> =
+        objects.node_pools.iter().filter(|pool| is_dynamic(pool, provider)).collect();
     pools.sort_by(|a, b| {
         let weight = |pool: &NodePool| pool.spec.weight.unwrap_or(0);
         weight(b).cmp(&weight(a)).then_with(|| b.metadata.name.cmp(&a.metadata.name))

@@ -61,6 +61,21 @@ impl Resources {
         }
     }
 
+    /// Whether all resources have the units that `others` have, and there are no others.
+    pub(crate) fn has_units_of(&self, others: &Resources) -> bool {
+        self.names == others.names && self.unit_nanos == others.unit_nanos
+    }
+
+    /// Whether all of `amounts` can be counted exactly as things are.
+    pub(crate) fn covers(&self, amounts: &RawAmounts) -> bool {
+        amounts.iter().all(|(name, amount)| {
+            self.find(name).is_some_and(|at| {
+                let unit = self.unit_nanos[at];
+                unit != 0 && amount.nanos() % unit == 0
+            })
+        })
+    }
+
     /// Whether an amount is finer than a thousandth.
     pub fn are_fine(&self) -> bool {
         self.unit_nanos.iter().any(|unit| (1..NANOS_PER_MILLI).contains(unit))

@@ -20,11 +20,12 @@ pub struct Selectors {
     keys: FxHashSet<Str>,
     label_sets: Vec<Labels>,
     label_index: FxHashMap<Labels, LabelSetId>,
-    /// By selector and set of labels, once all are known.
-    verdicts: Vec<bool>,
+    /// By selector, then set of labels, as far as there are not too many.
+    verdicts: Vec<Vec<bool>>,
+    verdict_count: usize,
 }
 
-/// With more combinations of selectors and labels than this, each is found out when it is asked for.
+/// Beyond so many combinations of selectors and labels, each is found out when it is asked for.
 const MAX_VERDICTS: usize = 1 << 22;
 
 impl Selectors {
@@ -39,9 +40,35 @@ impl Selectors {
             self.keys.extend(selector.match_labels.iter().map(|(key, _)| Str::from(key)));
             self.keys.extend(selector.match_expressions.iter().map(|expression| expression.key.clone()));
         }
+        self.verdict_count += self.label_sets.len();
+        self.verdicts.push(if self.verdict_count <= MAX_VERDICTS {
+            let selects = |labels| owned.as_ref().is_some_and(|selector| selects(selector, labels));
+            self.label_sets.iter().map(selects).collect()
+        } else {
+            Vec::new()
+        });
         self.selectors.push(owned.clone());
         self.index.insert(owned, id);
         id
+    }
+
+    /// Whether a selector looks at a label that none has looked at before: sets of labels would have to be made anew.
+    pub(crate) fn looks_further(&self, selector: Option<&LabelSelector>) -> bool {
+        selector.is_some_and(|selector| {
+            let of_labels = selector.match_labels.iter().map(|(key, _)| key);
+            let of_expressions = selector.match_expressions.iter().map(|expression| expression.key.as_str());
+            !of_labels.chain(of_expressions).all(|key| self.keys.contains(key))
+        })
+    }
+
+    /// Whether a selector looks at the label `key`.
+    pub(crate) fn looks_at(&self, key: &str) -> bool {
+        self.keys.contains(key)
+    }
+
+    /// How many selectors and sets of labels there are.
+    pub(crate) fn len(&self) -> usize {
+        self.selectors.len() + self.label_sets.len()
     }
 
     /// Interns labels, leaving out those that no selector looks at. To be called when all selectors are known.
@@ -51,6 +78,15 @@ impl Selectors {
             return id;
         }
         let id = LabelSetId(self.label_sets.len() as u32);
+        self.verdict_count += self.selectors.len();
+        if self.verdict_count <= MAX_VERDICTS {
+            for (selector, verdicts) in self.selectors.iter().zip(&mut self.verdicts) {
+                // A row that was left out stays so.
+                if verdicts.len() == self.label_sets.len() {
+                    verdicts.push(selector.as_ref().is_some_and(|selector| selects(selector, &seen)));
+                }
+            }
+        }
         self.label_sets.push(seen.clone());
         self.label_index.insert(seen, id);
         id
@@ -61,27 +97,10 @@ impl Selectors {
         self.selectors[id.0 as usize].as_ref()
     }
 
-    /// When all selectors and labels are known: finds out which select which.
-    pub fn seal(&mut self) {
-        let count = self.label_sets.len();
-        if self.selectors.len() * count > MAX_VERDICTS {
-            return;
-        }
-        self.verdicts = self
-            .selectors
-            .iter()
-            .flat_map(|selector| {
-                self.label_sets
-                    .iter()
-                    .map(|labels| selector.as_ref().is_some_and(|selector| selects(selector, labels)))
-            })
-            .collect();
-    }
-
     /// Whether the selector selects the labels. An absent one selects nothing.
     pub fn selects(&self, selector: SelectorId, labels: LabelSetId) -> bool {
-        let at = selector.0 as usize * self.label_sets.len() + labels.0 as usize;
-        self.verdicts.get(at).copied().unwrap_or_else(|| self.find_out(selector, labels))
+        let known = self.verdicts[selector.0 as usize].get(labels.0 as usize);
+        known.copied().unwrap_or_else(|| self.find_out(selector, labels))
     }
 
     fn find_out(&self, selector: SelectorId, labels: LabelSetId) -> bool {

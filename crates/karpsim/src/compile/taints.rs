@@ -1,4 +1,4 @@
-//! Taints and tolerations, interned, with every verdict known beforehand.
+//! Taints and tolerations, interned, with every verdict found out as lists come.
 
 use crate::kubernetes::taints::tolerates;
 use crate::model::core::{Taint, TaintEffect, Toleration, TolerationOperator};
@@ -12,7 +12,7 @@ pub struct TaintsId(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TolerationsId(pub u32);
 
-/// All lists of taints and tolerations of a problem.
+/// All lists of taints and tolerations of a cluster, and every verdict.
 #[derive(Debug, Clone, Default)]
 pub struct TaintRules {
     taints: Vec<Vec<Taint>>,
@@ -20,7 +20,8 @@ pub struct TaintRules {
     tolerations: Vec<Vec<Toleration>>,
     tolerations_index: FxHashMap<Vec<Toleration>, TolerationsId>,
     relaxed: Vec<Option<TolerationsId>>,
-    verdicts: Vec<bool>,
+    /// By tolerations, then taints.
+    verdicts: Vec<Vec<bool>>,
 }
 
 impl TaintRules {
@@ -30,55 +31,51 @@ impl TaintRules {
             return id;
         }
         let id = TaintsId(self.taints.len() as u32);
+        for (tolerations, verdicts) in self.tolerations.iter().zip(&mut self.verdicts) {
+            verdicts.push(tolerates_all(tolerations, taints));
+        }
         self.taints.push(taints.to_vec());
         self.taints_index.insert(taints.to_vec(), id);
         id
     }
 
-    /// Interns a list of tolerations.
+    /// Interns a list of tolerations, and its relaxed form.
     pub fn tolerations(&mut self, tolerations: &[Toleration]) -> TolerationsId {
         if let Some(&id) = self.tolerations_index.get(tolerations) {
             return id;
         }
         let id = TolerationsId(self.tolerations.len() as u32);
+        self.verdicts.push(self.taints.iter().map(|taints| tolerates_all(tolerations, taints)).collect());
         self.tolerations.push(tolerations.to_vec());
         self.tolerations_index.insert(tolerations.to_vec(), id);
-        id
-    }
-
-    /// After all lists are known: adds the relaxed form of every list of tolerations and fills in the verdicts.
-    pub fn seal(&mut self) {
+        self.relaxed.push(None);
         let relaxation = Toleration {
             operator: Some(TolerationOperator::Exists),
             effect: Some(TaintEffect::PreferNoSchedule),
             ..Toleration::default()
         };
-        for index in 0..self.tolerations.len() {
-            let has_it = self.tolerations[index].iter().any(|toleration| {
-                toleration.key.is_empty()
-                    && toleration.value.is_empty()
-                    && toleration.operator == relaxation.operator
-                    && toleration.effect == relaxation.effect
-            });
-            let relaxed = (!has_it).then(|| {
-                let mut list = self.tolerations[index].clone();
-                list.push(relaxation.clone());
-                self.tolerations(&list)
-            });
-            self.relaxed.push(relaxed);
+        let has_it = tolerations.iter().any(|toleration| {
+            toleration.key.is_empty()
+                && toleration.value.is_empty()
+                && toleration.operator == relaxation.operator
+                && toleration.effect == relaxation.effect
+        });
+        if !has_it {
+            let relaxed: Vec<Toleration> = tolerations.iter().cloned().chain([relaxation]).collect();
+            let relaxed = self.tolerations(&relaxed);
+            self.relaxed[id.0 as usize] = Some(relaxed);
         }
-        self.relaxed.resize(self.tolerations.len(), None);
-        self.verdicts = (0..self.tolerations.len() * self.taints.len())
-            .map(|at| {
-                let (tolerations, taints) = (at / self.taints.len(), at % self.taints.len());
-                self.taints[taints].iter().all(|taint| tolerates(&self.tolerations[tolerations], taint))
-            })
-            .collect();
+        id
+    }
+
+    /// How many lists there are.
+    pub(crate) fn len(&self) -> usize {
+        self.taints.len() + self.tolerations.len()
     }
 
     /// Whether a pod with `tolerations` puts up with all `taints`.
     pub fn tolerated(&self, taints: TaintsId, tolerations: TolerationsId) -> bool {
-        self.verdicts[tolerations.0 as usize * self.taints.len() + taints.0 as usize]
+        self.verdicts[tolerations.0 as usize][taints.0 as usize]
     }
 
     /// `tolerations` and one for every `PreferNoSchedule` taint; `None` if that is there already.
@@ -95,4 +92,8 @@ impl TaintRules {
     pub fn tolerations_of(&self, id: TolerationsId) -> &[Toleration] {
         &self.tolerations[id.0 as usize]
     }
+}
+
+fn tolerates_all(tolerations: &[Toleration], taints: &[Taint]) -> bool {
+    taints.iter().all(|taint| tolerates(tolerations, taint))
 }

@@ -85,6 +85,7 @@ pub struct TypeTable {
 }
 
 /// An instance type before the units of resources are known.
+#[derive(Debug, Clone)]
 pub struct RawType {
     name: Str,
     constraint: ConstraintId,
@@ -165,7 +166,7 @@ pub fn constraint_of(
 }
 
 /// Everything that is kept from a capacity.
-fn total(overhead: &Overhead) -> RawAmounts {
+pub(crate) fn total(overhead: &Overhead) -> RawAmounts {
     let mut total = raw(&overhead.kube_reserved);
     add(&mut total, &raw(&overhead.system_reserved));
     add(&mut total, &raw(&overhead.eviction_threshold));
@@ -173,7 +174,7 @@ fn total(overhead: &Overhead) -> RawAmounts {
 }
 
 /// Capacity less overhead, memory less what huge pages hold. Only resources of the capacity count.
-fn allocatable(capacity: &RawAmounts, overhead: &RawAmounts) -> RawAmounts {
+pub(crate) fn allocatable(capacity: &RawAmounts, overhead: &RawAmounts) -> RawAmounts {
     let mut left = RawAmounts::new();
     for (name, quantity) in capacity {
         left.insert(name.clone(), *quantity - overhead.get(name).copied().unwrap_or_default());
@@ -257,7 +258,7 @@ pub fn compile_type<'a>(
 
 impl TypeTable {
     /// The table of `types`, in the units of `resources`.
-    pub fn new(algebra: &Algebra, resources: &Resources, types: Vec<RawType>) -> Self {
+    pub fn new(algebra: &Algebra, resources: &Resources, types: &[RawType]) -> Self {
         let count = types.iter().map(|it| it.shapes.len()).sum();
         let mut table = TypeTable {
             types: Vec::with_capacity(types.len()),
@@ -277,7 +278,8 @@ impl TypeTable {
                 table.shapes.push(Shape { of, allocatable: resources.dense(allocatable) });
             }
             let mut offerings = Vec::with_capacity(raw.offerings.len());
-            for (mut offering, shape) in raw.offerings {
+            for (offering, shape) in &raw.offerings {
+                let mut offering = offering.clone();
                 let constraint = ConstraintId(offering.kind as u32);
                 offering.kind =
                     table.kinds.iter().position(|kind| *kind == constraint).unwrap_or_else(|| {
@@ -301,7 +303,7 @@ impl TypeTable {
                 }
             }
             table.types.push(Type {
-                name: raw.name,
+                name: raw.name.clone(),
                 rank: 0,
                 constraint: raw.constraint,
                 capacity: resources.dense(&raw.capacity),

@@ -3,7 +3,7 @@
 
 use super::candidates::Candidate;
 use super::simulation::Proposal;
-use crate::compile::Problem;
+use crate::compile::ClusterState;
 use crate::kubernetes::labels;
 use crate::kubernetes::pods::{eviction_cost, is_owned_by, is_terminal};
 use crate::model::karpenter::ConsolidationPolicy;
@@ -24,12 +24,13 @@ pub struct PoolTotals {
 }
 
 /// The totals of each NodePool that has candidates, by name; none if no NodePool is Balanced. Sums go by names.
-pub fn totals(problem: &Problem<'_>, candidates: &[Candidate<'_>]) -> BTreeMap<Str, PoolTotals> {
+pub fn totals(problem: &ClusterState, candidates: &[Candidate<'_>]) -> BTreeMap<Str, PoolTotals> {
     if !candidates.iter().any(is_balanced) {
         return BTreeMap::new();
     }
     let mut disruption: BTreeMap<&str, f64> = BTreeMap::new();
-    for (index, node) in problem.nodes.iter().enumerate() {
+    for &index in &problem.nodes_by_name {
+        let node = &problem.nodes[index];
         let Some(pool) = node.pool(&problem.api_nodes) else { continue };
         let cost = match candidates.iter().find(|candidate| candidate.node == index) {
             Some(candidate) => candidate.disruption_cost,
@@ -51,7 +52,7 @@ pub fn totals(problem: &Problem<'_>, candidates: &[Candidate<'_>]) -> BTreeMap<S
     totals
 }
 
-fn disruption_cost_of_all_pods(problem: &Problem<'_>, node: usize) -> f64 {
+fn disruption_cost_of_all_pods(problem: &ClusterState, node: usize) -> f64 {
     let mut cost = 1.0;
     for &pod in &problem.nodes[node].pods {
         let pod = problem.pod(pod);
@@ -63,7 +64,7 @@ fn disruption_cost_of_all_pods(problem: &Problem<'_>, node: usize) -> f64 {
 }
 
 /// What the NodeClaims of a NodePool cost by their labels; deleting ones count too.
-fn cost_of_claims(problem: &Problem<'_>, pool: &str) -> f64 {
+fn cost_of_claims(problem: &ClusterState, pool: &str) -> f64 {
     let Some(&table) = problem.table_of_pool.get(pool) else { return 0.0 };
     let types = &problem.tables[table];
     let provider = &problem.scenario.catalogue.provider;

@@ -1,6 +1,6 @@
 //! Disruption budgets: how many nodes of a NodePool may be disrupted now.
 
-use crate::compile::Problem;
+use crate::compile::ClusterState;
 use crate::compile::pools::is_managed;
 use crate::kubernetes::cron::Schedule;
 use crate::model::karpenter::{Budget, DisruptionReason, NodePool};
@@ -23,7 +23,7 @@ pub struct Allowance {
 }
 
 /// What each NodePool allows for `reason` now, by name.
-pub fn allowances(problem: &Problem<'_>, reason: DisruptionReason) -> BTreeMap<Str, Allowance> {
+pub fn allowances(problem: &ClusterState, reason: DisruptionReason) -> BTreeMap<Str, Allowance> {
     let provider = &problem.scenario.catalogue.provider;
     let mut allowances: BTreeMap<Str, Allowance> = BTreeMap::new();
     for node in &problem.nodes {

@@ -1,6 +1,6 @@
 //! Which nodes can be disrupted at all, and why the others cannot.
 
-use crate::compile::Problem;
+use crate::compile::ClusterState;
 use crate::compile::pools::is_managed;
 use crate::decision::Method;
 use crate::kubernetes::eviction::{Hold, PodBudgets};
@@ -83,7 +83,7 @@ fn is_eventual(method: Method) -> bool {
 
 /// All nodes, by name, each as a candidate or with what stands in its way; the method's own filter is not applied.
 pub fn candidates<'a>(
-    problem: &'a Problem<'_>,
+    problem: &'a ClusterState,
     budgets: &PodBudgets<'_>,
     method: Method,
 ) -> Vec<Result<Candidate<'a>, (usize, Obstacle)>> {
@@ -96,13 +96,15 @@ pub fn candidates<'a>(
         .filter(|pool| is_managed(pool, provider))
         .map(|pool| (pool.metadata.name.as_str(), pool))
         .collect();
-    (0..problem.nodes.len())
-        .map(|node| candidate(problem, &pools, budgets, method, node).map_err(|obstacle| (node, obstacle)))
+    problem
+        .nodes_by_name
+        .iter()
+        .map(|&node| candidate(problem, &pools, budgets, method, node).map_err(|obstacle| (node, obstacle)))
         .collect()
 }
 
 fn candidate<'a>(
-    problem: &'a Problem<'_>,
+    problem: &'a ClusterState,
     pools: &BTreeMap<&str, &'a NodePool>,
     budgets: &PodBudgets<'_>,
     method: Method,
@@ -135,7 +137,7 @@ fn candidate<'a>(
     let bounded = is_eventual(method) && claim.spec.termination_grace_period.is_some();
     if !bounded {
         for &pod in &node.pods {
-            if !problem.records[pod].disruptable {
+            if !problem.is_disruptable(pod) {
                 return Err(Obstacle::PodAnnotated(problem.pod_name(pod)));
             }
         }
@@ -185,7 +187,7 @@ impl Candidate<'_> {
     }
 
     /// What stands in the way of `method` in particular.
-    pub fn obstacle(&self, problem: &Problem<'_>, method: Method) -> Option<Obstacle> {
+    pub fn obstacle(&self, problem: &ClusterState, method: Method) -> Option<Obstacle> {
         let conditions = problem.nodes[self.node]
             .claim
             .as_ref()

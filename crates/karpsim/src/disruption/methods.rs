@@ -4,7 +4,7 @@ use super::balanced::{self, PoolTotals};
 use super::budgets::{Allowance, allowances};
 use super::candidates::{Candidate, candidates};
 use super::simulation::Proposal;
-use crate::compile::Problem;
+use crate::compile::ClusterState;
 use crate::compile::pools;
 use crate::decision::{Command, Method, NewNodeClaim};
 use crate::kubernetes::eviction::PodBudgets;
@@ -28,7 +28,7 @@ pub(super) struct Field<'a> {
 }
 
 /// The candidates of `method`, with totals and budgets.
-pub(super) fn field<'a>(problem: &'a Problem<'_>, budgets: &PodBudgets<'_>, method: Method) -> Field<'a> {
+pub(super) fn field<'a>(problem: &'a ClusterState, budgets: &PodBudgets<'_>, method: Method) -> Field<'a> {
     let all: Vec<Candidate<'a>> =
         candidates(problem, budgets, method).into_iter().filter_map(Result::ok).collect();
     let totals = balanced::totals(problem, &all);
@@ -290,7 +290,7 @@ fn static_drift(solver: &mut Solver<'_>, field: &Field<'_>) -> Vec<Command> {
 }
 
 /// NodeClaims of a NodePool: those that stay, and those that are going.
-fn node_claim_counts(problem: &Problem<'_>, pool: &str) -> (i64, i64) {
+fn node_claim_counts(problem: &ClusterState, pool: &str) -> (i64, i64) {
     let provider = &problem.scenario.catalogue.provider;
     let (mut active, mut deleting) = (0, 0);
     for claim in &problem.scenario.objects.node_claims {

@@ -6,7 +6,7 @@ pub mod candidates;
 mod methods;
 pub mod simulation;
 
-use crate::compile::{Problem, compile};
+use crate::compile::{ClusterState, compile};
 use crate::decision::{Command, DisruptionDecision, Method};
 use crate::kubernetes::eviction::PodBudgets;
 use crate::provisioning::solver::Solver;
@@ -21,7 +21,7 @@ pub fn disrupt(scenario: &Scenario, methods: &[Method]) -> DisruptionDecision {
 }
 
 /// The same on a scenario that is compiled already.
-pub fn disrupt_compiled(problem: &Problem<'_>, algebra: Algebra, methods: &[Method]) -> DisruptionDecision {
+pub fn disrupt_compiled(problem: &ClusterState, algebra: Algebra, methods: &[Method]) -> DisruptionDecision {
     if !problem.is_synced() {
         return DisruptionDecision::default();
     }
@@ -52,8 +52,7 @@ pub fn examine_in_order(
     let mut solver = Solver::new(&problem, algebra);
     let mut found = Vec::with_capacity(asked.len());
     for &(method, limit) in asked {
-        let mut course = Course { limit, ..Course::default() };
-        let commands = methods::commands(&mut solver, &budgets, method, &mut course);
+        let (commands, course) = ask(&mut solver, &budgets, method, limit);
         let ends = !commands.is_empty();
         found.push((commands, course));
         if ends {
@@ -61,6 +60,18 @@ pub fn examine_in_order(
         }
     }
     found
+}
+
+/// Asks `method` with at most `limit` simulated removals, and tells how it went.
+pub(crate) fn ask(
+    solver: &mut Solver<'_>,
+    budgets: &PodBudgets<'_>,
+    method: Method,
+    limit: Option<usize>,
+) -> (Vec<Command>, Course) {
+    let mut course = Course { limit, ..Course::default() };
+    let commands = methods::commands(solver, budgets, method, &mut course);
+    (commands, course)
 }
 
 /// Whether `command`, found earlier, would still be carried out in `scenario` now, as Karpenter asks after its wait: its
@@ -73,8 +84,17 @@ pub fn still_valid(scenario: &Scenario, command: &Command) -> bool {
 /// budget remain. Consolidation goes all or none. `None`: nothing remains of it.
 pub fn validated(scenario: &Scenario, command: &Command) -> Option<Vec<crate::model::meta::Str>> {
     let (problem, algebra) = compile(scenario);
-    let budgets = PodBudgets::new(&scenario.objects);
-    let mut field = methods::field(&problem, &budgets, command.method);
+    validated_by(&mut Solver::new(&problem, algebra), command)
+}
+
+/// The same with a solver that may know the cluster already.
+pub(crate) fn validated_by(
+    solver: &mut Solver<'_>,
+    command: &Command,
+) -> Option<Vec<crate::model::meta::Str>> {
+    let problem = solver.problem;
+    let budgets = PodBudgets::new(&problem.scenario.objects);
+    let mut field = methods::field(problem, &budgets, command.method);
     field.candidates.retain(|candidate| command.candidates.contains(&candidate.name));
     if field.candidates.len() != command.candidates.len() && command.method != Method::Emptiness {
         return None;
@@ -98,7 +118,6 @@ pub fn validated(scenario: &Scenario, command: &Command) -> Option<Vec<crate::mo
     if names.len() != command.candidates.len() {
         return None;
     }
-    let mut solver = Solver::new(&problem, algebra);
     let simulation = solver.simulate(&budgets, &allowed, true)?;
     let same = match (simulation.launches.as_slice(), command.replacements.as_slice()) {
         ([], []) => true,

@@ -83,7 +83,7 @@ impl Solver<'_> {
         let most_new_nodes = (consolidating && settled).then_some(1);
         let rules =
             RoundRules { strict_reservations: false, spares_young_nodes: consolidating, most_new_nodes };
-        let outcome = self.round(&pods, &removed, rules);
+        let outcome = self.run_round(&pods, &removed, rules);
         let mut simulation = Simulation::default();
         let mut strand = |pod: usize| {
             if !is_provisionable(problem.pod(pod)) {

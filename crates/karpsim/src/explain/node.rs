@@ -4,7 +4,7 @@ use super::budget::{BudgetFact, facts};
 use super::pod::offerings;
 use super::words;
 use crate::catalogue::Price;
-use crate::compile::{Problem, compile};
+use crate::compile::{ClusterState, compile};
 use crate::decision::reasons::{Refusals, Rule, shortened};
 use crate::decision::{Command, Launch, Method};
 use crate::disruption::balanced;
@@ -234,7 +234,7 @@ pub fn node(scenario: &Scenario, name: &str) -> Option<NodeExplanation> {
 }
 
 /// All pods that hold the node, not only the first.
-fn blocking(problem: &Problem<'_>, budgets: &PodBudgets<'_>, pods: &[usize]) -> Vec<BlockingPod> {
+fn blocking(problem: &ClusterState, budgets: &PodBudgets<'_>, pods: &[usize]) -> Vec<BlockingPod> {
     let mut blocking = Vec::new();
     for &pod in pods {
         let object = problem.pod(pod);
@@ -371,7 +371,7 @@ fn drift_fault(
 
 const NOTHING_TO_LAUNCH_FROM: &str = "no NodePool is ready to launch a replacement";
 
-fn stranded_sentence(problem: &Problem<'_>, stranded: &[usize]) -> String {
+fn stranded_sentence(problem: &ClusterState, stranded: &[usize]) -> String {
     let names: Vec<Str> = stranded.iter().map(|&pod| problem.pod_name(pod)).collect();
     format!("{} pod(s) would be unschedulable: {}", names.len(), shortened(&names))
 }
@@ -433,7 +433,7 @@ fn stranded_pods(
         .collect();
     let pods: Vec<usize> = problem.pending.iter().chain(&moving).chain(&problem.leaving).copied().collect();
     let rules = RoundRules { spares_young_nodes: true, ..RoundRules::default() };
-    let (_, stranded) = solver.round_then(&pods, &[candidate.node], rules, |solver, failed| {
+    let (_, stranded) = solver.run_round_then(&pods, &[candidate.node], rules, |solver, failed| {
         let failed: Vec<(usize, Failure)> = failed
             .iter()
             .filter(|(pod, _)| !is_provisionable(problem.pod(*pod)))

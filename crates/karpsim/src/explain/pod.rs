@@ -3,7 +3,7 @@
 use super::words;
 use crate::catalogue::Price;
 use crate::compile::pools::{is_managed, is_ready};
-use crate::compile::{Problem, compile};
+use crate::compile::{ClusterState, compile};
 use crate::decision::Launch;
 use crate::decision::reasons::{PodError, Refusals, Refused, Step};
 use crate::kubernetes::pods::{is_owned_by, is_provisionable};
@@ -139,7 +139,7 @@ pub fn pod(scenario: &Scenario, name: &str) -> Option<PodExplanation> {
     let mut solver = Solver::new(&problem, algebra);
     let pods: Vec<usize> = problem.pending.iter().chain(&problem.leaving).copied().collect();
     let rules = RoundRules { strict_reservations: true, ..RoundRules::default() };
-    let (outcome, seen) = solver.round_then(&pods, &[], rules, |solver, failed| {
+    let (outcome, seen) = solver.run_round_then(&pods, &[], rules, |solver, failed| {
         match failed.iter().find(|(pod, _)| *pod == index) {
             Some(&(_, failure)) => Seen::Failed(failure, solver.refusals(index, failure)),
             None => {
@@ -208,7 +208,7 @@ fn not_provisionable(pod: &Pod) -> PodOutcome {
 }
 
 /// The NodePools that cannot launch nodes for pods, by name, and why.
-fn unusable_node_pools(problem: &Problem<'_>) -> Vec<UnusableNodePool> {
+fn unusable_node_pools(problem: &ClusterState) -> Vec<UnusableNodePool> {
     let provider = &problem.scenario.catalogue.provider;
     let why = |pool: &NodePool| -> Option<String> {
         if !is_managed(pool, provider) {

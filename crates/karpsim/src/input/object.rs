@@ -3,6 +3,7 @@
 use super::findings::Findings;
 use super::located::{Located, title};
 use crate::kubernetes::cron::Schedule;
+use crate::model::autoscaling::{HorizontalPodAutoscaler, HorizontalPodAutoscalerV1};
 use crate::model::core::{
     Affinity, Container, CsiNode, DaemonSet, Namespace, Node, NodeSelectorRequirement, NodeSelectorTerm,
     PersistentVolume, PersistentVolumeClaim, Pod, PodDisruptionBudget, PodSpec, PodTemplateSpec,
@@ -229,6 +230,9 @@ impl Object for PersistentVolumeClaim {}
 impl Object for StorageClass {}
 impl Object for CsiNode {}
 impl Object for PodDisruptionBudget {}
+// What must hold of their values hangs together, and is checked where they are put to use.
+impl Object for HorizontalPodAutoscaler {}
+impl Object for HorizontalPodAutoscalerV1 {}
 
 pub(super) fn value(place: Place, found: impl Into<String>, allowed: impl Into<String>) -> Problem {
     Problem::new(place, ProblemKind::Value { found: found.into(), allowed: allowed.into(), near: None })

@@ -456,7 +456,7 @@ fn what_is_accepted_is_said_once_with_its_first_place() {
         .map(|name| {
             format!(
                 r#"{{"apiVersion": "v1", "kind": "Pod", "metadata": {{"name": "{name}"}}, "spec": {{
-                "schedulingGates": [], "containers": [{{}}, {{"hologram": 1}}]}}}}"#
+                "containers": [{{}}, {{"hologram": 1}}]}}}}"#
             )
         })
         .collect();

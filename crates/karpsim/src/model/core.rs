@@ -344,9 +344,11 @@ wire! {
         ports: Vec<ContainerPort> = "ports",
         /// `Always` makes an init container a sidecar.
         restart_policy: Str = "restartPolicy",
+        /// Image; kube-scheduler prefers nodes that have it.
+        image: Str = "image",
     }
     passed {
-        "image", "command", "args", "env", "envFrom", "imagePullPolicy", "lifecycle", "livenessProbe", "readinessProbe",
+        "command", "args", "env", "envFrom", "imagePullPolicy", "lifecycle", "livenessProbe", "readinessProbe",
         "startupProbe", "securityContext", "stdin", "stdinOnce", "terminationMessagePath", "terminationMessagePolicy",
         "tty", "volumeDevices", "volumeMounts", "workingDir", "resizePolicy", "restartPolicyRules",
     }
@@ -384,19 +386,149 @@ wire! {
 }
 
 wire! {
+    /// A disk of AWS.
+    pub struct AwsElasticBlockStoreVolumeSource {
+        /// Which.
+        volume_id: Str = "volumeID",
+    }
+    passed { "fsType", "partition", "readOnly" }
+    unmodelled { }
+}
+
+wire! {
+    /// A disk of GCE.
+    pub struct GcePersistentDiskVolumeSource {
+        /// Which.
+        pd_name: Str = "pdName",
+        /// Several pods can read it.
+        read_only: bool = "readOnly",
+    }
+    passed { "fsType", "partition" }
+    unmodelled { }
+}
+
+wire! {
+    /// A disk of Azure.
+    pub struct AzureDiskVolumeSource {
+        /// Which.
+        disk_uri: Str = "diskURI",
+    }
+    passed { "diskName", "cachingMode", "fsType", "readOnly", "kind" }
+    unmodelled { }
+}
+
+wire! {
+    /// A disk of OpenStack.
+    pub struct CinderVolumeSource {
+        /// Which.
+        volume_id: Str = "volumeID",
+    }
+    passed { "fsType", "readOnly", "secretRef" }
+    unmodelled { }
+}
+
+wire! {
+    /// A disk over iSCSI.
+    pub struct IscsiVolumeSource {
+        /// Which.
+        iqn: Str = "iqn",
+        /// Several pods can read it.
+        read_only: bool = "readOnly",
+    }
+    passed {
+        "targetPortal", "lun", "iscsiInterface", "fsType", "portals", "chapAuthDiscovery", "chapAuthSession", "secretRef",
+        "initiatorName",
+    }
+    unmodelled { }
+}
+
+wire! {
+    /// A disk of Ceph.
+    pub struct RbdVolumeSource {
+        /// Where.
+        monitors: Vec<Str> = "monitors",
+        /// Pool; absent: `rbd`.
+        pool: Str = "pool",
+        /// Which.
+        image: Str = "image",
+        /// Several pods can read it.
+        read_only: bool = "readOnly",
+    }
+    passed { "fsType", "user", "keyring", "secretRef" }
+    unmodelled { }
+}
+
+wire! {
+    /// An image that is mounted.
+    pub struct ImageVolumeSource {
+        /// Which.
+        reference: Str = "reference",
+    }
+    passed { "pullPolicy" }
+    unmodelled { }
+}
+
+wire! {
+    /// A folder that lives as long as the pod.
+    pub struct EmptyDirVolumeSource {
+        /// `Memory`: it is no disk of the node.
+        medium: Str = "medium",
+    }
+    passed { "sizeLimit" }
+    unmodelled { }
+}
+
+wire! {
+    /// A folder of the node.
+    pub struct HostPathVolumeSource {
+        /// Which.
+        path: Str = "path",
+    }
+    passed { "type" }
+    unmodelled { }
+}
+
+wire! {
+    /// Files that the kubelet writes for the pod; only its being there matters.
+    pub struct ProjectedVolumeSource {}
+    passed { "sources", "defaultMode" }
+    unmodelled { }
+}
+
+wire! {
     /// A volume of a pod.
     pub struct Volume {
         /// Name.
         name: Str = "name",
+        /// A folder that lives as long as the pod.
+        empty_dir: Option<Box<EmptyDirVolumeSource>> = "emptyDir",
+        /// A folder of the node.
+        host_path: Option<Box<HostPathVolumeSource>> = "hostPath",
+        /// Files that the kubelet writes.
+        projected: Option<Box<ProjectedVolumeSource>> = "projected",
         /// An existing claim.
         persistent_volume_claim: Option<PersistentVolumeClaimVolumeSource> = "persistentVolumeClaim",
         /// A claim made with the pod.
         ephemeral: Option<EphemeralVolumeSource> = "ephemeral",
+        /// A disk of AWS, by name.
+        aws_elastic_block_store: Option<Box<AwsElasticBlockStoreVolumeSource>> = "awsElasticBlockStore",
+        /// A disk of GCE, by name.
+        gce_persistent_disk: Option<Box<GcePersistentDiskVolumeSource>> = "gcePersistentDisk",
+        /// A disk of Azure, by name.
+        azure_disk: Option<Box<AzureDiskVolumeSource>> = "azureDisk",
+        /// A disk of OpenStack, by name.
+        cinder: Option<Box<CinderVolumeSource>> = "cinder",
+        /// A disk over iSCSI.
+        iscsi: Option<Box<IscsiVolumeSource>> = "iscsi",
+        /// A disk of Ceph.
+        rbd: Option<Box<RbdVolumeSource>> = "rbd",
+        /// An image.
+        image: Option<Box<ImageVolumeSource>> = "image",
     }
     passed {
-        "emptyDir", "hostPath", "configMap", "secret", "projected", "downwardAPI", "nfs", "csi", "iscsi", "fc", "rbd",
-        "cephfs", "glusterfs", "gitRepo", "image", "awsElasticBlockStore", "azureDisk", "azureFile", "cinder", "flexVolume",
-        "flocker", "gcePersistentDisk", "photonPersistentDisk", "portworxVolume", "quobyte", "scaleIO", "storageos",
+        "configMap", "secret", "downwardAPI", "nfs", "csi", "fc",
+        "cephfs", "glusterfs", "gitRepo", "azureFile", "flexVolume",
+        "flocker", "photonPersistentDisk", "portworxVolume", "quobyte", "scaleIO", "storageos",
         "vsphereVolume",
     }
     unmodelled { }
@@ -411,6 +543,16 @@ wire! {
         resource_claim_name: Str = "resourceClaimName",
         /// Or a template.
         resource_claim_template_name: Str = "resourceClaimTemplateName",
+    }
+    passed { }
+    unmodelled { }
+}
+
+wire! {
+    /// Something that must happen before a pod is scheduled.
+    pub struct PodSchedulingGate {
+        /// Name.
+        name: Str = "name",
     }
     passed { }
     unmodelled { }
@@ -449,15 +591,19 @@ wire! {
         resource_claims: Vec<PodResourceClaim> = "resourceClaims",
         /// It shares the node's network.
         host_network: bool = "hostNetwork",
+        /// `Never`: it evicts no other pods. Absent: `PreemptLowerPriority`.
+        preemption_policy: Str = "preemptionPolicy",
+        /// While there are any it is not scheduled.
+        scheduling_gates: Vec<PodSchedulingGate> = "schedulingGates",
     }
     passed {
         "serviceAccountName", "serviceAccount", "automountServiceAccountToken", "restartPolicy", "dnsPolicy", "dnsConfig",
-        "schedulerName", "securityContext", "enableServiceLinks", "preemptionPolicy", "hostPID", "hostIPC", "hostUsers",
+        "schedulerName", "securityContext", "enableServiceLinks", "hostPID", "hostIPC", "hostUsers",
         "hostname", "subdomain", "hostAliases", "imagePullSecrets", "readinessGates", "runtimeClassName",
         "activeDeadlineSeconds", "setHostnameAsFQDN", "shareProcessNamespace", "os", "ephemeralContainers",
         "hostnameOverride", "workloadRef",
     }
-    unmodelled { "schedulingGates" }
+    unmodelled { }
 }
 
 wire! {
@@ -530,6 +676,18 @@ wire! {
 }
 
 wire! {
+    /// An image that a node has.
+    pub struct ContainerImage {
+        /// All its names.
+        names: Vec<Str> = "names",
+        /// Its size.
+        size_bytes: i64 = "sizeBytes",
+    }
+    passed { }
+    unmodelled { }
+}
+
+wire! {
     /// `status` of a node.
     pub struct NodeStatus {
         /// All it has.
@@ -538,9 +696,11 @@ wire! {
         allocatable: ResourceList = "allocatable",
         /// Conditions.
         conditions: Vec<Condition> = "conditions",
+        /// Images that it has.
+        images: Vec<ContainerImage> = "images",
     }
     passed {
-        "addresses", "daemonEndpoints", "images", "nodeInfo", "phase", "runtimeHandlers", "volumesAttached", "volumesInUse",
+        "addresses", "daemonEndpoints", "nodeInfo", "phase", "runtimeHandlers", "volumesAttached", "volumesInUse",
         "config", "features", "declaredFeatures",
     }
     unmodelled { }
@@ -611,9 +771,11 @@ wire! {
     pub struct CsiVolumeSource {
         /// Driver.
         driver: Str = "driver",
+        /// The driver's name for it.
+        volume_handle: Str = "volumeHandle",
     }
     passed {
-        "volumeHandle", "fsType", "readOnly", "volumeAttributes", "controllerExpandSecretRef",
+        "fsType", "readOnly", "volumeAttributes", "controllerExpandSecretRef",
         "controllerPublishSecretRef", "nodeExpandSecretRef", "nodePublishSecretRef", "nodeStageSecretRef",
     }
     unmodelled { }
@@ -637,23 +799,64 @@ wire! {
 }
 
 wire! {
+    /// The claim that has a volume.
+    pub struct ClaimReference {
+        /// Its namespace.
+        namespace: Str = "namespace",
+        /// Its name.
+        name: Str = "name",
+        /// Its UID; empty: whichever has the name.
+        uid: Str = "uid",
+    }
+    passed { "apiVersion", "kind", "resourceVersion", "fieldPath" }
+    unmodelled { }
+}
+
+wire! {
+    /// `status` of a volume.
+    pub struct PersistentVolumeStatus {
+        /// `Available`, `Bound`, `Released`, `Failed`.
+        phase: Str = "phase",
+    }
+    passed { "message", "reason", "lastPhaseTransitionTime" }
+    unmodelled { }
+}
+
+wire! {
     /// `spec` of a volume.
     pub struct PersistentVolumeSpec {
         /// CSI.
         csi: Option<CsiVolumeSource> = "csi",
         /// In-tree EBS.
-        aws_elastic_block_store: Option<AnyVolumeSource> = "awsElasticBlockStore",
+        aws_elastic_block_store: Option<Box<AwsElasticBlockStoreVolumeSource>> = "awsElasticBlockStore",
+        /// In-tree GCE disk.
+        gce_persistent_disk: Option<Box<GcePersistentDiskVolumeSource>> = "gcePersistentDisk",
+        /// In-tree Azure disk.
+        azure_disk: Option<Box<AzureDiskVolumeSource>> = "azureDisk",
+        /// In-tree OpenStack disk.
+        cinder: Option<Box<CinderVolumeSource>> = "cinder",
         /// A disk of one node.
         local: Option<AnyVolumeSource> = "local",
         /// A folder of one node.
         host_path: Option<AnyVolumeSource> = "hostPath",
         /// Where it can be reached.
         node_affinity: Option<VolumeNodeAffinity> = "nodeAffinity",
+        /// How it can be used.
+        access_modes: Vec<Str> = "accessModes",
+        /// How large it is.
+        capacity: ResourceList = "capacity",
+        /// Whose it is.
+        claim_ref: Option<Box<ClaimReference>> = "claimRef",
+        /// Its class; empty: none.
+        storage_class_name: Str = "storageClassName",
+        /// `Filesystem` or `Block`; absent: `Filesystem`.
+        volume_mode: Str = "volumeMode",
+        /// Its class of attributes.
+        volume_attributes_class_name: Str = "volumeAttributesClassName",
     }
     passed {
-        "accessModes", "capacity", "claimRef", "mountOptions", "persistentVolumeReclaimPolicy", "storageClassName",
-        "volumeMode", "volumeAttributesClassName", "nfs", "iscsi", "fc", "rbd", "cephfs", "glusterfs", "azureDisk",
-        "azureFile", "cinder", "flexVolume", "flocker", "gcePersistentDisk", "photonPersistentDisk", "portworxVolume",
+        "mountOptions", "persistentVolumeReclaimPolicy", "nfs", "iscsi", "fc", "rbd", "cephfs", "glusterfs",
+        "azureFile", "flexVolume", "flocker", "photonPersistentDisk", "portworxVolume",
         "quobyte", "scaleIO", "storageos", "vsphereVolume",
     }
     unmodelled { }
@@ -666,8 +869,20 @@ wire! {
         metadata: ObjectMeta = "metadata",
         /// Spec.
         spec: PersistentVolumeSpec = "spec",
+        /// Status.
+        status: PersistentVolumeStatus = "status",
     }
-    passed { "apiVersion", "kind", "status" }
+    passed { "apiVersion", "kind" }
+    unmodelled { }
+}
+
+wire! {
+    /// What a claim asks for.
+    pub struct VolumeResourceRequirements {
+        /// At least.
+        requests: ResourceList = "requests",
+    }
+    passed { "limits" }
     unmodelled { }
 }
 
@@ -678,10 +893,18 @@ wire! {
         storage_class_name: Option<Str> = "storageClassName",
         /// The volume; empty: unbound.
         volume_name: Str = "volumeName",
+        /// How it is to be used.
+        access_modes: Vec<Str> = "accessModes",
+        /// How large it must be.
+        resources: VolumeResourceRequirements = "resources",
+        /// Labels that the volume must have.
+        selector: Option<LabelSelector> = "selector",
+        /// `Filesystem` or `Block`; absent: `Filesystem`.
+        volume_mode: Str = "volumeMode",
+        /// Its class of attributes.
+        volume_attributes_class_name: Str = "volumeAttributesClassName",
     }
-    passed {
-        "accessModes", "resources", "selector", "volumeMode", "dataSource", "dataSourceRef", "volumeAttributesClassName",
-    }
+    passed { "dataSource", "dataSourceRef" }
     unmodelled { }
 }
 
@@ -815,8 +1038,10 @@ wire! {
     pub struct PodDisruptionBudgetStatus {
         /// Evictions that are allowed now.
         disruptions_allowed: i64 = "disruptionsAllowed",
+        /// Pods whose eviction is under way, and since when.
+        disrupted_pods: Labels = "disruptedPods",
     }
-    passed { "currentHealthy", "desiredHealthy", "expectedPods", "observedGeneration", "conditions", "disruptedPods" }
+    passed { "currentHealthy", "desiredHealthy", "expectedPods", "observedGeneration", "conditions" }
     unmodelled { }
 }
 
@@ -831,5 +1056,91 @@ wire! {
         status: PodDisruptionBudgetStatus = "status",
     }
     passed { "apiVersion", "kind" }
+    unmodelled { }
+}
+
+wire! {
+    /// `spec` of a service.
+    pub struct ServiceSpec {
+        /// Its pods; without any, none.
+        selector: Labels = "selector",
+    }
+    passed {
+        "ports", "clusterIP", "clusterIPs", "type", "externalIPs", "sessionAffinity", "loadBalancerIP",
+        "loadBalancerSourceRanges", "externalName", "externalTrafficPolicy", "healthCheckNodePort",
+        "publishNotReadyAddresses", "sessionAffinityConfig", "ipFamilies", "ipFamilyPolicy", "allocateLoadBalancerNodePorts",
+        "loadBalancerClass", "internalTrafficPolicy", "trafficDistribution",
+    }
+    unmodelled { }
+}
+
+wire! {
+    /// A service: kube-scheduler spreads its pods.
+    pub struct Service {
+        /// Metadata.
+        metadata: ObjectMeta = "metadata",
+        /// Spec.
+        spec: ServiceSpec = "spec",
+    }
+    passed { "apiVersion", "kind", "status" }
+    unmodelled { }
+}
+
+wire! {
+    /// `spec` of a replication controller.
+    pub struct ReplicationControllerSpec {
+        /// Its pods.
+        selector: Labels = "selector",
+    }
+    passed { "replicas", "minReadySeconds", "template" }
+    unmodelled { }
+}
+
+wire! {
+    /// A replication controller.
+    pub struct ReplicationController {
+        /// Metadata.
+        metadata: ObjectMeta = "metadata",
+        /// Spec.
+        spec: ReplicationControllerSpec = "spec",
+    }
+    passed { "apiVersion", "kind", "status" }
+    unmodelled { }
+}
+
+wire! {
+    /// `spec` of a replica set or a stateful set, as far as it says which pods are its own.
+    pub struct ReplicaSetSpec {
+        /// Its pods.
+        selector: Option<LabelSelector> = "selector",
+    }
+    passed {
+        "replicas", "minReadySeconds", "template", "serviceName", "podManagementPolicy", "updateStrategy",
+        "revisionHistoryLimit", "volumeClaimTemplates", "persistentVolumeClaimRetentionPolicy", "ordinals",
+    }
+    unmodelled { }
+}
+
+wire! {
+    /// A replica set.
+    pub struct ReplicaSet {
+        /// Metadata.
+        metadata: ObjectMeta = "metadata",
+        /// Spec.
+        spec: ReplicaSetSpec = "spec",
+    }
+    passed { "apiVersion", "kind", "status" }
+    unmodelled { }
+}
+
+wire! {
+    /// A stateful set.
+    pub struct StatefulSet {
+        /// Metadata.
+        metadata: ObjectMeta = "metadata",
+        /// Spec.
+        spec: ReplicaSetSpec = "spec",
+    }
+    passed { "apiVersion", "kind", "status" }
     unmodelled { }
 }

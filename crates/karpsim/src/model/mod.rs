@@ -1,8 +1,9 @@
 //! The objects of a cluster: structs with the fields that decide.
 //!
-//! [`core`] and [`karpenter`] hold the kinds, [`meta`] what they share. Every struct keeps the names of fields that found
+//! [`core`], [`autoscaling`] and [`karpenter`] hold the kinds, [`meta`] what they share. Every struct keeps the names of fields that found
 //! no place (see [`wire`]), so that nothing is dropped silently.
 
+pub mod autoscaling;
 pub mod core;
 pub mod karpenter;
 pub mod meta;

@@ -8,14 +8,14 @@ pub mod variants;
 mod verdicts;
 
 use crate::compile::pods::ClassId;
-use crate::compile::{Problem, compile};
+use crate::compile::{ClusterState, compile};
 use crate::decision::reasons::PodError;
 use crate::decision::{FilledNode, NewNodeClaim, ProvisioningDecision};
 use crate::model::meta::Str;
 use crate::requirements::Algebra;
 use crate::scenario::Scenario;
 use rustc_hash::FxHashMap;
-use solver::{Failure, Outcome, RoundRules, Solver};
+use solver::{Failure, Outcome, RoundRules, Solver, SolverState};
 
 /// Decides one provisioning round of `scenario`.
 pub fn provision(scenario: &Scenario) -> ProvisioningDecision {
@@ -24,7 +24,7 @@ pub fn provision(scenario: &Scenario) -> ProvisioningDecision {
 }
 
 /// The same on a scenario that is compiled already.
-pub fn provision_compiled(problem: &Problem<'_>, algebra: Algebra) -> ProvisioningDecision {
+pub fn provision_compiled(problem: &ClusterState, algebra: Algebra) -> ProvisioningDecision {
     Round::schedule(problem, algebra).decision()
 }
 
@@ -37,8 +37,13 @@ pub struct Round<'p> {
 
 impl<'p> Round<'p> {
     /// Finds a place for every pod that waits or must leave its node.
-    pub fn schedule(problem: &'p Problem<'p>, algebra: Algebra) -> Self {
-        let mut solver = Solver::new(problem, algebra);
+    pub fn schedule(problem: &'p ClusterState, algebra: Algebra) -> Self {
+        Self::schedule_with(Solver::new(problem, algebra))
+    }
+
+    /// The same with a solver that may know the cluster already.
+    pub fn schedule_with(mut solver: Solver<'p>) -> Self {
+        let problem = solver.problem;
         if !problem.is_synced() {
             // What is being launched would be launched twice: the pods are to ask again.
             return Round { solver, outcome: Outcome::default(), errors: Vec::new() };
@@ -50,12 +55,17 @@ impl<'p> Round<'p> {
         }
         let pods: Vec<usize> = problem.pending.iter().chain(&problem.leaving).copied().collect();
         let rules = RoundRules { strict_reservations: true, ..RoundRules::default() };
-        let (outcome, errors) = solver.round_then(&pods, &[], rules, pod_errors);
+        let (outcome, errors) = solver.run_round_then(&pods, &[], rules, pod_errors);
         Round { solver, outcome, errors }
     }
 
     /// The same in names.
-    pub fn decision(mut self) -> ProvisioningDecision {
+    pub fn decision(self) -> ProvisioningDecision {
+        self.decision_and_state().0
+    }
+
+    /// The same, and what the solver has learnt.
+    pub(crate) fn decision_and_state(mut self) -> (ProvisioningDecision, SolverState) {
         let problem = self.solver.problem;
         let mut ignored_pods: Vec<Str> =
             problem.ignored.iter().map(|(pod, _)| problem.pod_name(*pod)).collect();
@@ -63,7 +73,7 @@ impl<'p> Round<'p> {
         let mut decision = ProvisioningDecision { ignored_pods, ..ProvisioningDecision::default() };
         render(&mut self.solver, &self.outcome, &mut decision);
         decision.pod_errors.extend(self.errors);
-        decision
+        (decision, self.solver.suspend())
     }
 }
 

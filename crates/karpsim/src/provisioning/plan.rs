@@ -155,12 +155,12 @@ impl Solver<'_> {
 
     /// What a plan can be, with names. Most plans of a round can be what another one can.
     fn options_of(&mut self, plan: &Plan) -> Rc<Options> {
-        let known = self.options.get(&(plan.table, plan.constraint)).into_iter().flatten();
+        let known = self.known.options.get(&(plan.table, plan.constraint)).into_iter().flatten();
         if let Some((_, options)) = known.into_iter().find(|(types, _)| *types == plan.types) {
             return Rc::clone(options);
         }
         let options = Rc::new(self.name_options(plan));
-        let known = self.options.entry((plan.table, plan.constraint)).or_default();
+        let known = self.known.options.entry((plan.table, plan.constraint)).or_default();
         known.push((plan.types.clone(), Rc::clone(&options)));
         options
     }
@@ -217,7 +217,7 @@ fn is_cheaper(a: (&Type, &Offering), b: (&Type, &Offering)) -> bool {
 }
 
 fn reservation_names(
-    problem: &crate::compile::Problem<'_>,
+    problem: &crate::compile::ClusterState,
     table: usize,
     reserved: &[crate::compile::types::ReservationId],
 ) -> Vec<Str> {

@@ -22,7 +22,7 @@ use crate::compile::resources::Amounts;
 use crate::compile::shapes::ShapeSet;
 use crate::compile::taints::TaintsId;
 use crate::compile::types::ReservationId;
-use crate::compile::{Limit, Problem};
+use crate::compile::{ClusterState, Limit};
 use crate::requirements::{Algebra, ConstraintId};
 use crate::topology::{GroupId, HostId, Kind, Topology};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -30,6 +30,9 @@ use smallvec::SmallVec;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
+
+/// The number of a round has 20 bits in the stamp of refusals; before it would repeat, these are forgotten.
+const ROUNDS_MAX: u64 = 1 << 20;
 
 /// How a round is played.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -138,36 +141,62 @@ enum Refusal {
     Reserved,
 }
 
-/// A compiled cluster with everything that rounds learn about it.
+/// A compiled cluster, everything that rounds learn about it, and the round that is under way.
 pub struct Solver<'p> {
     /// The cluster.
-    pub problem: &'p Problem<'p>,
+    pub problem: &'p ClusterState,
     /// Requirements.
     pub algebra: Algebra,
     topology: Topology,
+    pub(super) known: Knowledge,
+    existing: ExistingNodes,
+    round: RoundState,
+}
+
+/// A [`Solver`] without its cluster, so that the cluster can change between two rounds.
+pub struct SolverState {
+    pub(crate) algebra: Algebra,
+    topology: Topology,
+    known: Knowledge,
+    existing: ExistingNodes,
+    round: RoundState,
+}
+
+/// What rounds have found out. It holds as long as NodePools and instance types are what they are.
+pub(super) struct Knowledge {
     variants: Variants,
-    whole: FxHashMap<ClassId, VariantId>,
+    /// The variant of a class that nothing has been dropped from.
+    unrelaxed: FxHashMap<ClassId, VariantId>,
+    /// By table and constraint: the shapes that are allowed and on offer.
     allowed: Vec<FxHashMap<ConstraintId, Rc<ShapeSet>>>,
     reserved_offerings: Vec<Vec<(usize, usize, ReservationId)>>,
-    first_new_host: HostId,
-    /// What all nodes of the cluster leave of the limits.
-    limits_left: Vec<Vec<Limit>>,
-    /// For each node that rounds use: its dynamic pool and what it takes from each of that pool's limits.
-    takes: Vec<Option<(usize, Vec<i64>)>>,
-    opens: Vec<Open>,
     verdicts: Verdicts,
     stances: Stances,
     pub(super) options: KnownOptions,
+}
+
+/// The nodes of the cluster as a round may fill them, by index.
+struct ExistingNodes {
+    opens: Vec<Open>,
+    /// The place of each in the order of trial; `u32::MAX`: none, it is going away.
+    places: Vec<u32>,
+    /// What all of them leave of the NodePools' limits.
+    limits_left: Vec<Vec<Limit>>,
+    /// What each takes from the limits of its NodePool.
+    takes: Vec<Option<(usize, Vec<i64>)>>,
     /// No two states of nodes have the same version, in whatever round.
     next_version: u32,
+}
 
-    // Of the round:
+/// What lives for one round.
+#[derive(Default)]
+struct RoundState {
     rules: RoundRules,
     /// By node: whether the round is without it.
     removed: Vec<bool>,
-    /// Nodes on which it has placed pods: their places in the order of trial, and what they were before.
+    /// Nodes on which it has placed pods, and what they were before.
     touched: Vec<(usize, Open)>,
-    /// The places of those whose labels have come to more by that, ascending.
+    /// Those whose labels have come to more by that, in the order of trial.
     relabelled: Vec<usize>,
     claims: Vec<Claim>,
     order: OpenOrder,
@@ -177,105 +206,167 @@ pub struct Solver<'p> {
     claim_grounds: Vec<GroundId>,
     barred: Barred,
     changed_claims: Vec<u32>,
-    /// By node of the round and resource: what the largest of its instance types has, in all and left.
-    most: Vec<i64>,
-    most_left: Vec<i64>,
+    room: RoomLeft,
     reservation_changes: u32,
+    /// Rounds so far, this one included.
     rounds: u64,
     progress: u32,
     failed_at: FxHashMap<(ClassId, bool, bool), (u32, Failure)>,
     joined: FxHashSet<usize>,
     owned: FxHashMap<VariantId, Rc<Groups>>,
+    first_new_host: HostId,
 }
 
-impl<'p> Solver<'p> {
-    /// A solver for `problem`.
-    pub fn new(problem: &'p Problem<'p>, mut algebra: Algebra) -> Self {
-        let topology = Topology::new(problem, &mut algebra);
-        let reserved_offerings = problem
-            .tables
-            .iter()
-            .map(|table| {
-                let types = table.types.iter().enumerate();
-                types
-                    .flat_map(|(of, it)| {
-                        let offerings = it.offerings.iter().filter(|offering| offering.available);
-                        offerings.filter_map(move |offering| {
-                            offering.reservation.map(|reservation| (of, offering.kind, reservation))
-                        })
-                    })
-                    .collect()
-            })
-            .collect();
-        let opens = problem
-            .nodes
-            .iter()
-            .map(|node| Open {
-                constraint: node.labels,
-                remaining: node.remaining.clone(),
-                ports: node.ports.iter().copied().collect(),
-                attached: node.attached.clone(),
-                pods: Vec::new(),
-                version: 0,
-            })
-            .collect();
-        let first_new_host = algebra.value_count(problem.hostname) as HostId;
-        let mut takes: Vec<_> = vec![None; problem.nodes.len()];
-        let mut limits_left = problem.limits.clone();
-        for &node in &problem.node_order {
-            takes[node] = taken_by(problem, &problem.nodes[node]);
-            if let Some((pool, amounts)) = &takes[node] {
-                for (limit, amount) in limits_left[*pool].iter_mut().zip(amounts) {
-                    limit.left -= amount;
+/// By node of the round and resource: what the largest of its instance types has, in all and left.
+#[derive(Default)]
+struct RoomLeft {
+    most: Vec<i64>,
+    left: Vec<i64>,
+}
+
+impl ExistingNodes {
+    fn new(problem: &ClusterState) -> Self {
+        let mut existing = ExistingNodes {
+            opens: Vec::with_capacity(problem.nodes.len()),
+            places: Vec::new(),
+            limits_left: problem.limits.clone(),
+            takes: Vec::new(),
+            next_version: 1,
+        };
+        for node in 0..problem.nodes.len() {
+            existing.refresh(problem, node);
+        }
+        existing.number_places(problem);
+        existing
+    }
+
+    /// Numbers the nodes in the order of trial.
+    fn number_places(&mut self, problem: &ClusterState) {
+        self.places.clear();
+        self.places.resize(problem.nodes.len(), u32::MAX);
+        for (place, &node) in (0..).zip(&problem.node_order) {
+            self.places[node] = place;
+        }
+    }
+
+    /// Makes of a node what it is in the cluster now.
+    fn refresh(&mut self, problem: &ClusterState, node: usize) {
+        let of = &problem.nodes[node];
+        let open = Open {
+            constraint: of.labels,
+            remaining: of.remaining.clone(),
+            ports: of.ports.iter().copied().collect(),
+            attached: of.attached.clone(),
+            pods: Vec::new(),
+            version: self.next_version,
+        };
+        self.next_version = self.next_version.wrapping_add(1);
+        let takes = if of.marked || of.is_vacant() { None } else { taken_by(problem, of) };
+        if self.opens.len() <= node {
+            self.opens.resize_with(node + 1, || open.clone());
+            self.takes.resize(node + 1, None);
+        }
+        self.opens[node] = open;
+        let before = std::mem::replace(&mut self.takes[node], takes);
+        for (taken, sign) in [(before.as_ref(), 1), (self.takes[node].as_ref(), -1)] {
+            if let Some((pool, amounts)) = taken {
+                for (limit, amount) in self.limits_left[*pool].iter_mut().zip(amounts) {
+                    limit.left += sign * amount;
                 }
             }
         }
-        Solver {
-            problem,
+    }
+}
+
+impl SolverState {
+    /// What is known of a cluster before any round.
+    pub fn new(problem: &ClusterState, mut algebra: Algebra) -> Self {
+        let topology = Topology::new(problem, &mut algebra);
+        SolverState {
             topology,
-            variants: Variants::default(),
-            whole: FxHashMap::default(),
-            allowed: vec![FxHashMap::default(); problem.tables.len()],
-            reserved_offerings,
-            first_new_host,
-            limits_left,
-            takes,
-            opens,
+            known: Knowledge::new(problem),
+            existing: ExistingNodes::new(problem),
+            round: RoundState::default(),
             algebra,
-            rules: RoundRules::default(),
-            removed: vec![false; problem.nodes.len()],
-            touched: Vec::new(),
-            relabelled: Vec::new(),
-            claims: Vec::new(),
-            order: OpenOrder::default(),
-            limits: Vec::new(),
-            reservations_left: Vec::new(),
-            claim_versions: Vec::new(),
-            claim_grounds: Vec::new(),
-            barred: Barred::default(),
-            changed_claims: Vec::new(),
-            most: Vec::new(),
-            most_left: Vec::new(),
-            reservation_changes: 0,
-            rounds: 0,
-            progress: 0,
-            verdicts: Verdicts::default(),
-            stances: Stances::default(),
-            options: KnownOptions::default(),
-            next_version: 1,
-            failed_at: FxHashMap::default(),
-            joined: FxHashSet::default(),
-            owned: FxHashMap::default(),
         }
     }
 
+    /// A node came, or is something else now, but for the pods on it. [`Self::node_order_changed`] must be told too if
+    /// that moves it, or others, in the order of trial.
+    pub(crate) fn node_changed(&mut self, problem: &ClusterState, node: usize) {
+        self.existing.refresh(problem, node);
+        self.known.verdicts.ask_again(node, &self.existing.places);
+    }
+
+    /// Nodes came, went or changed places in the order of trial.
+    pub(crate) fn node_order_changed(&mut self, problem: &ClusterState) {
+        self.existing.number_places(problem);
+        self.known.verdicts.forget_order();
+    }
+
+    /// Counts in the domains of topologies changed: pods of `class` on a node of the API server, by `more`.
+    pub(crate) fn pods_counted(&mut self, problem: &ClusterState, class: ClassId, node: usize, more: i32) {
+        self.topology.count_on(problem, &mut self.algebra, class, node, more);
+    }
+
+    /// Pods that keep others away came or went, or nodes changed in what topologies see of them.
+    pub(crate) fn forget_topology(&mut self, problem: &ClusterState) {
+        self.topology.forget_cluster(problem, &mut self.algebra);
+        self.known.stances = Stances::default();
+        self.known.verdicts.forget_passing();
+    }
+}
+
+impl Knowledge {
+    fn new(problem: &ClusterState) -> Self {
+        let offerings = problem.tables.iter().map(|table| {
+            let types = table.types.iter().enumerate();
+            types
+                .flat_map(|(of, it)| {
+                    let offerings = it.offerings.iter().filter(|offering| offering.available);
+                    offerings.filter_map(move |offering| {
+                        offering.reservation.map(|reservation| (of, offering.kind, reservation))
+                    })
+                })
+                .collect()
+        });
+        Knowledge {
+            reserved_offerings: offerings.collect(),
+            variants: Variants::default(),
+            unrelaxed: FxHashMap::default(),
+            allowed: vec![FxHashMap::default(); problem.tables.len()],
+            verdicts: Verdicts::default(),
+            stances: Stances::default(),
+            options: KnownOptions::default(),
+        }
+    }
+}
+
+impl<'p> Solver<'p> {
+    /// A solver for a cluster of which nothing is known yet.
+    pub fn new(problem: &'p ClusterState, algebra: Algebra) -> Self {
+        Self::resume(problem, SolverState::new(problem, algebra))
+    }
+
+    /// A solver that knows of `problem` what `state` does.
+    pub fn resume(problem: &'p ClusterState, state: SolverState) -> Self {
+        let SolverState { algebra, topology, known, existing, round } = state;
+        Solver { problem, algebra, topology, known, existing, round }
+    }
+
+    /// What it has found out.
+    pub fn suspend(self) -> SolverState {
+        let Solver { algebra, topology, known, existing, round, .. } = self;
+        SolverState { algebra, topology, known, existing, round }
+    }
+
     /// Plays one round: places `pods`, without the nodes `removed`. Everything is as before when it returns.
-    pub fn round(&mut self, pods: &[usize], removed: &[usize], rules: RoundRules) -> Outcome {
-        self.round_then(pods, removed, rules, |_, _| ()).0
+    pub fn run_round(&mut self, pods: &[usize], removed: &[usize], rules: RoundRules) -> Outcome {
+        self.run_round_then(pods, removed, rules, |_, _| ()).0
     }
 
     /// The same, with a look at the end of the round, before everything is taken back, and at who failed.
-    pub fn round_then<T>(
+    pub fn run_round_then<T>(
         &mut self,
         pods: &[usize],
         removed: &[usize],
@@ -291,7 +382,7 @@ impl<'p> Solver<'p> {
             if last_length.get(&pod) == Some(&queue.len()) {
                 break;
             }
-            if rules.most_new_nodes.is_some_and(|most| self.claims.len() > most) {
+            if rules.most_new_nodes.is_some_and(|most| self.round.claims.len() > most) {
                 break;
             }
             queue.pop_front();
@@ -309,53 +400,60 @@ impl<'p> Solver<'p> {
         let failed: Vec<(usize, Failure)> =
             pods.iter().filter_map(|pod| failures.get(pod).map(|failure| (*pod, *failure))).collect();
         let seen = look(self, &failed);
-        let outcome = Outcome { claims: std::mem::take(&mut self.claims), filled: self.filled(), failed };
+        let outcome =
+            Outcome { claims: std::mem::take(&mut self.round.claims), filled: self.filled(), failed };
         self.end();
         (outcome, seen)
     }
 
     fn begin(&mut self, pods: &[usize], removed: &[usize], rules: RoundRules) {
         let problem = self.problem;
-        self.rules = rules;
-        self.rounds += 1;
-        self.limits.clone_from(&self.limits_left);
+        self.round.rules = rules;
+        self.round.rounds += 1;
+        if self.round.rounds >= ROUNDS_MAX {
+            self.known.verdicts.forget_passing();
+            self.round.rounds = 1;
+        }
+        self.round.first_new_host = self.algebra.value_count(problem.hostname) as HostId;
+        self.round.removed.resize(problem.nodes.len(), false);
+        self.round.limits.clone_from(&self.existing.limits_left);
         for &node in removed {
-            self.removed[node] = true;
-            if let Some((pool, amounts)) = &self.takes[node] {
-                for (limit, amount) in self.limits[*pool].iter_mut().zip(amounts) {
+            self.round.removed[node] = true;
+            if let Some((pool, amounts)) = &self.existing.takes[node] {
+                for (limit, amount) in self.round.limits[*pool].iter_mut().zip(amounts) {
                     limit.left += amount;
                 }
             }
         }
-        self.reservations_left.clone_from(&problem.reservations);
+        self.round.reservations_left.clone_from(&problem.reservations);
         let known: Vec<usize> =
             pods.iter().copied().filter(|&pod| !self.class_of(pod).1.volumes.unreachable).collect();
         let taken = known.clone();
         self.topology.begin(problem, &mut self.algebra, taken, removed.to_vec());
         for pod in known {
-            let variant = self.whole(problem.records[pod].class);
+            let variant = self.unrelaxed(problem.records[pod].class);
             self.groups_of(variant);
         }
     }
 
     fn end(&mut self) {
-        for (place, open) in self.touched.drain(..) {
-            self.opens[self.problem.node_order[place]] = open;
+        for (node, open) in self.round.touched.drain(..) {
+            self.existing.opens[node] = open;
         }
-        self.relabelled.clear();
-        self.removed.fill(false);
+        self.round.relabelled.clear();
+        self.round.removed.fill(false);
         self.topology.end();
-        self.owned.clear();
-        self.claims.clear();
-        self.order.clear();
-        self.claim_versions.clear();
-        self.claim_grounds.clear();
-        self.changed_claims.clear();
-        self.most.clear();
-        self.most_left.clear();
-        self.failed_at.clear();
-        self.joined.clear();
-        self.progress = 0;
+        self.round.owned.clear();
+        self.round.claims.clear();
+        self.round.order.clear();
+        self.round.claim_versions.clear();
+        self.round.claim_grounds.clear();
+        self.round.changed_claims.clear();
+        self.round.room.most.clear();
+        self.round.room.left.clear();
+        self.round.failed_at.clear();
+        self.round.joined.clear();
+        self.round.progress = 0;
     }
 
     /// The order in which pods are tried: by cpu, then memory, both descending, then creation, then UID.
@@ -383,22 +481,22 @@ impl<'p> Solver<'p> {
         (id, &self.problem.pods.classes[id.0 as usize])
     }
 
-    fn whole(&mut self, class: ClassId) -> VariantId {
-        if let Some(&known) = self.whole.get(&class) {
+    fn unrelaxed(&mut self, class: ClassId) -> VariantId {
+        if let Some(&known) = self.known.unrelaxed.get(&class) {
             return known;
         }
-        let variant = self.variants.whole(self.problem, &mut self.algebra, &mut self.topology, class);
-        self.whole.insert(class, variant);
+        let variant = self.known.variants.whole(self.problem, &mut self.algebra, &mut self.topology, class);
+        self.known.unrelaxed.insert(class, variant);
         variant
     }
 
     /// The groups of a variant in this round: those that it belongs to, and those by which it keeps others away.
     fn groups_of(&mut self, variant: VariantId) -> Rc<Groups> {
-        if let Some(known) = self.owned.get(&variant) {
+        if let Some(known) = self.round.owned.get(&variant) {
             return known.clone();
         }
         let (wanted, shuns) = {
-            let variant = self.variants.get(variant);
+            let variant = self.known.variants.get(variant);
             (variant.wanted.clone(), variant.shuns.clone())
         };
         let mut activate = |all: &[crate::topology::Wanted]| {
@@ -412,7 +510,7 @@ impl<'p> Solver<'p> {
         };
         let shuns = activate(&shuns);
         let groups = Rc::new(Groups { own: activate(&wanted), shuns, stance: Cell::default() });
-        self.owned.insert(variant, groups.clone());
+        self.round.owned.insert(variant, groups.clone());
         groups
     }
 
@@ -423,34 +521,35 @@ impl<'p> Solver<'p> {
             return Err(Failure::Devices);
         }
         // Before it is first relaxed, a pod whose volumes could not be looked up belongs to no topology.
-        let outside = class.volumes.unreachable && !self.joined.contains(&pod);
+        let outside = class.volumes.unreachable && !self.round.joined.contains(&pod);
         let key = (class_id, self.problem.records[pod].exempt, outside);
-        if let Some(&(progress, failure)) = self.failed_at.get(&key)
-            && progress == self.progress
+        if let Some(&(progress, failure)) = self.round.failed_at.get(&key)
+            && progress == self.round.progress
         {
             // The like of it has just failed, and nothing has happened since.
             self.join(pod, class_id, outside);
             return Err(failure);
         }
-        let mut variant = self.whole(class_id);
+        let mut variant = self.unrelaxed(class_id);
         let mut groups = if outside { self.groups_outside(pod, variant) } else { self.groups_of(variant) };
         loop {
             match self.place(pod, class, variant, &groups) {
                 Ok(()) => {
-                    self.progress += 1;
+                    self.round.progress += 1;
                     return Ok(());
                 }
                 Err(Refusal::Reserved) => {
                     self.join(pod, class_id, outside);
-                    self.failed_at.insert(key, (self.progress, Failure::Reserved));
+                    self.round.failed_at.insert(key, (self.round.progress, Failure::Reserved));
                     return Err(Failure::Reserved);
                 }
                 Err(_) => {}
             }
-            let relaxed = self.variants.relaxed(self.problem, &mut self.algebra, &mut self.topology, variant);
+            let relaxed =
+                self.known.variants.relaxed(self.problem, &mut self.algebra, &mut self.topology, variant);
             let Some(relaxed) = relaxed else {
                 self.join(pod, class_id, outside);
-                self.failed_at.insert(key, (self.progress, Failure::NoPlace));
+                self.round.failed_at.insert(key, (self.round.progress, Failure::NoPlace));
                 return Err(Failure::NoPlace);
             };
             variant = relaxed;
@@ -463,7 +562,7 @@ impl<'p> Solver<'p> {
         if self.problem.records[pod].node.is_none() {
             return Rc::default();
         }
-        let shuns = self.variants.get(variant).shuns.clone();
+        let shuns = self.known.variants.get(variant).shuns.clone();
         let mut groups: Vec<GroupId> = shuns
             .iter()
             .map(|wanted| self.topology.activate(self.problem, &mut self.algebra, wanted))
@@ -476,8 +575,8 @@ impl<'p> Solver<'p> {
     /// A pod that failed belongs to the topologies of its class from now on.
     fn join(&mut self, pod: usize, class: ClassId, outside: bool) {
         if outside {
-            self.joined.insert(pod);
-            let whole = self.whole(class);
+            self.round.joined.insert(pod);
+            let whole = self.unrelaxed(class);
             self.groups_of(whole);
         }
     }
@@ -494,7 +593,7 @@ impl<'p> Solver<'p> {
         if !class.volumes.unresolved && self.place_on_existing(&applicant) {
             return Ok(());
         }
-        self.order.sort();
+        self.round.order.sort();
         if self.place_on_open_claim(&applicant) {
             return Ok(());
         }
@@ -510,14 +609,14 @@ impl<'p> Solver<'p> {
     ) -> Applicant<'a> {
         let stance = self.stance_of(variant, groups);
         let (mut counts, mut lenient) = (0, 0);
-        for &(group, _) in &self.stances.get(stance).shared {
+        for &(group, _) in &self.known.stances.get(stance).shared {
             let group = self.topology.group(group);
             counts += u64::from(group.version);
             lenient += if group.kind == Kind::AntiAffinity { 0 } else { u64::from(group.version) };
         }
-        let stamp = (self.rounds << 44)
+        let stamp = (self.round.rounds << 44)
             + ((groups.own.len() as u64) << 36)
-            + u64::from(self.reservation_changes)
+            + u64::from(self.round.reservation_changes)
             + lenient;
         Applicant { pod, class, variant, groups, stance, counts, stamp }
     }
@@ -531,14 +630,14 @@ impl<'p> Solver<'p> {
             return known;
         }
         let problem = self.problem;
-        let of = self.variants.get(variant);
+        let of = self.known.variants.get(variant);
         let repelling: SmallVec<[GroupId; 4]> = self.topology.repelling(problem, of.class).into();
         let says = groups.own.iter().chain(&repelling).map(|&id| {
             let group = self.topology.group(id);
             (group.key == problem.hostname, (id, group.selects(problem, of.class)))
         });
         let (by_host, shared): (Vec<(bool, Say)>, Vec<_>) = says.partition(|(by_host, _)| *by_host);
-        let stance = self.stances.intern(Stance {
+        let stance = self.known.stances.intern(Stance {
             asked: of.asked,
             strict: of.strict,
             tolerations: of.tolerations,
@@ -557,14 +656,14 @@ impl<'p> Solver<'p> {
         node: ConstraintId,
         host: (HostId, Host),
     ) {
-        let class = self.variants.get(applicant.variant).class;
+        let class = self.known.variants.get(applicant.variant).class;
         let shuns = &applicant.groups.shuns;
         self.topology.record(self.problem, &mut self.algebra, class, shuns, taints, node, host);
     }
 }
 
 /// What a node takes from the limits of its pool.
-fn taken_by(problem: &Problem<'_>, node: &crate::compile::nodes::StateNode) -> Option<(usize, Vec<i64>)> {
+fn taken_by(problem: &ClusterState, node: &crate::compile::nodes::StateNode) -> Option<(usize, Vec<i64>)> {
     let pool = node.pool(&problem.api_nodes)?;
     let pool = problem.dynamic.iter().position(|dynamic| dynamic.name == pool)?;
     let amounts = problem.limits[pool]

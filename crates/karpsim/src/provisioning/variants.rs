@@ -3,7 +3,7 @@
 //! Preferences count as required until the pod finds no place; then one is dropped at a time, in a fixed order. A
 //! [`Variant`] is a class of pods with what it has left; all pods of a class share their variants.
 
-use crate::compile::Problem;
+use crate::compile::ClusterState;
 use crate::compile::asked::Asked;
 use crate::compile::pods::{Class, ClassId, Spread};
 use crate::compile::taints::TolerationsId;
@@ -74,7 +74,7 @@ impl Variants {
     /// A class with all its wishes.
     pub fn whole(
         &mut self,
-        problem: &Problem<'_>,
+        problem: &ClusterState,
         algebra: &mut Algebra,
         topology: &mut Topology,
         id: ClassId,
@@ -95,7 +95,7 @@ impl Variants {
     /// The variant with one wish less. `None`: there is nothing more to drop.
     pub fn relaxed(
         &mut self,
-        problem: &Problem<'_>,
+        problem: &ClusterState,
         algebra: &mut Algebra,
         topology: &mut Topology,
         id: VariantId,
@@ -114,7 +114,7 @@ impl Variants {
 
     fn intern(
         &mut self,
-        problem: &Problem<'_>,
+        problem: &ClusterState,
         algebra: &mut Algebra,
         topology: &mut Topology,
         left: Left,
@@ -133,7 +133,7 @@ impl Variants {
 /// Drops the first thing that there is of: an OR-ed term (but not the last), the heaviest preferred affinity, then
 /// anti-affinity, then node affinity, a soft spread constraint (the last one takes its place), the aversion to
 /// `PreferNoSchedule` taints.
-fn drop_one(problem: &Problem<'_>, class: &Class, mut left: Left) -> Option<Left> {
+fn drop_one(problem: &ClusterState, class: &Class, mut left: Left) -> Option<Left> {
     let terms = class.required.as_ref().map_or(0, Vec::len);
     if terms - left.required_from.min(terms) > 1 {
         left.required_from += 1;
@@ -154,7 +154,7 @@ fn drop_one(problem: &Problem<'_>, class: &Class, mut left: Left) -> Option<Left
     Some(left)
 }
 
-fn build(problem: &Problem<'_>, algebra: &mut Algebra, topology: &mut Topology, left: Left) -> Variant {
+fn build(problem: &ClusterState, algebra: &mut Algebra, topology: &mut Topology, left: Left) -> Variant {
     let class = &problem.pods.classes[left.class.0 as usize];
     let respects = problem.scenario.options.respects_preferences();
     let required = class.required.as_deref().map(|terms| &terms[left.required_from.min(terms.len())..]);

@@ -21,12 +21,12 @@ pub(super) struct Verdicts {
     willing: Vec<Willing>,
 }
 
-/// Nodes of the cluster that have not turned a variant down for good, as they were before a round.
+/// Nodes of the cluster that have not turned a variant down for good, as they are before a round.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Willing {
-    /// Their places in the order of trial, ascending.
-    pub places: Vec<u32>,
-    /// How many places were looked at so far.
+    /// Their indexes, in the order of trial.
+    pub nodes: Vec<u32>,
+    /// How many places of the order were looked at so far.
     pub examined: usize,
 }
 
@@ -39,6 +39,31 @@ impl Verdicts {
     /// Refusals by nodes of the cluster.
     pub(super) fn nodes(&mut self, variant: VariantId) -> &mut Refusals {
         of(&mut self.nodes, variant)
+    }
+
+    /// A node is not what it was: whoever it has turned down may ask it again. `places`: the order of trial.
+    pub(super) fn ask_again(&mut self, node: usize, places: &[u32]) {
+        let Some(&place) = places.get(node) else { return };
+        for willing in &mut self.willing {
+            if (place as usize) < willing.examined
+                && let Err(at) = willing.nodes.binary_search_by_key(&place, |&node| places[node as usize])
+            {
+                willing.nodes.insert(at, node as u32);
+            }
+        }
+    }
+
+    /// The order of trial is another one.
+    pub(super) fn forget_order(&mut self) {
+        self.willing.clear();
+    }
+
+    /// Forgets what rested on counts of topologies.
+    pub(super) fn forget_passing(&mut self) {
+        for refusals in self.claims.iter_mut().chain(&mut self.nodes) {
+            refusals.passing.clear();
+            refusals.all = None;
+        }
     }
 
     /// Nodes of the cluster that are worth a trial.
@@ -58,8 +83,8 @@ fn of<T: Default>(all: &mut Vec<T>, variant: VariantId) -> &mut T {
 impl Refusals {
     /// Whether the node is known to refuse. Versions are shifted by one, so that 0 is no version.
     pub(super) fn fails(&self, node: usize, version: u32, stamp: u64) -> bool {
-        self.lasting.get(node) == Some(&(version + 1))
-            || self.passing.get(node) == Some(&(version + 1, stamp))
+        self.lasting.get(node) == Some(&(version.wrapping_add(1)))
+            || self.passing.get(node) == Some(&(version.wrapping_add(1), stamp))
     }
 
     /// Notes that all nodes have refused, after so many changes of nodes in the round.
@@ -78,12 +103,12 @@ impl Refusals {
             if self.lasting.len() <= node {
                 self.lasting.resize(node + 1, 0);
             }
-            self.lasting[node] = version + 1;
+            self.lasting[node] = version.wrapping_add(1);
         } else {
             if self.passing.len() <= node {
                 self.passing.resize(node + 1, (0, 0));
             }
-            self.passing[node] = (version + 1, stamp);
+            self.passing[node] = (version.wrapping_add(1), stamp);
         }
     }
 }

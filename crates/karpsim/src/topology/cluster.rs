@@ -1,7 +1,7 @@
 //! The cluster before any round: which domains there are, and how many pods are in them.
 
 use super::{FilterId, Frame, Group, GroupId, Kind, Prototype, Topology};
-use crate::compile::Problem;
+use crate::compile::ClusterState;
 use crate::compile::pods::ClassId;
 use crate::compile::selectors::SelectorId;
 use crate::compile::taints::{TaintsId, TolerationsId};
@@ -29,7 +29,7 @@ pub(super) struct NodeValues {
 
 impl Topology {
     /// Finds the pods of the cluster that others must stay away from.
-    pub(super) fn find_shunning(&mut self, problem: &Problem<'_>, algebra: &mut Algebra) {
+    pub(super) fn find_shunning(&mut self, problem: &ClusterState, algebra: &mut Algebra) {
         let in_state: FxHashSet<usize> = problem.nodes.iter().filter_map(|node| node.node).collect();
         for &pod in &problem.pods_by_name {
             let record = &problem.records[pod];
@@ -54,7 +54,7 @@ impl Topology {
     /// A group as it is before any round: its domains, and the pods of the cluster in them.
     pub(super) fn create(
         &mut self,
-        problem: &Problem<'_>,
+        problem: &ClusterState,
         algebra: &mut Algebra,
         prototype: &Prototype,
     ) -> GroupId {
@@ -107,7 +107,12 @@ impl Topology {
     }
 
     /// The values that nodes have for `key`, as they are written.
-    fn node_values(&mut self, problem: &Problem<'_>, algebra: &mut Algebra, key: KeyId) -> Rc<NodeValues> {
+    pub(super) fn node_values(
+        &mut self,
+        problem: &ClusterState,
+        algebra: &mut Algebra,
+        key: KeyId,
+    ) -> Rc<NodeValues> {
         if let Some(known) = self.node_values.get(&key) {
             return Rc::clone(known);
         }
@@ -125,7 +130,7 @@ impl Topology {
     /// Counts the pods of the cluster; tells in which domain those on each node do.
     fn count_pods(
         &mut self,
-        problem: &Problem<'_>,
+        problem: &ClusterState,
         algebra: &mut Algebra,
         group: &mut Group,
         values: &NodeValues,
@@ -149,9 +154,9 @@ impl Topology {
     }
 
     /// The domain in which pods on a node of the API server count.
-    fn domain_of_pods_on(
+    pub(super) fn domain_of_pods_on(
         &mut self,
-        problem: &Problem<'_>,
+        problem: &ClusterState,
         algebra: &mut Algebra,
         group: &Frame,
         values: &NodeValues,
@@ -170,7 +175,7 @@ impl Topology {
     /// The domains that instance types and NodePools know for `key`, with the taints that go with them.
     fn domains_of(
         &mut self,
-        problem: &Problem<'_>,
+        problem: &ClusterState,
         algebra: &mut Algebra,
         key: KeyId,
     ) -> Vec<(ValueId, Vec<TaintsId>)> {
@@ -214,7 +219,7 @@ impl Topology {
     }
 }
 
-fn nodes_of_pods(problem: &Problem<'_>) -> Rc<[Vec<usize>]> {
+fn nodes_of_pods(problem: &ClusterState) -> Rc<[Vec<usize>]> {
     let mut nodes = vec![Vec::new(); problem.pods.classes.len()];
     for record in problem.records.iter().filter(|record| record.counts) {
         nodes[record.class.0 as usize].extend(record.node);

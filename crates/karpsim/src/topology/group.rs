@@ -2,7 +2,7 @@
 
 use super::HostId;
 use super::identity::{Filter, FilterId, Identity};
-use crate::compile::Problem;
+use crate::compile::ClusterState;
 use crate::compile::asked::{Asked, Host};
 use crate::compile::pods::{ClassId, NamespacesId};
 use crate::compile::selectors::SelectorId;
@@ -68,14 +68,14 @@ impl std::ops::Deref for Group {
 
 impl Frame {
     /// Whether it counts pods of `class`.
-    pub fn selects(&self, problem: &Problem<'_>, class: ClassId) -> bool {
+    pub fn selects(&self, problem: &ClusterState, class: ClassId) -> bool {
         let pod = &problem.pods.classes[class.0 as usize];
         problem.pods.in_namespaces(self.namespaces, pod.namespace)
             && problem.pods.selectors.selects(self.selector, pod.labels)
     }
 
     /// Whether it counted pods of `class` that are there already. An absent selector lists everything.
-    pub fn lists(&self, problem: &Problem<'_>, class: ClassId) -> bool {
+    pub fn lists(&self, problem: &ClusterState, class: ClassId) -> bool {
         let pod = &problem.pods.classes[class.0 as usize];
         problem.pods.in_namespaces(self.namespaces, pod.namespace)
             && problem.pods.selectors.lists(self.selector, pod.labels)

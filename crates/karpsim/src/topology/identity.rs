@@ -5,7 +5,7 @@
 //! Lists are hashed as sets by XOR: equal members cancel in pairs.
 
 use super::group::Kind;
-use crate::compile::Problem;
+use crate::compile::ClusterState;
 use crate::compile::asked::Asked;
 use crate::compile::pods::NamespacesId;
 use crate::compile::selectors::{SelectorId, Selectors};
@@ -65,7 +65,7 @@ pub struct Filter {
 
 impl Filter {
     /// What the hash sees.
-    pub fn identity(&self, problem: &Problem<'_>, algebra: &Algebra) -> FilterIdentity {
+    pub fn identity(&self, problem: &ClusterState, algebra: &Algebra) -> FilterIdentity {
         let keys = |term: &Asked| {
             let mut keys: Vec<KeyId> =
                 algebra.requirements(term.constraint).iter().map(|(key, _)| *key).collect();

@@ -12,7 +12,7 @@ mod identity;
 pub use group::{Frame, Group, GroupId, Kind};
 pub use identity::{Filter, FilterId, Identity, IdentityId};
 
-use crate::compile::Problem;
+use crate::compile::ClusterState;
 use crate::compile::asked::{Asked, Host};
 use crate::compile::pods::{ClassId, PodTerm, Spread};
 use crate::compile::selectors::SelectorId;
@@ -80,7 +80,7 @@ pub struct Topology {
 
 impl Topology {
     /// The topology of a cluster before any round.
-    pub fn new(problem: &Problem<'_>, algebra: &mut Algebra) -> Self {
+    pub fn new(problem: &ClusterState, algebra: &mut Algebra) -> Self {
         let mut topology = Topology {
             identities: Vec::new(),
             identity_index: FxHashMap::default(),
@@ -125,7 +125,7 @@ impl Topology {
     /// What a spread constraint of a pod with these node terms and tolerations wants.
     pub fn want_spread(
         &mut self,
-        problem: &Problem<'_>,
+        problem: &ClusterState,
         algebra: &Algebra,
         class: ClassId,
         spread: &Spread,
@@ -161,7 +161,7 @@ impl Topology {
     /// What a term of affinity or anti-affinity wants.
     pub fn want_term(
         &mut self,
-        problem: &Problem<'_>,
+        problem: &ClusterState,
         kind: Kind,
         term: &PodTerm,
         tolerations: TolerationsId,
@@ -191,7 +191,7 @@ impl Topology {
     /// Begins a round without `pods` (they are to be placed anew) and without `nodes` (they are to be removed).
     pub fn begin(
         &mut self,
-        problem: &Problem<'_>,
+        problem: &ClusterState,
         algebra: &mut Algebra,
         pods: Vec<usize>,
         nodes: Vec<usize>,
@@ -216,6 +216,50 @@ impl Topology {
         }
     }
 
+    /// Between rounds: pods of `class` came to a node of the API server, or went.
+    pub(crate) fn count_on(
+        &mut self,
+        problem: &ClusterState,
+        algebra: &mut Algebra,
+        class: ClassId,
+        node: usize,
+        more: i32,
+    ) {
+        self.nodes_of_pods = None;
+        for at in 0..self.groups.len() {
+            let frame = self.groups[at].clone_frame();
+            if frame.inverse || !frame.lists(problem, class) {
+                continue;
+            }
+            let domain = match self.pod_domains[at].get(&node) {
+                Some(&known) => known,
+                None => {
+                    let values = self.node_values(problem, algebra, frame.key);
+                    let domain = self.domain_of_pods_on(problem, algebra, &frame, &values, node);
+                    self.pod_domains[at].insert(node, domain);
+                    domain
+                }
+            };
+            if let Some(domain) = domain {
+                self.groups[at].add_count(domain.0, more);
+            }
+        }
+    }
+
+    /// Between rounds: forgets all that was counted over the cluster, and finds the pods anew that others must stay away
+    /// from. What identifies constraints stays.
+    pub(crate) fn forget_cluster(&mut self, problem: &ClusterState, algebra: &mut Algebra) {
+        self.groups.clear();
+        self.node_values.clear();
+        self.nodes_of_pods = None;
+        self.node_domains.clear();
+        self.pod_domains.clear();
+        self.group_index.clear();
+        self.shunning.clear();
+        self.shunning_order.clear();
+        self.find_shunning(problem, algebra);
+    }
+
     /// Takes back all that the round did.
     pub fn end(&mut self) {
         for (group, domain, count, refs) in self.journal.drain(..).rev() {
@@ -230,7 +274,7 @@ impl Topology {
     }
 
     /// The group that `wanted` joins, made if it is the first of its identity.
-    pub fn activate(&mut self, problem: &Problem<'_>, algebra: &mut Algebra, wanted: &Wanted) -> GroupId {
+    pub fn activate(&mut self, problem: &ClusterState, algebra: &mut Algebra, wanted: &Wanted) -> GroupId {
         let at = wanted.identity.0 as usize;
         let known = if wanted.prototype.inverse { self.active_inverse[at] } else { self.active[at] };
         if let Some(group) = known {
@@ -252,7 +296,7 @@ impl Topology {
     }
 
     /// Takes the round's pods and nodes out of a group.
-    fn correct(&mut self, problem: &Problem<'_>, id: GroupId) {
+    fn correct(&mut self, problem: &ClusterState, id: GroupId) {
         let group = self.groups[id.0 as usize].clone_frame();
         if group.inverse {
             let identity = self.identity_index[&group.identity];
@@ -299,7 +343,7 @@ impl Topology {
     /// Whether `group` counts nodes with these taints and labels.
     fn filter_matches(
         &mut self,
-        problem: &Problem<'_>,
+        problem: &ClusterState,
         algebra: &mut Algebra,
         group: &Frame,
         taints: TaintsId,
@@ -328,7 +372,7 @@ impl Topology {
     }
 
     /// The groups that a placed pod of `class` may count in.
-    fn counting(&mut self, problem: &Problem<'_>, class: ClassId) -> Vec<GroupId> {
+    fn counting(&mut self, problem: &ClusterState, class: ClassId) -> Vec<GroupId> {
         let (seen, list) = self.counting.entry(class).or_default();
         for &group in &self.in_order[*seen..] {
             if self.groups[group.0 as usize].selects(problem, class) {
@@ -340,7 +384,7 @@ impl Topology {
     }
 
     /// The groups of pods that must not be near a pod of `class`.
-    pub fn repelling(&mut self, problem: &Problem<'_>, class: ClassId) -> &[GroupId] {
+    pub fn repelling(&mut self, problem: &ClusterState, class: ClassId) -> &[GroupId] {
         let (seen, list) = self.repelling.entry(class).or_default();
         for &group in &self.inverse_in_order[*seen..] {
             if self.groups[group.0 as usize].selects(problem, class) {
@@ -367,7 +411,7 @@ impl Topology {
     #[allow(clippy::too_many_arguments)]
     pub fn record(
         &mut self,
-        problem: &Problem<'_>,
+        problem: &ClusterState,
         algebra: &mut Algebra,
         class: ClassId,
         shuns: &[GroupId],

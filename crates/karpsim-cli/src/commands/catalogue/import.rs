@@ -7,10 +7,11 @@ use crate::input::unpack;
 use crate::output::file::OutputFile;
 use crate::output::print;
 use clap::{Args, Subcommand, ValueEnum};
-use karpsim::catalogue::import::aws::AwsImport;
-use karpsim::catalogue::{self, Catalogue, kwok, price_series};
+use karpsim::catalogue::{self, Catalogue, kwok};
 use karpsim::model::meta::Time;
 use karpsim::problem::Problem;
+use karpsim::provider::import::aws::AwsImport;
+use karpsim::provider::import::price_series;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 

@@ -36,7 +36,7 @@ impl Solver<'_> {
         applicant: &Applicant<'_>,
     ) -> Result<ConstraintId, Refusal> {
         let problem = self.problem;
-        let (node, open) = (&problem.nodes[index], &self.opens[index]);
+        let (node, open) = (&problem.nodes[index], &self.existing.opens[index]);
         let class = applicant.class;
         if !class.requests.iter().zip(&open.remaining).all(|(request, left)| request <= left && *left >= 0)
             || exceeds_attach_limits(node, &open.attached, class)
@@ -57,7 +57,7 @@ impl Solver<'_> {
         relaxes_min_values: bool,
     ) -> Result<Placement, Refusal> {
         let (ground, host) = {
-            let claim = claim.of(&self.claims);
+            let claim = claim.of(&self.round.claims);
             let taints = self.problem.templates[claim.template].taints;
             let undefined = Undefined::WellKnownAllowed;
             (Ground { taints, constraint: claim.constraint, undefined }, (claim.host, Host::Unnamed))
@@ -79,12 +79,12 @@ impl Solver<'_> {
         host: (HostId, Host),
         mut then: impl FnMut(&mut Self, ConstraintId, ConstraintId) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
-        if !self.stances.get(applicant.stance).asked.hostname_met_by(host.1, &self.algebra) {
+        if !self.known.stances.get(applicant.stance).asked.hostname_met_by(host.1, &self.algebra) {
             return Err(Refusal::Lasting);
         }
         let alternatives = &applicant.class.volumes.alternatives;
         if alternatives.is_empty() {
-            let ground = self.stances.ground(ground);
+            let ground = self.known.stances.ground(ground);
             return match self.answer(applicant, ground) {
                 Answer::Never => Err(Refusal::Lasting),
                 Answer::NotNow => Err(Refusal::Passing),
@@ -134,10 +134,10 @@ impl Solver<'_> {
     /// What labels, taints and shared domains say of a pod on a ground; its volumes aside.
     pub(super) fn answer(&mut self, applicant: &Applicant<'_>, ground: GroundId) -> Answer {
         let &Applicant { stance, counts, .. } = applicant;
-        if let Some(known) = self.stances.known(stance, ground, counts) {
+        if let Some(known) = self.known.stances.known(stance, ground, counts) {
             return known;
         }
-        let on = self.stances.get_ground(ground);
+        let on = self.known.stances.get_ground(ground);
         let answer = match self.labels_allow(stance, on) {
             None => Answer::Never,
             Some(base) => match self.narrow_to_domains(stance, base, on.undefined) {
@@ -145,14 +145,14 @@ impl Solver<'_> {
                 Some(narrowed) => Answer::Yes { base, narrowed },
             },
         };
-        self.stances.note(stance, ground, counts, answer);
+        self.known.stances.note(stance, ground, counts, answer);
         answer
     }
 
     /// What a node on `ground` would be with the pod, if its taints are tolerated and its labels can meet what is asked;
     /// hostname and topology aside.
     fn labels_allow(&mut self, stance: StanceId, ground: Ground) -> Option<ConstraintId> {
-        let &Stance { asked, tolerations, .. } = self.stances.get(stance);
+        let &Stance { asked, tolerations, .. } = self.known.stances.get(stance);
         let allowed = self.problem.taints.tolerated(ground.taints, tolerations)
             && self.algebra.compatible(ground.constraint, asked.constraint, ground.undefined);
         allowed.then(|| self.algebra.sum(ground.constraint, asked.constraint))
@@ -171,7 +171,7 @@ impl Solver<'_> {
 
     /// Whether the groups over hostnames let a pod onto `host`.
     fn hosts_allow(&self, stance: StanceId, host: (HostId, Host)) -> bool {
-        let stance = self.stances.get(stance);
+        let stance = self.known.stances.get(stance);
         stance.by_host.iter().all(|&(group, selects)| {
             self.topology.group(group).allows_host(&self.algebra, selects, stance.strict, host)
         })
@@ -184,7 +184,7 @@ impl Solver<'_> {
         node: ConstraintId,
         undefined: Undefined,
     ) -> Option<ConstraintId> {
-        let stance = self.stances.get(stance);
+        let stance = self.known.stances.get(stance);
         let mut narrowed: SmallVec<[(KeyId, Requirement); 4]> = SmallVec::new();
         for &(group, selects) in &stance.shared {
             let group = self.topology.group(group);
@@ -231,10 +231,10 @@ impl Solver<'_> {
         relaxes_min_values: bool,
     ) -> Result<Placement, Refusal> {
         let problem = self.problem;
-        let template = &problem.templates[claim.of(&self.claims).template];
+        let template = &problem.templates[claim.of(&self.round.claims).template];
         let table = &problem.tables[template.table];
         let allowed = self.allowed(template.table, constraint);
-        let claim = claim.of(&self.claims);
+        let claim = claim.of(&self.round.claims);
         let clashes = |theirs: PortsId| problem.pods.ports_conflict(theirs, class.ports);
         let shapes = if claim.ports.iter().any(|&ports| clashes(ports)) {
             ShapeSet::none(table.shapes.len())
@@ -271,26 +271,28 @@ impl Solver<'_> {
         held: &[ReservationId],
     ) -> Result<SmallVec<[ReservationId; 2]>, Refusal> {
         let mut reserved: SmallVec<[ReservationId; 2]> = SmallVec::new();
-        if !self.problem.scenario.options.reserved_capacity() || self.reserved_offerings[table].is_empty() {
+        if !self.problem.scenario.options.reserved_capacity()
+            || self.known.reserved_offerings[table].is_empty()
+        {
             return Ok(reserved);
         }
         let of_table = &self.problem.tables[table];
         let types = of_table.types_of(shapes);
         let mut compatible = false;
-        for &(of, kind, reservation) in &self.reserved_offerings[table] {
+        for &(of, kind, reservation) in &self.known.reserved_offerings[table] {
             if types.binary_search(&of).is_err()
                 || !self.algebra.compatible(constraint, of_table.kinds[kind], Undefined::WellKnownAllowed)
             {
                 continue;
             }
             compatible = true;
-            if held.contains(&reservation) || self.reservations_left[reservation.0 as usize] > 0 {
+            if held.contains(&reservation) || self.round.reservations_left[reservation.0 as usize] > 0 {
                 reserved.push(reservation);
             }
         }
         reserved.sort_unstable();
         reserved.dedup();
-        if self.rules.strict_reservations && reserved.is_empty() && (compatible || !held.is_empty()) {
+        if self.round.rules.strict_reservations && reserved.is_empty() && (compatible || !held.is_empty()) {
             return Err(Refusal::Reserved);
         }
         Ok(reserved)
@@ -298,14 +300,14 @@ impl Solver<'_> {
 
     /// The shapes that `constraint` allows and that are on offer.
     fn allowed(&mut self, table: usize, constraint: ConstraintId) -> Rc<ShapeSet> {
-        if let Some(known) = self.allowed[table].get(&constraint) {
+        if let Some(known) = self.known.allowed[table].get(&constraint) {
             return known.clone();
         }
         let of_table = &self.problem.tables[table];
         let mut shapes = of_table.compatible(&self.algebra, constraint);
         shapes.keep(&of_table.offered(&mut self.algebra, constraint));
         let shapes = Rc::new(shapes);
-        self.allowed[table].insert(constraint, shapes.clone());
+        self.known.allowed[table].insert(constraint, shapes.clone());
         shapes
     }
 }

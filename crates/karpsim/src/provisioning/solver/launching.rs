@@ -16,32 +16,37 @@ impl Solver<'_> {
         if self.all_refuse_still(applicant) {
             return false;
         }
-        self.barred.begin();
-        for place in 0..self.order.len() {
-            let index = self.order.node(place);
-            if self.barred.has(self.claim_grounds[index]) || self.is_too_full(index, class) {
+        self.round.barred.begin();
+        for place in 0..self.round.order.len() {
+            let index = self.round.order.node(place);
+            if self.round.barred.has(self.round.claim_grounds[index]) || self.is_too_full(index, class) {
                 continue;
             }
-            if self.verdicts.claims(variant).fails(index, self.claim_versions[index], stamp) {
+            if self.known.verdicts.claims(variant).fails(index, self.round.claim_versions[index], stamp) {
                 continue;
             }
             if self.ground_refuses(index, applicant) {
-                self.barred.note(self.claim_grounds[index]);
+                self.round.barred.note(self.round.claim_grounds[index]);
                 continue;
             }
             match self.fits_claim(&ClaimRef::Open(index), applicant, false) {
                 Ok(placement) => {
-                    self.order.raise(place);
+                    self.round.order.raise(place);
                     self.commit(index, applicant, placement);
                     return true;
                 }
                 Err(refusal) => {
-                    let version = self.claim_versions[index];
-                    self.verdicts.claims(variant).note(index, version, stamp, refusal == Refusal::Lasting);
+                    let version = self.round.claim_versions[index];
+                    self.known.verdicts.claims(variant).note(
+                        index,
+                        version,
+                        stamp,
+                        refusal == Refusal::Lasting,
+                    );
                 }
             }
         }
-        self.verdicts.claims(variant).all_refused(stamp, self.changed_claims.len());
+        self.known.verdicts.claims(variant).all_refused(stamp, self.round.changed_claims.len());
         false
     }
 
@@ -49,30 +54,38 @@ impl Solver<'_> {
     fn ground_refuses(&mut self, index: usize, applicant: &Applicant<'_>) -> bool {
         // The volumes of a pod may make more of a ground than it is.
         applicant.class.volumes.alternatives.is_empty()
-            && matches!(self.answer(applicant, self.claim_grounds[index]), Answer::Never | Answer::NotNow)
+            && matches!(
+                self.answer(applicant, self.round.claim_grounds[index]),
+                Answer::Never | Answer::NotNow
+            )
     }
 
     /// Whether all nodes of the round have refused the like of the pod, and those that have changed since do so again.
     fn all_refuse_still(&mut self, applicant: &Applicant<'_>) -> bool {
         let &Applicant { class, variant, stamp, .. } = applicant;
-        let Some(since) = self.verdicts.claims(variant).all_refused_at(stamp) else { return false };
-        for at in since..self.changed_claims.len() {
-            let index = self.changed_claims[at] as usize;
+        let Some(since) = self.known.verdicts.claims(variant).all_refused_at(stamp) else { return false };
+        for at in since..self.round.changed_claims.len() {
+            let index = self.round.changed_claims[at] as usize;
             if self.is_too_full(index, class) {
                 continue;
             }
-            let version = self.claim_versions[index];
-            if self.verdicts.claims(variant).fails(index, version, stamp) {
+            let version = self.round.claim_versions[index];
+            if self.known.verdicts.claims(variant).fails(index, version, stamp) {
                 continue;
             }
             match self.fits_claim(&ClaimRef::Open(index), applicant, false) {
                 Ok(_) => return false,
                 Err(refusal) => {
-                    self.verdicts.claims(variant).note(index, version, stamp, refusal == Refusal::Lasting);
+                    self.known.verdicts.claims(variant).note(
+                        index,
+                        version,
+                        stamp,
+                        refusal == Refusal::Lasting,
+                    );
                 }
             }
         }
-        self.verdicts.claims(variant).all_refused(stamp, self.changed_claims.len());
+        self.known.verdicts.claims(variant).all_refused(stamp, self.round.changed_claims.len());
         true
     }
 
@@ -90,15 +103,15 @@ impl Solver<'_> {
                 pods: Vec::new(),
                 ports: SmallVec::new(),
                 reserved: SmallVec::new(),
-                host: self.first_new_host + self.claims.len() as HostId,
+                host: self.round.first_new_host + self.round.claims.len() as HostId,
             };
             let relaxes = problem.scenario.options.relaxes_min_values();
             match self.fits_claim(&ClaimRef::New(&claim), applicant, relaxes) {
                 Ok(placement) => {
-                    let at = self.claims.len();
-                    self.claims.push(claim);
-                    self.order.append(at);
-                    self.claim_versions.push(0);
+                    let at = self.round.claims.len();
+                    self.round.claims.push(claim);
+                    self.round.order.append(at);
+                    self.round.claim_versions.push(0);
                     self.commit(at, applicant, placement);
                     self.charge_limits(template.dynamic, template.table, at);
                     return Ok(());
@@ -113,7 +126,7 @@ impl Solver<'_> {
 
     /// The instance types that what is left of the pool's limits allows. `None`: none.
     fn within_limits(&self, pool: usize, table: usize, shapes: &ShapeSet) -> Option<ShapeSet> {
-        let limits = &self.limits[pool];
+        let limits = &self.round.limits[pool];
         let mut left = shapes.clone();
         if limits.is_empty() {
             return Some(left);
@@ -138,9 +151,9 @@ impl Solver<'_> {
     /// A new node counts against its pool's limits as the largest instance type that it can be.
     fn charge_limits(&mut self, pool: usize, table: usize, claim: usize) {
         let table = &self.problem.tables[table];
-        for limit in &mut self.limits[pool] {
+        for limit in &mut self.round.limits[pool] {
             let Some(resource) = limit.resource else { continue };
-            let shapes = self.claims[claim].shapes.iter();
+            let shapes = self.round.claims[claim].shapes.iter();
             let largest = shapes.map(|shape| table.types[table.shapes[shape].of].capacity[resource]).max();
             limit.left -= largest.unwrap_or(0);
         }
@@ -150,25 +163,27 @@ impl Solver<'_> {
     /// without looking at types; most nodes that are tried are full.
     fn is_too_full(&self, index: usize, class: &Class) -> bool {
         let width = class.requests.len();
-        let left = &self.most_left[index * width..(index + 1) * width];
+        let left = &self.round.room.left[index * width..(index + 1) * width];
         class.requests.iter().zip(left).any(|(request, left)| request > left)
     }
 
     /// Notes how much of each resource the largest of a node's instance types has left.
     fn note_most_left(&mut self, index: usize, shapes_changed: bool) {
-        let claim = &self.claims[index];
+        let claim = &self.round.claims[index];
         let table = &self.problem.tables[self.problem.templates[claim.template].table];
         let width = claim.requests.len();
-        if self.most.len() <= index * width {
-            self.most.resize((index + 1) * width, 0);
-            self.most_left.resize((index + 1) * width, 0);
+        if self.round.room.most.len() <= index * width {
+            self.round.room.most.resize((index + 1) * width, 0);
+            self.round.room.left.resize((index + 1) * width, 0);
         }
         let range = index * width..(index + 1) * width;
         if shapes_changed {
-            table.most(&claim.shapes, &mut self.most[range.clone()]);
+            table.most(&claim.shapes, &mut self.round.room.most[range.clone()]);
         }
-        for ((left, most), request) in
-            self.most_left[range.clone()].iter_mut().zip(&self.most[range]).zip(&claim.requests)
+        for ((left, most), request) in self.round.room.left[range.clone()]
+            .iter_mut()
+            .zip(&self.round.room.most[range])
+            .zip(&claim.requests)
         {
             *left = most - request;
         }
@@ -178,20 +193,21 @@ impl Solver<'_> {
     fn commit(&mut self, at: usize, applicant: &Applicant<'_>, placement: Placement) {
         let &Applicant { pod, class, .. } = applicant;
         let problem = self.problem;
-        let claim = &mut self.claims[at];
+        let claim = &mut self.round.claims[at];
         claim.pods.push(pod);
-        self.changed_claims.push(at as u32);
-        self.claim_versions[at] = self.next_version;
-        self.next_version += 1;
+        self.round.changed_claims.push(at as u32);
+        self.round.claim_versions[at] = self.existing.next_version;
+        self.existing.next_version = self.existing.next_version.wrapping_add(1);
         let taints = problem.templates[claim.template].taints;
         let is_new = claim.pods.len() == 1;
         if is_new || claim.constraint != placement.constraint {
             let undefined = Undefined::WellKnownAllowed;
-            let ground = self.stances.ground(Ground { taints, constraint: placement.constraint, undefined });
+            let ground =
+                self.known.stances.ground(Ground { taints, constraint: placement.constraint, undefined });
             if is_new {
-                self.claim_grounds.push(ground);
+                self.round.claim_grounds.push(ground);
             } else {
-                self.claim_grounds[at] = ground;
+                self.round.claim_grounds[at] = ground;
             }
         }
         claim.constraint = placement.constraint;
@@ -205,13 +221,13 @@ impl Solver<'_> {
         }
         let before = std::mem::replace(&mut claim.reserved, placement.reserved);
         if claim.reserved != before {
-            self.reservation_changes += 1;
+            self.round.reservation_changes += 1;
         }
         for reservation in claim.reserved.iter().filter(|reservation| !before.contains(reservation)) {
-            self.reservations_left[reservation.0 as usize] -= 1;
+            self.round.reservations_left[reservation.0 as usize] -= 1;
         }
         for reservation in before.iter().filter(|reservation| !claim.reserved.contains(reservation)) {
-            self.reservations_left[reservation.0 as usize] += 1;
+            self.round.reservations_left[reservation.0 as usize] += 1;
         }
         let host = (claim.host, Host::Unnamed);
         self.note_most_left(at, shapes_changed);

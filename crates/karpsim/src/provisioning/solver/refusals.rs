@@ -140,15 +140,15 @@ impl<'p> Solver<'p> {
 
     fn weakest(&mut self, pod: usize) -> Weakest<'p> {
         let (class_id, class) = self.class_of(pod);
-        let mut variant = self.whole(class_id);
+        let mut variant = self.unrelaxed(class_id);
         while let Some(next) =
-            self.variants.relaxed(self.problem, &mut self.algebra, &mut self.topology, variant)
+            self.known.variants.relaxed(self.problem, &mut self.algebra, &mut self.topology, variant)
         {
             variant = next;
         }
         let groups = self.groups_of(variant);
         let stance = self.stance_of(variant, &groups);
-        let known = self.variants.get(variant);
+        let known = self.known.variants.get(variant);
         Weakest { class, variant, groups, stance, asked: known.asked, tolerations: known.tolerations }
     }
 
@@ -216,7 +216,7 @@ impl<'p> Solver<'p> {
             let taints = self.untolerated(ground.taints, weakest.tolerations);
             funnel.stop(table, Rule::Taints { taints });
         }
-        let host = (self.first_new_host + self.claims.len() as HostId, Host::Unnamed);
+        let host = (self.round.first_new_host + self.round.claims.len() as HostId, Host::Unnamed);
         let conflicts = self.conflicts(ground.constraint, weakest.asked, host.1, Undefined::WellKnownAllowed);
         let mut asked = weakest.asked.constraint;
         for (key, rule) in conflicts {
@@ -284,7 +284,7 @@ impl<'p> Solver<'p> {
     fn limit_rules(&mut self, funnel: &mut Funnel, ground: &Ground) {
         let problem = self.problem;
         let table = &problem.tables[ground.table];
-        for limit in self.limits[ground.dynamic].clone() {
+        for limit in self.round.limits[ground.dynamic].clone() {
             let Some(resource) = limit.resource else {
                 if limit.left <= 0 {
                     funnel.stop(table, Rule::NodesLimit { left: limit.left });
@@ -483,7 +483,7 @@ impl<'p> Solver<'p> {
 
     /// The groups that have a say in where a pod goes, and whether they count it.
     fn groups_around(&mut self, weakest: &Weakest<'_>) -> Vec<Say> {
-        let class = self.variants.get(weakest.variant).class;
+        let class = self.known.variants.get(weakest.variant).class;
         let repelling = self.topology.repelling(self.problem, class).to_vec();
         let groups = weakest.groups.own.iter().copied().chain(repelling);
         groups.map(|id| (id, self.topology.group(id).selects(self.problem, class))).collect()
@@ -515,7 +515,7 @@ impl<'p> Solver<'p> {
 
     fn domains_for(&self, weakest: &Weakest<'_>, (id, selects): Say, node: ConstraintId) -> Requirement {
         let group = self.topology.group(id);
-        let of_pod = self.algebra.of(self.variants.get(weakest.variant).strict.constraint, group.key);
+        let of_pod = self.algebra.of(self.known.variants.get(weakest.variant).strict.constraint, group.key);
         let of_node = self.algebra.of(node, group.key);
         group.next_domains(selects, of_pod, of_node, self.algebra.integers(group.key))
     }
@@ -528,7 +528,7 @@ impl<'p> Solver<'p> {
         host: (HostId, Host),
         undefined: Undefined,
     ) -> Vec<TopologyFact> {
-        let strict = self.variants.get(weakest.variant).strict;
+        let strict = self.known.variants.get(weakest.variant).strict;
         let mut alone = Vec::new();
         let mut all = Vec::new();
         for (id, selects) in self.groups_around(weakest) {
@@ -710,23 +710,23 @@ impl<'p> Solver<'p> {
         if class.volumes.unresolved {
             return Some(Rule::UnresolvedVolumes);
         }
-        if self.rules.spares_young_nodes && node.young && !problem.records[pod].exempt {
+        if self.round.rules.spares_young_nodes && problem.is_young(index) && !problem.records[pod].exempt {
             return Some(Rule::Young);
         }
         if !problem.taints.tolerated(node.taints, weakest.tolerations) {
             let taints = self.untolerated(node.taints, weakest.tolerations);
             return Some(Rule::Taints { taints });
         }
-        let own = self.opens[index].constraint;
+        let own = self.existing.opens[index].constraint;
         let conflicts = self.conflicts(own, weakest.asked, node.host_label, Undefined::Denied);
         if let Some((_, rule)) = conflicts.into_iter().next() {
             return Some(rule);
         }
-        let remaining = self.opens[index].remaining.clone();
+        let remaining = self.existing.opens[index].remaining.clone();
         if let Some(rule) = self.lacking(&class.requests, &remaining, true) {
             return Some(rule);
         }
-        let open = &self.opens[index];
+        let open = &self.existing.opens[index];
         if exceeds_attach_limits(node, &open.attached, class) {
             let over = node
                 .attach_limits
@@ -790,9 +790,9 @@ impl<'p> Solver<'p> {
         let problem = self.problem;
         let weakest = self.weakest(pod);
         let mut all = Vec::new();
-        for index in 0..self.claims.len() {
+        for index in 0..self.round.claims.len() {
             let name: Str = {
-                let claim = &self.claims[index];
+                let claim = &self.round.claims[index];
                 let first = claim.pods.first().map(|&pod| problem.pod_name(pod)).unwrap_or_default();
                 compact_str::format_compact!("{} for {first}", problem.templates[claim.template].pool)
             };
@@ -805,7 +805,7 @@ impl<'p> Solver<'p> {
     fn new_node_refusal(&mut self, weakest: &Weakest<'_>, index: usize) -> Rule {
         let problem = self.problem;
         let (own, host, template) = {
-            let claim = &self.claims[index];
+            let claim = &self.round.claims[index];
             (claim.constraint, (claim.host, Host::Unnamed), &problem.templates[claim.template])
         };
         if !problem.taints.tolerated(template.taints, weakest.tolerations) {
@@ -817,11 +817,11 @@ impl<'p> Solver<'p> {
         }
         let width = weakest.class.requests.len();
         let left: SmallVec<[i64; 8]> =
-            self.most_left[index * width..(index + 1) * width].iter().copied().collect();
+            self.round.room.left[index * width..(index + 1) * width].iter().copied().collect();
         if let Some(rule) = self.lacking(&weakest.class.requests, &left, false) {
             return rule;
         }
-        if self.claims[index]
+        if self.round.claims[index]
             .ports
             .iter()
             .any(|&ports| problem.pods.ports_conflict(ports, weakest.class.ports))
@@ -833,7 +833,7 @@ impl<'p> Solver<'p> {
 
     /// Where a pod went in the round that is ending: a node of the cluster.
     pub(crate) fn node_of(&self, pod: usize) -> Option<usize> {
-        self.nodes().find(|&node| self.opens[node].pods.contains(&pod))
+        self.nodes().find(|&node| self.existing.opens[node].pods.contains(&pod))
     }
 
     /// How the instance types of a new node came down to those that it can be.

@@ -4,13 +4,10 @@
 //! all, until something is placed on it. Each variant of a class therefore keeps the list of nodes that have not; in a
 //! cluster of full nodes it is nearly empty.
 
-use super::{Applicant, Refusal, Solver};
+use super::{Applicant, Open, Refusal, Solver};
 use crate::compile::pods::PortsId;
 use crate::provisioning::verdicts::{Refusals, Willing};
 use crate::requirements::ConstraintId;
-
-/// The version of a node on which the round has placed nothing.
-const UNTOUCHED: u32 = 0;
 
 /// What a node that does not take a pod says of other rounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,27 +22,29 @@ impl Solver<'_> {
     pub(super) fn place_on_existing(&mut self, applicant: &Applicant<'_>) -> bool {
         let problem = self.problem;
         let &Applicant { pod, class, variant, .. } = applicant;
-        let mut willing = std::mem::take(self.verdicts.willing(variant));
-        let mut refusals = std::mem::take(self.verdicts.nodes(variant));
+        let mut willing = std::mem::take(self.known.verdicts.willing(variant));
+        let mut refusals = std::mem::take(self.known.verdicts.nodes(variant));
         let found = self.first_that_fits(applicant, &mut willing, &mut refusals);
-        *self.verdicts.willing(variant) = willing;
-        *self.verdicts.nodes(variant) = refusals;
-        let Some((place, constraint)) = found else { return false };
+        *self.known.verdicts.willing(variant) = willing;
+        *self.known.verdicts.nodes(variant) = refusals;
+        let Some((index, constraint)) = found else { return false };
 
-        let index = problem.node_order[place];
         let node = &problem.nodes[index];
-        if self.opens[index].pods.is_empty() {
-            self.touched.push((place, self.opens[index].clone()));
+        if self.existing.opens[index].pods.is_empty() {
+            self.round.touched.push((index, self.existing.opens[index].clone()));
         }
-        if self.opens[index].constraint != constraint
-            && let Err(at) = self.relabelled.binary_search(&place)
+        if self.existing.opens[index].constraint != constraint
+            && let Err(at) = self
+                .round
+                .relabelled
+                .binary_search_by_key(&self.existing.places[index], |&node| self.existing.places[node])
         {
-            self.relabelled.insert(at, place);
+            self.round.relabelled.insert(at, index);
         }
-        let open = &mut self.opens[index];
+        let open = &mut self.existing.opens[index];
         open.constraint = constraint;
-        open.version = self.next_version;
-        self.next_version += 1;
+        open.version = self.existing.next_version;
+        self.existing.next_version = self.existing.next_version.wrapping_add(1);
         open.pods.push(pod);
         for (left, request) in open.remaining.iter_mut().zip(&class.requests) {
             *left -= request;
@@ -62,9 +61,9 @@ impl Solver<'_> {
         true
     }
 
-    /// The place of the first node that takes the pod, and what it is then. Looked at are the nodes that have not turned
-    /// the like of it down for good as they were before the round, and those of which the round has made something else:
-    /// a node whose room only shrinks does not change its mind.
+    /// The first node that takes the pod, and what it is then. Looked at are the nodes that have not turned the like of it
+    /// down for good as they were before the round, and those of which the round has made something else: a node whose
+    /// room only shrinks does not change its mind.
     fn first_that_fits(
         &mut self,
         applicant: &Applicant<'_>,
@@ -73,36 +72,35 @@ impl Solver<'_> {
     ) -> Option<(usize, ConstraintId)> {
         let (mut at, mut others) = (0, 0);
         loop {
-            let other = self.relabelled.get(others).copied().unwrap_or(usize::MAX);
+            let other = self.round.relabelled.get(others).copied();
+            let other_place = other.map_or(u32::MAX, |node| self.existing.places[node]);
             // Most of them the round is without, or they are known to refuse.
-            while let Some(&place) = willing.places.get(at)
-                && (place as usize) < other
-                && self.is_passed_over(place as usize, applicant, refusals)
+            while let Some(&node) = willing.nodes.get(at)
+                && self.existing.places[node as usize] < other_place
+                && self.is_passed_over(node as usize, applicant, refusals)
             {
                 at += 1;
             }
-            let known = willing.places.get(at).map(|&place| place as usize);
-            let next = known.unwrap_or(willing.examined);
-            if other < next {
+            let known = willing.nodes.get(at).map(|&node| node as usize);
+            let next_place = known.map_or(willing.examined as u32, |node| self.existing.places[node]);
+            if let Some(other) = other.filter(|_| other_place < next_place) {
                 others += 1;
-                if let Ok(constraint) = self.try_place(other, applicant, refusals) {
+                if let Ok(constraint) = self.try_node(other, applicant, refusals) {
                     return Some((other, constraint));
                 }
                 continue;
             }
-            if next == self.problem.node_order.len() {
-                return None;
-            }
-            others += usize::from(other == next);
-            let tried = self.try_place(next, applicant, refusals);
+            let Some(&next) = self.problem.node_order.get(next_place as usize) else { return None };
+            others += usize::from(other_place == next_place);
+            let tried = self.try_node(next, applicant, refusals);
             let stays = tried != Err(Refused::ForGood);
             match known {
                 None => {
                     willing.examined += 1;
-                    willing.places.extend(stays.then_some(next as u32));
+                    willing.nodes.extend(stays.then_some(next as u32));
                 }
                 Some(_) if !stays => {
-                    willing.places.remove(at);
+                    willing.nodes.remove(at);
                 }
                 Some(_) => {}
             }
@@ -113,48 +111,46 @@ impl Solver<'_> {
         }
     }
 
-    /// Whether the node at `place` is none of the round, not for this pod, or known to refuse it.
+    /// Whether the node is none of the round, not for this pod, or known to refuse it.
     #[inline]
-    fn is_passed_over(&self, place: usize, applicant: &Applicant<'_>, refusals: &Refusals) -> bool {
-        let index = self.problem.node_order[place];
-        self.removed[index]
-            || refusals.fails(index, self.opens[index].version, applicant.stamp)
-            || (self.rules.spares_young_nodes
-                && self.problem.nodes[index].young
+    fn is_passed_over(&self, node: usize, applicant: &Applicant<'_>, refusals: &Refusals) -> bool {
+        self.round.removed[node]
+            || refusals.fails(node, self.existing.opens[node].version, applicant.stamp)
+            || (self.round.rules.spares_young_nodes
+                && self.problem.is_young(node)
                 && !self.problem.records[applicant.pod].exempt)
     }
 
-    /// What the node at `place` would be with the pod.
-    fn try_place(
+    /// What the node would be with the pod.
+    fn try_node(
         &mut self,
-        place: usize,
+        node: usize,
         applicant: &Applicant<'_>,
         refusals: &mut Refusals,
     ) -> Result<ConstraintId, Refused> {
-        if self.is_passed_over(place, applicant, refusals) {
+        if self.is_passed_over(node, applicant, refusals) {
             return Err(Refused::Now);
         }
-        let index = self.problem.node_order[place];
-        let version = self.opens[index].version;
-        self.fits_existing(index, applicant).map_err(|refusal| {
-            if version == UNTOUCHED && refusal == Refusal::Lasting {
+        let Open { version, ref pods, .. } = self.existing.opens[node];
+        let untouched = pods.is_empty();
+        self.fits_existing(node, applicant).map_err(|refusal| {
+            if untouched && refusal == Refusal::Lasting {
                 return Refused::ForGood;
             }
-            refusals.note(index, version, applicant.stamp, refusal == Refusal::Lasting);
+            refusals.note(node, version, applicant.stamp, refusal == Refusal::Lasting);
             Refused::Now
         })
     }
 
     /// The nodes on which the round may place pods, in the order of trial.
     pub(super) fn nodes(&self) -> impl Iterator<Item = usize> + '_ {
-        self.problem.node_order.iter().copied().filter(|&node| !self.removed[node])
+        self.problem.node_order.iter().copied().filter(|&node| !self.round.removed[node])
     }
 
     /// The nodes on which it did, in the order of trial.
     pub(super) fn filled(&self) -> Vec<(usize, Vec<usize>)> {
-        let mut places: Vec<usize> = self.touched.iter().map(|(place, _)| *place).collect();
-        places.sort_unstable();
-        let filled = places.into_iter().map(|place| self.problem.node_order[place]);
-        filled.map(|node| (node, self.opens[node].pods.clone())).collect()
+        let mut nodes: Vec<usize> = self.round.touched.iter().map(|(node, _)| *node).collect();
+        nodes.sort_unstable_by_key(|&node| self.existing.places[node]);
+        nodes.into_iter().map(|node| (node, self.existing.opens[node].pods.clone())).collect()
     }
 }

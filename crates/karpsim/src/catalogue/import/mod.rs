@@ -1,7 +1,0 @@
-//! Making catalogues out of what a cloud's own command line prints.
-
-pub mod aws;
-mod aws_prices;
-mod aws_types;
-
-pub use aws_prices::SpotPrice;
