@@ -420,3 +420,51 @@ fn a_patch_that_matches_nothing_is_an_error() {
         "error: --variant: duplicate name `base`\n  hint: `base` is the trace without changes\n"
     );
 }
+
+#[test]
+fn names_are_numbered_or_realistic() {
+    let plain = karpsim(&["replay", TRACE, "-o", "json"], b"");
+    assert_eq!(karpsim(&["replay", TRACE, "-o", "json", "--names", "numbered"], b"").out, plain.out);
+    let realistic = |seed: &str| result(&["replay", TRACE, "--names", "realistic", "--seed", seed]);
+    let (one, two) = (realistic("1"), realistic("2"));
+    let plain: Value = serde_json::from_str(&plain.out).unwrap();
+    assert_eq!(one["totals"], plain["totals"], "names cost nothing");
+    assert_ne!(one["nodes"], two["nodes"]);
+    let names: Vec<&str> = one["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|node| !node["nodePool"].is_null())
+        .map(|node| node["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names.len(), 6);
+    assert!(
+        names.iter().all(|name| name.starts_with("gpu-") && name.len() == "gpu-x7k2p".len()),
+        "{names:?}"
+    );
+}
+
+#[test]
+fn static_node_pools_wait_for_their_gate() {
+    let folder = Folder::new("static");
+    let class = r#"{"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": "default"}"#;
+    let trace = folder.file(
+        "trace.json",
+        format!(
+            r#"{{"apiVersion": "karpsim.dev/v1alpha1", "kind": "Trace", "end": 900,
+            "catalogue": {{"name": "aws/us-west-2", "include": ["m5.large"]}}, "objects": [
+            {{"apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": {{"name": "gw"}}, "spec": {{"replicas": 2,
+            "template": {{"spec": {{"requirements": [], "nodeClassRef": {class}}}}}}}}}]}}"#
+        ),
+    );
+    let off = karpsim(&["replay", &trace, "-o", "json"], b"");
+    assert_eq!(
+        off.err,
+        "warning: NodePool with `replicas`: has no effect: the feature gate StaticCapacity is off (--feature-gates \
+         StaticCapacity=true)\n"
+    );
+    let off: Value = serde_json::from_str(&off.out).unwrap();
+    assert_eq!(off["totals"]["nodesLaunched"], 0);
+    let on = result(&["replay", &trace, "--feature-gates", "StaticCapacity=true"]);
+    assert_eq!((&on["totals"]["nodesLaunched"], &on["warnings"]), (&json!(2), &Value::Null));
+}

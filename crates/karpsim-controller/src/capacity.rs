@@ -6,6 +6,7 @@ use karpsim::model::core::{NodeSelectorRequirement, ResourceList};
 use karpsim::model::meta::{Labels, Operator, Str};
 use karpsim::quantity::Quantity;
 use serde::{Deserialize, Serialize};
+use std::collections::BinaryHeap;
 
 pub(crate) const CAPACITY_TYPE: &str = "karpenter.sh/capacity-type";
 pub(crate) const ZONE: &str = "topology.kubernetes.io/zone";
@@ -95,8 +96,8 @@ pub fn machine(catalogue: &Catalogue, launch: &Launch) -> Option<Machine> {
 
 /// The offerings that `wanted` allows, in the order in which the cloud tries them: by price, then name of the type,
 /// capacity type, zone. Availability is the cloud's to know.
-pub fn launch_order(catalogue: &Catalogue, wanted: &NewNodeClaim) -> Vec<Launch> {
-    let mut order = Vec::new();
+pub fn launch_order(catalogue: &Catalogue, wanted: &NewNodeClaim) -> impl Iterator<Item = Launch> + use<> {
+    let mut candidates = Vec::new();
     for instance_type in &catalogue.instance_types {
         // A static NodePool's claim lists no types: any that its requirements allow.
         let allowed = if wanted.instance_types.is_empty() {
@@ -107,27 +108,63 @@ pub fn launch_order(catalogue: &Catalogue, wanted: &NewNodeClaim) -> Vec<Launch>
         if !allowed {
             continue;
         }
-        for offering in &instance_type.offerings {
-            if wanted.requirements.iter().all(|wants| allows(wants, &offering.requirements, true)) {
-                let key = OfferingKey::of(instance_type, offering);
-                order.push(Launch {
-                    instance_type: key.instance_type,
-                    zone: key.zone,
-                    capacity_type: key.capacity_type,
-                    price: Price(offering.price.0),
-                });
-            }
+        let offerings = instance_type.offerings.iter();
+        let allowed = offerings
+            .filter(|offering| wanted.requirements.iter().all(|it| allows(it, &offering.requirements, true)));
+        candidates.extend(allowed.map(|offering| {
+            std::cmp::Reverse(LaunchCandidate {
+                price: offering.price.0,
+                instance_type: instance_type.name.clone(),
+                capacity_type: single(&offering.requirements, CAPACITY_TYPE).unwrap_or_default(),
+                zone: single(&offering.requirements, ZONE).unwrap_or_default(),
+            })
+        }));
+    }
+    // As a rule the first is taken, so nothing more is sorted than is asked for.
+    let mut candidates = BinaryHeap::from(candidates);
+    std::iter::from_fn(move || candidates.pop().map(|it| it.0.into()))
+}
+
+/// An offering that a NodeClaim could be launched as, in the order in which they are tried.
+struct LaunchCandidate {
+    price: f64,
+    instance_type: Str,
+    capacity_type: Str,
+    zone: Str,
+}
+
+impl Ord for LaunchCandidate {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        fn names(it: &LaunchCandidate) -> [&str; 3] {
+            [&it.instance_type, &it.capacity_type, &it.zone]
+        }
+        self.price.total_cmp(&other.price).then_with(|| names(self).cmp(&names(other)))
+    }
+}
+
+impl PartialOrd for LaunchCandidate {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for LaunchCandidate {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for LaunchCandidate {}
+
+impl From<LaunchCandidate> for Launch {
+    fn from(it: LaunchCandidate) -> Self {
+        Launch {
+            instance_type: it.instance_type,
+            zone: it.zone,
+            capacity_type: it.capacity_type,
+            price: Price(it.price),
         }
     }
-    order.sort_by(|a, b| {
-        a.price
-            .0
-            .total_cmp(&b.price.0)
-            .then_with(|| a.instance_type.cmp(&b.instance_type))
-            .then_with(|| a.capacity_type.cmp(&b.capacity_type))
-            .then_with(|| a.zone.cmp(&b.zone))
-    });
-    order
 }
 
 /// Whether something with these labels can be what is wanted. What says nothing about a key passes if `lenient`.

@@ -72,7 +72,7 @@ impl Controller {
             requests: BTreeMap::new(),
             launch: None,
         };
-        wanted.launch = launch_order(self.cluster.catalogue(), &wanted).into_iter().next();
+        wanted.launch = launch_order(self.cluster.catalogue(), &wanted).next();
         wanted
     }
 

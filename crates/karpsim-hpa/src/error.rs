@@ -198,7 +198,7 @@ impl fmt::Display for SelectorFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SelectorFault::NoValues => f.write_str(
-                "values: Invalid value: []: for 'in', 'notin' operators, values set can't be empty",
+                "values: Invalid value: null: for 'in', 'notin' operators, values set can't be empty",
             ),
             SelectorFault::Values(values) => {
                 let values: Vec<String> = values.iter().map(|value| format!("{value:?}")).collect();

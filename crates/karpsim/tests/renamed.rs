@@ -46,14 +46,14 @@ impl Names {
     }
 
     /// The new name of what is called `name` where nodes go by their own name, and others by their NodeClaim's.
-    fn new<'a>(&'a self, name: &'a str) -> &'a str {
+    fn renamed<'a>(&'a self, name: &'a str) -> &'a str {
         self.nodes.get(name).or_else(|| self.node_claims.get(name)).map_or(name, String::as_str)
     }
 
     /// Renames everywhere but in the names of other objects.
     fn rename(&self, value: &mut Value) {
         match value {
-            Value::String(text) => *text = self.new(text).to_owned(),
+            Value::String(text) => *text = self.renamed(text).to_owned(),
             Value::Array(items) => items.iter_mut().for_each(|item| self.rename(item)),
             Value::Object(fields) => {
                 let kind = fields.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -83,11 +83,21 @@ impl Names {
 
     /// Renames the nodes of a decision.
     fn rename_decision(&self, decision: &mut Value) {
-        for node in decision["existingNodes"].as_array_mut().into_iter().flatten() {
-            node["name"] = self.new(node["name"].as_str().unwrap_or_default()).into();
+        let list = |decision: &'_ mut Value, field: &str| -> Vec<Value> {
+            decision.get_mut(field).and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default()
+        };
+        let mut nodes = list(decision, "existingNodes");
+        for node in &mut nodes {
+            node["name"] = self.renamed(node["name"].as_str().unwrap_or_default()).into();
         }
-        for command in decision["commands"].as_array_mut().into_iter().flatten() {
+        let mut commands = list(decision, "commands");
+        for command in &mut commands {
             self.rename(&mut command["candidates"]);
+        }
+        for (field, renamed) in [("existingNodes", nodes), ("commands", commands)] {
+            if let Some(list) = decision.get_mut(field) {
+                *list = Value::Array(renamed);
+            }
         }
     }
 }

@@ -76,9 +76,10 @@ impl World<'_> {
             .map(|(name, wanted)| {
                 let mut alternatives: Vec<Alternative> = Vec::new();
                 for launch in launch_order(self.cloud.catalogue(), wanted) {
-                    if alternatives.len() < ALTERNATIVES
-                        && alternatives.iter().all(|it| it.instance_type != launch.instance_type)
-                    {
+                    if alternatives.len() == ALTERNATIVES {
+                        break;
+                    }
+                    if alternatives.iter().all(|it| it.instance_type != launch.instance_type) {
                         alternatives.push(Alternative {
                             instance_type: launch.instance_type,
                             price_usd_per_hour: launch.price.0,

@@ -350,8 +350,8 @@ impl Compiled {
         }
     }
 
-    /// How many names and combinations of them are known.
+    /// How many names, combinations of them and answers are known.
     fn interned(&self) -> usize {
-        self.state.interned() + self.solver.algebra.interned()
+        self.state.interned() + self.solver.learnt()
     }
 }

@@ -6,9 +6,10 @@ use crate::compile::min_values;
 use crate::kubernetes::eviction::PodBudgets;
 use crate::kubernetes::labels::{self, ON_DEMAND, RESERVED, SPOT};
 use crate::kubernetes::pods::is_provisionable;
-use crate::provisioning::plan::{MAX_INSTANCE_TYPES, Plan};
+use crate::provisioning::plan::{MAX_INSTANCE_TYPES, Plan, note};
 use crate::provisioning::solver::{RoundRules, Solver};
 use crate::requirements::{ConstraintId, Requirement, Undefined};
+use std::rc::Rc;
 
 /// A replacement of a spot node must leave so many cheaper types.
 const SPOT_TO_SPOT_TYPES: usize = 15;
@@ -206,7 +207,11 @@ impl Solver<'_> {
 
     /// What each type can cost at worst: the dearest available offering of the first capacity type that it can be had
     /// as, of reserved, spot, on demand.
-    pub(crate) fn worst_launch_prices(&mut self, plan: &Plan) -> Vec<f64> {
+    pub(crate) fn worst_launch_prices(&mut self, plan: &Plan) -> Rc<[f64]> {
+        let of = (plan.table, plan.constraint);
+        if let Some(known) = self.known.prices.worst.get(&of) {
+            return Rc::clone(known);
+        }
         let kinds = self.compatible_kinds(plan.table, plan.constraint);
         let by_capacity_type = [RESERVED, SPOT, ON_DEMAND].map(|capacity_type| {
             let key = self.algebra.key(labels::CAPACITY_TYPE, |_| true);
@@ -215,21 +220,21 @@ impl Solver<'_> {
             self.compatible_kinds(plan.table, only)
         });
         let types = self.problem.tables[plan.table].types.iter();
-        types
-            .map(|it| {
-                let available =
-                    || it.offerings.iter().filter(|offering| offering.available && kinds[offering.kind]);
-                by_capacity_type
-                    .iter()
-                    .find_map(|of_type| {
-                        let prices = available()
-                            .filter(|offering| of_type[offering.kind])
-                            .map(|offering| offering.price);
-                        prices.reduce(|dearest, price| if price > dearest { price } else { dearest })
-                    })
-                    .unwrap_or(f64::MAX)
-            })
-            .collect()
+        let worst = types.map(|it| {
+            let available =
+                || it.offerings.iter().filter(|offering| offering.available && kinds[offering.kind]);
+            by_capacity_type
+                .iter()
+                .find_map(|of_type| {
+                    let prices =
+                        available().filter(|offering| of_type[offering.kind]).map(|offering| offering.price);
+                    prices.reduce(|dearest, price| if price > dearest { price } else { dearest })
+                })
+                .unwrap_or(f64::MAX)
+        });
+        let worst: Rc<[f64]> = worst.collect();
+        note(&mut self.known.prices.worst, of, &worst);
+        worst
     }
 
     /// Several nodes are not replaced by one of a type that is among them, or a dearer one: keeping that node would do.

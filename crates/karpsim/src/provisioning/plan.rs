@@ -46,6 +46,29 @@ pub(super) struct Options {
 /// The options of the plans that were named, with their types before they were cut and ordered.
 pub(super) type KnownOptions = FxHashMap<(usize, ConstraintId), Vec<(Vec<usize>, Rc<Options>)>>;
 
+/// By table and constraint: what each type costs.
+type PricesOf = FxHashMap<(usize, ConstraintId), Rc<[f64]>>;
+
+/// Prices that were asked for lately.
+#[derive(Debug, Default)]
+pub(crate) struct KnownPrices {
+    /// The least that a type can be had for.
+    pub(crate) least: PricesOf,
+    /// What it can cost at worst.
+    pub(crate) worst: PricesOf,
+}
+
+/// With more lists than this, all are forgotten: each is as long as the catalogue.
+const PRICE_LISTS_MAX: usize = 256;
+
+/// Keeps a list of prices for the next who asks.
+pub(crate) fn note(known: &mut PricesOf, of: (usize, ConstraintId), prices: &Rc<[f64]>) {
+    if known.len() >= PRICE_LISTS_MAX {
+        known.clear();
+    }
+    known.insert(of, Rc::clone(prices));
+}
+
 impl Solver<'_> {
     /// Finishes a node of a round: what it holds in reservations becomes a requirement, and the daemons that will run
     /// on it whatever it is are added to its requests.
@@ -109,19 +132,20 @@ impl Solver<'_> {
     }
 
     /// The least price of each type among the available offerings that `constraint` allows.
-    pub fn least_prices(&mut self, table: usize, constraint: ConstraintId) -> Vec<f64> {
+    pub fn least_prices(&mut self, table: usize, constraint: ConstraintId) -> Rc<[f64]> {
+        if let Some(known) = self.known.prices.least.get(&(table, constraint)) {
+            return Rc::clone(known);
+        }
         let kinds = self.compatible_kinds(table, constraint);
         let types = self.problem.tables[table].types.iter();
-        types
-            .map(|it| {
-                let offerings =
-                    it.offerings.iter().filter(|offering| offering.available && kinds[offering.kind]);
-                offerings.fold(
-                    f64::MAX,
-                    |least, offering| if offering.price < least { offering.price } else { least },
-                )
-            })
-            .collect()
+        let least = types.map(|it| {
+            let offerings = it.offerings.iter().filter(|offering| offering.available && kinds[offering.kind]);
+            offerings
+                .fold(f64::MAX, |least, offering| if offering.price < least { offering.price } else { least })
+        });
+        let least: Rc<[f64]> = least.collect();
+        note(&mut self.known.prices.least, (table, constraint), &least);
+        least
     }
 
     /// Which kinds of offerings `constraint` allows.

@@ -12,7 +12,7 @@ mod refusals;
 mod standing;
 
 use super::open_order::OpenOrder;
-use super::plan::KnownOptions;
+use super::plan::{KnownOptions, KnownPrices};
 use super::stances::{Barred, GroundId, Say, Stance, StanceId, Stances};
 use super::variants::{VariantId, Variants};
 use super::verdicts::Verdicts;
@@ -148,7 +148,7 @@ pub struct Solver<'p> {
     /// Requirements.
     pub algebra: Algebra,
     topology: Topology,
-    pub(super) known: Knowledge,
+    pub(crate) known: Knowledge,
     existing: ExistingNodes,
     round: RoundState,
 }
@@ -163,7 +163,7 @@ pub struct SolverState {
 }
 
 /// What rounds have found out. It holds as long as NodePools and instance types are what they are.
-pub(super) struct Knowledge {
+pub(crate) struct Knowledge {
     variants: Variants,
     /// The variant of a class that nothing has been dropped from.
     unrelaxed: FxHashMap<ClassId, VariantId>,
@@ -173,6 +173,7 @@ pub(super) struct Knowledge {
     verdicts: Verdicts,
     stances: Stances,
     pub(super) options: KnownOptions,
+    pub(crate) prices: KnownPrices,
 }
 
 /// The nodes of the cluster as a round may fill them, by index.
@@ -309,6 +310,18 @@ impl SolverState {
         self.topology.count_on(problem, &mut self.algebra, class, node, more);
     }
 
+    /// How much has been found out, in entries.
+    pub(crate) fn learnt(&self) -> usize {
+        let known = &self.known;
+        let allowed: usize = known.allowed.iter().map(FxHashMap::len).sum();
+        self.algebra.interned()
+            + known.variants.len()
+            + allowed
+            + known.stances.len()
+            + known.options.len()
+            + self.topology.interned()
+    }
+
     /// Pods that keep others away came or went, or nodes changed in what topologies see of them.
     pub(crate) fn forget_topology(&mut self, problem: &ClusterState) {
         self.topology.forget_cluster(problem, &mut self.algebra);
@@ -338,6 +351,7 @@ impl Knowledge {
             verdicts: Verdicts::default(),
             stances: Stances::default(),
             options: KnownOptions::default(),
+            prices: KnownPrices::default(),
         }
     }
 }

@@ -85,6 +85,11 @@ impl Stances {
         })
     }
 
+    /// How many stances, grounds and answers there are.
+    pub(super) fn len(&self) -> usize {
+        self.stances.len() + self.grounds.len() + self.answers.len()
+    }
+
     /// The stance behind an id.
     pub(super) fn get(&self, id: StanceId) -> &Stance {
         &self.stances[id.0 as usize]

@@ -71,6 +71,11 @@ impl Variants {
         &self.variants[id.0 as usize]
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.variants.len()
+    }
+
     /// A class with all its wishes.
     pub fn whole(
         &mut self,

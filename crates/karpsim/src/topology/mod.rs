@@ -246,6 +246,11 @@ impl Topology {
         }
     }
 
+    /// How many identities, filters and verdicts on nodes are known.
+    pub(crate) fn interned(&self) -> usize {
+        self.identities.len() + self.filters.len() + self.filter_verdicts.len()
+    }
+
     /// Between rounds: forgets all that was counted over the cluster, and finds the pods anew that others must stay away
     /// from. What identifies constraints stays.
     pub(crate) fn forget_cluster(&mut self, problem: &ClusterState, algebra: &mut Algebra) {
