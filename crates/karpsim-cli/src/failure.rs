@@ -45,6 +45,14 @@ impl Failure {
         self
     }
 
+    /// The same with a hint, if there is one.
+    pub(crate) fn maybe_hint(self, hint: Option<String>) -> Self {
+        match hint {
+            Some(hint) => self.hint(hint),
+            None => self,
+        }
+    }
+
     /// A problem in `file`. `line` is where the text begins that was read; 0: not known.
     pub(crate) fn problem(file: &str, line: usize, problem: &Problem) -> Self {
         let place = match problem.kind {

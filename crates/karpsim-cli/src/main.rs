@@ -1,55 +1,46 @@
-//! The binary `karpsim`: read, call, show. No decision is made here.
+//! The binary `karpsim`: it reads files, calls the library and prints. No decision is made here.
 //!
-//! Data go to standard output, talk to standard error. Exit codes: 0 done, 1 the answer is no where one was asked for,
-//! 2 bad input, 3 out of resources.
+//! Data goes to standard output, messages to standard error. Exit codes: 0 success, 1 the answer is no (`catalogue diff`
+//! found differences), 2 bad input, 3 out of resources.
 
 #[macro_use]
-mod talk;
-
-mod budget;
-mod catalogue;
-mod catalogue_diff;
-mod catalogue_import;
-mod catalogue_list;
-mod catalogue_price;
-mod catalogue_show;
-mod catalogue_table;
-mod completions;
-mod decide;
-mod embedded;
-mod explain;
-mod failure;
-mod optimum;
-mod optimum_result;
-mod ordered;
 mod output;
-mod overlay;
-mod play;
+
+mod commands;
+mod failure;
+mod flags;
+mod input;
 mod processor;
-mod progress;
-mod records;
-mod replay;
-mod replay_table;
-mod scenario_file;
-mod schema;
-mod settings;
-mod sources;
-mod table;
-mod trace_file;
-mod unpack;
-mod variant;
-mod whatif;
 
 use clap::{Parser, Subcommand};
+use commands::{budget, catalogue, completions, decide, explain, optimum, replay, schema, whatif};
 use std::process::ExitCode;
 
-/// What Karpenter would do, offline: provisioning, disruption, cost
+/// Simulate Karpenter offline: provisioning, disruption and cost
 #[derive(Debug, Parser)]
-#[command(name = "karpsim", version, arg_required_else_help = true, max_term_width = 110)]
+#[command(name = "karpsim", version, max_term_width = 110)]
 struct CommandLine {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
+
+/// What `karpsim` alone prints.
+const FIRST_STEPS: &str = "\
+karpsim simulates Karpenter offline: provisioning, disruption and cost.
+
+Things to try first:
+
+  Replay an autoscaling trace and see what Karpenter launches, removes and spends
+    karpsim replay data/traces/resnet-gpu.json
+
+  See what Karpenter would launch for the pending pods of your cluster
+    kubectl get pods,nodes,nodepools,nodeclaims,daemonsets -A -o json | karpsim decide - --catalogue aws/us-west-2
+
+  Find the cheapest GPU instances
+    karpsim catalogue find 'nvidia.com/gpu>=1' --sort gpu-price --limit 5
+
+Run `karpsim --help` for all commands.
+";
 
 /// One file a command.
 #[derive(Debug, Subcommand)]
@@ -70,7 +61,8 @@ enum Command {
 
 fn main() -> ExitCode {
     let command_line = CommandLine::parse();
-    let outcome = match &command_line.command {
+    let Some(command) = &command_line.command else { return exit_code(output::print(FIRST_STEPS)) };
+    exit_code(match command {
         Command::Replay(command) => command.run(),
         Command::WhatIf(command) => command.run(),
         Command::Decide(command) => command.run(),
@@ -80,7 +72,11 @@ fn main() -> ExitCode {
         Command::Catalogue(command) => command.run(),
         Command::Schema(command) => command.run(),
         Command::Completions(command) => command.run(),
-    };
+    })
+}
+
+/// Says what went wrong, if something did.
+fn exit_code(outcome: Result<(), failure::Failure>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -90,5 +86,16 @@ fn main() -> ExitCode {
             }
             ExitCode::from(failure.code())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CommandLine;
+    use clap::CommandFactory;
+
+    #[test]
+    fn flags_do_not_contradict_each_other() {
+        CommandLine::command().debug_assert();
     }
 }

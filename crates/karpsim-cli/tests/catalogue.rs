@@ -63,7 +63,7 @@ fn estimates_are_marked() {
             && line.contains('~')
             && line.contains("spot-advisor 2025-06-28"))
     );
-    assert!(shown.err.starts_with("~ computed or estimated"));
+    assert!(shown.err.starts_with("~ derived or estimated"));
     let wide = run(&["catalogue", "list", "aws/cn-north-1", "-o", "wide", "--limit", "3"]);
     assert_eq!(wide.err, "", "the sources stand there");
     assert!(wide.out.lines().next().unwrap().contains("ON-DEMAND CNY/h"));
@@ -115,11 +115,11 @@ fn types_are_found_and_sorted() {
 fn what_is_wrong_is_said() {
     assert_eq!(
         said(&["catalogue", "find", "karpenter.k8s.aws/instance-gpu-memroy>=24576"]),
-        "error: `karpenter.k8s.aws/instance-gpu-memroy` is neither a label nor a resource of this catalogue\n  hint: did you mean `karpenter.k8s.aws/instance-gpu-memory`?\n"
+        "error: `karpenter.k8s.aws/instance-gpu-memroy` is neither a label nor a resource in this catalogue\n  hint: did you mean `karpenter.k8s.aws/instance-gpu-memory`?\n"
     );
     assert_eq!(
         said(&["catalogue", "show", "g4dn.xlarg"]),
-        "error: no instance type `g4dn.xlarg` in catalogue `aws/us-west-2`\n  hint: did you mean `g4dn.xlarge`?\n"
+        "error: instance type `g4dn.xlarg` not found in catalogue `aws/us-west-2`\n  hint: did you mean `g4dn.xlarge`?\n"
     );
     for (arguments, flag) in [
         (&["--overlay", "discounts.yaml"][..], "--overlay"),
@@ -131,16 +131,14 @@ fn what_is_wrong_is_said() {
     ] {
         assert_eq!(
             said(&[&["catalogue", "list"], arguments].concat()),
-            format!(
-                "error: {flag} is for the types of one catalogue; none is named\n  hint: karpsim catalogue list NAME {flag} …\n"
-            )
+            format!("error: {flag} needs a catalogue\n  hint: use `karpsim catalogue list NAME {flag} …`\n")
         );
     }
     assert!(
         said(&["catalogue", "list", "aws/us-west-2", "--catalogue", "aws/us-east-1"]).contains("--catalogue")
     );
     assert!(said(&["catalogue", "list", "aws/us-west-3"]).contains("did you mean `aws/us-west-2`?"));
-    assert!(said(&["catalogue", "find", "cpu>>4"]).contains("is not a requirement"));
+    assert!(said(&["catalogue", "find", "cpu>>4"]).contains("invalid requirement"));
     assert!(
         said(&["catalogue", "show", "m5.large", "--vm-memory-overhead-percent", "7.5"])
             .contains("0.075 is 7.5 %")
@@ -206,7 +204,7 @@ fn overlays_and_node_classes_apply() {
         "m5.large\n  on-demand: 0.096 → 0.0691 (-28.0 %) in us-west-2a, us-west-2b, us-west-2c, us-west-2d\n0 removed, 0 added, 1 changed\n"
     );
     assert_eq!(diff.code, 1);
-    assert!(diff.err.contains("`prices[1]` selects nothing in this catalogue"), "{}", diff.err);
+    assert!(diff.err.contains("`prices[1]` matches nothing in the catalogue"), "{}", diff.err);
     let class = folder.file(
         "class.yaml",
         "apiVersion: karpenter.k8s.aws/v1\nkind: EC2NodeClass\nmetadata: {name: default}\nspec: {kubelet: {maxPods: 110}}\n",
@@ -231,7 +229,7 @@ fn samples_are_imported() {
     let same = run(&["catalogue", "diff", "samples/aws/expected-catalogue.json", file.as_str()]);
     assert_eq!((same.code, same.out.as_str()), (0, ""));
     let missing = said(&["catalogue", "import", "aws", files[2], files[3]]);
-    assert!(missing.contains("missing is the output of `aws ec2 describe-instance-types`"), "{missing}");
+    assert!(missing.contains("missing output of `aws ec2 describe-instance-types`"), "{missing}");
     let series = out(&["catalogue", "import", "spot-prices", files[4], "--start", "2026-08-20T02:00:00Z"]);
     assert_eq!(series.lines().count(), 10);
 }

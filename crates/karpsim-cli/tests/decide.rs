@@ -2,7 +2,7 @@
 
 mod program;
 
-use program::{Folder, Run, command, data, karpsim, unpacked};
+use program::{Folder, Run, command, data, karpsim};
 use serde_json::Value;
 use std::io::{Read, Write};
 
@@ -55,7 +55,7 @@ fn a_pod_gets_a_node() {
 /// The library's own test matches every line; here it is that the command takes them, among others, in their form.
 #[test]
 fn scenarios_of_the_aws_provider_are_decided_too() {
-    let recorded = unpacked("conformance/aws-provider.jsonl.zst");
+    let recorded = karpsim_testkit::text("conformance/aws-provider.jsonl");
     let some: Vec<&str> = recorded.lines().step_by(25).collect();
     let between = scenario("between").replace('\n', " ");
     let input: String = some.iter().flat_map(|line| [*line, "\n", &between, "\n"]).collect();
@@ -86,7 +86,7 @@ fn scenarios_of_the_aws_provider_are_decided_too() {
 
 #[test]
 fn recorded_pairs_are_decided_in_their_order_whatever_the_threads() {
-    let recorded = unpacked("conformance/provisioning.jsonl.zst");
+    let recorded = karpsim_testkit::text("conformance/provisioning.jsonl");
     let some: String = recorded.lines().step_by(20).flat_map(|line| [line, "\n"]).collect();
     let expected: Vec<String> = some
         .lines()
@@ -114,7 +114,7 @@ fn a_bad_line_ends_the_run_after_the_decisions_before_it() {
     assert_eq!(run.code, 2);
     assert_eq!(
         run.err,
-        "error: standard input:4: unknown field `obj`\n  hint: known here: `name`, `kind`, `now`, `options`, `catalogue`, \
+        "error: standard input:4: unknown field `obj`\n  hint: known fields: `name`, `kind`, `now`, `options`, `catalogue`, \
          `objects`, `cluster`, `apiVersion`\n"
     );
 }
@@ -164,8 +164,8 @@ fn a_dump_of_objects_is_a_scenario() {
     assert_eq!(
         run.err,
         format!(
-            "error: {path}: `catalogue`: there is no instance type: no catalogue is named\n  hint: --catalogue \
-             aws/us-west-2, or another name or file\n"
+            "error: {path}: `catalogue`: no instance types: neither a catalogue nor instance types are given\n  hint: \
+             use --catalogue with a name or a file, such as `--catalogue aws/us-west-2`\n"
         )
     );
 }
@@ -201,8 +201,8 @@ status:
     assert_eq!(run.code, 2);
     assert_eq!(
         run.err,
-        "error: standard input: NodePool `pool`: `status.conditions[0].status`: found `true`, allowed is a string\n  hint: \
-         put it in quotes\n"
+        "error: standard input: NodePool `pool`: `status.conditions[0].status`: invalid value `true`: expected a \
+         string\n  hint: put the value in quotes\n"
     );
 
     let run = karpsim(&["decide", "-"], b"a: 1\nb: [\n");
@@ -223,26 +223,26 @@ fn what_cannot_be_read_is_said() {
     let folder_itself = folder.path("");
     for (arguments, sentence) in [
         (vec!["decide", "absent.json"], "error: absent.json: no such file\n".to_owned()),
-        (vec!["decide", &folder_itself], format!("error: {folder_itself}: is a folder, not a file\n")),
-        (vec!["decide", &empty], format!("error: {empty}: is empty\n")),
+        (vec!["decide", &folder_itself], format!("error: {folder_itself}: is a directory\n")),
+        (vec!["decide", &empty], format!("error: {empty}: the file is empty\n")),
         (
             vec!["decide", &binary],
             format!(
-                "error: {binary}: found byte 0x00 at offset 7, allowed is UTF-8 text\n  hint: JSON, YAML or JSON Lines, \
-                 plain or packed with zstd or gzip\n"
+                "error: {binary}: not UTF-8 text: byte 0x00 at offset 7\n  hint: expected JSON, JSON Lines or YAML, \
+                 optionally compressed with zstd or gzip\n"
             ),
         ),
         (
             vec!["decide", &latin],
             format!(
-                "error: {latin}:1: found byte 0xe9 at offset 13, allowed is UTF-8 text\n  hint: JSON, YAML or JSON Lines, \
-                 plain or packed with zstd or gzip\n"
+                "error: {latin}:1: not UTF-8 text: byte 0xe9 at offset 13\n  hint: expected JSON, JSON Lines or YAML, \
+                 optionally compressed with zstd or gzip\n"
             ),
         ),
         (
             vec!["decide", &misnamed],
             format!(
-                "error: {misnamed}: `catalogue.name`: no catalogue `aws/us-west-1` in this program; it carries \
+                "error: {misnamed}: `catalogue.name`: catalogue `aws/us-west-1` not found in the built-in catalogues: \
                  aws/cn-north-1, aws/eu-central-1, aws/us-east-1, aws/us-west-2, azure/eastus, gcp/us-central1\n  hint: did \
                  you mean `aws/us-west-2`?\n"
             ),
@@ -250,15 +250,15 @@ fn what_cannot_be_read_is_said() {
         (
             vec!["decide", &away],
             format!(
-                "error: {away}: `catalogue.file`: there is no file {} (nor with .zst or .gz)\n  hint: --root DIR names the \
-                 folder that catalogue files are relative to\n",
+                "error: {away}: `catalogue.file`: file {} not found (nor with .zst or .gz)\n  hint: use --root to set the \
+                 directory that catalogue files are relative to\n",
                 folder.path("catalogues/a.json")
             ),
         ),
         (
             vec!["decide", &away, "--catalogue", "aws/us-west2"],
-            "error: --catalogue aws/us-west2: no such file, and no catalogue of that name\n  hint: did you mean \
-             `aws/us-west-2`?\n"
+            "error: catalogue `aws/us-west2` not found: it is neither a built-in catalogue nor a file\n  hint: did you \
+             mean `aws/us-west-2`?\n"
                 .to_owned(),
         ),
     ] {
@@ -268,28 +268,28 @@ fn what_cannot_be_read_is_said() {
     let run = karpsim(&["decide", &truncated], b"");
     assert_eq!(run.code, 2);
     assert!(run.err.starts_with(&format!("error: {truncated}: ")), "{}", run.err);
-    assert!(run.err.contains("end too early"), "{}", run.err);
+    assert!(run.err.contains("truncated"), "{}", run.err);
     // Brackets without end are refused after a few, not after all.
     let run = karpsim(&["decide", "-"], "[".repeat(30_000_000).as_bytes());
     assert_eq!(
         (run.code, run.err.as_str()),
-        (2, "error: standard input:1: brackets are nested deeper than 128 levels\n")
+        (2, "error: standard input:1: brackets are nested more than 128 levels deep\n")
     );
 }
 
 #[test]
-fn strict_takes_warnings_for_errors() {
+fn strict_treats_warnings_as_errors() {
     let input = scenario("a").replace(r#""status": "True""#, r#""status": "False""#);
     let loose = karpsim(&["decide", "-"], input.as_bytes());
     assert_eq!(loose.code, 0);
-    let said = "NodePool `pool`: `status.conditions`: does not count: its status has no condition ValidationSucceeded, nor \
-                NodeClassReady, nor Ready that is True";
+    let said = "NodePool `pool`: `status.conditions`: is ignored, because these status conditions are not True: \
+                ValidationSucceeded, NodeClassReady, Ready";
     assert_eq!(loose.err, format!("warning: {said}\n"));
     let strict = karpsim(&["decide", "-", "--strict"], input.as_bytes());
     assert_eq!((strict.code, strict.out.as_str()), (2, ""));
     assert_eq!(
         strict.err,
-        format!("error: standard input: {said}\n  hint: --strict takes warnings for errors\n")
+        format!("error: standard input: {said}\n  hint: --strict treats warnings as errors\n")
     );
 }
 
@@ -315,7 +315,7 @@ fn karpenters_settings_have_karpenters_names() {
         (
             2,
             format!(
-                "error: {wrong}: `settings.preferencePolicy`: found `ignore`, allowed is Respect or Ignore\n  hint: did you \
+                "error: {wrong}: `settings.preferencePolicy`: invalid value `ignore`: expected Respect or Ignore; did you \
                  mean `Ignore`?\n"
             )
         )
@@ -324,19 +324,20 @@ fn karpenters_settings_have_karpenters_names() {
         run(&["--min-values-policy", "Stric"]),
         (
             2,
-            "error: --min-values-policy: found `Stric`, allowed is Strict or BestEffort\n  hint: did you mean `Strict`?\n"
+            "error: invalid value 'Stric' for '--min-values-policy <POLICY>': expected Strict or BestEffort; did you mean \
+             `Strict`?\n\nFor more information, try '--help'.\n"
                 .to_owned()
         )
     );
     assert_eq!(
         run(&["--feature-gates", "SpotToSpot=true"]).1,
-        "error: --feature-gates: found `SpotToSpot`, allowed is one of NodeOverlay, NodeRepair, ReservedCapacity, \
-         SpotToSpotConsolidation, StaticCapacity, CapacityBuffer\n"
+        "error: invalid value 'SpotToSpot=true' for '--feature-gates <GATES>': expected one of the feature gates NodeOverlay, \
+         NodeRepair, ReservedCapacity, SpotToSpotConsolidation, StaticCapacity, CapacityBuffer\n\nFor more information, try '--help'.\n"
     );
     let output = command(&["decide", "-"]).env("PREFERENCE_POLICY", "Never").output().unwrap();
     assert_eq!(
         String::from_utf8(output.stderr).unwrap(),
-        "error: --preference-policy: found `Never`, allowed is Respect or Ignore\n"
+        "error: invalid value 'Never' for '--preference-policy <POLICY>': expected Respect or Ignore\n\nFor more information, try '--help'.\n"
     );
 }
 
@@ -411,5 +412,30 @@ fn every_command_shows_an_example() {
         assert!(run.code == 0 && run.out.contains("decide"), "{shell}");
     }
     assert_eq!(karpsim(&["decid"], b"").code, 2);
-    assert_eq!(karpsim(&[], b"").code, 2);
+    // Alone, it shows three things to try.
+    let alone = karpsim(&[], b"");
+    assert_eq!((alone.code, alone.err.as_str()), (0, ""));
+    assert_eq!(alone.out.lines().filter(|line| line.contains(" karpsim ")).count(), 3, "{}", alone.out);
+}
+
+#[test]
+fn the_clock_can_be_set() {
+    // The budget is 0 for one minute, which begins at the time of the scenario.
+    let budget = |arguments: &[&str]| {
+        let text = scenario("a").replace(
+            r#""spec": {"template""#,
+            r#""spec": {"disruption": {"budgets": [{"nodes": "0", "schedule": "0 0 1 9 *", "duration": "1m"}]}, "template""#,
+        );
+        karpsim(&[&["budget", "-", "-o", "json"], arguments].concat(), text.as_bytes())
+    };
+    for now in ["2026-09-01", "2026-09-01T00:00:00Z"] {
+        let run = budget(&["--now", now, "--to", "2026-09-02"]);
+        assert_eq!(run.code, 0, "{}", run.err);
+        let list: Value = serde_json::from_str(&run.out).unwrap();
+        assert_eq!(list["items"][0]["at"], "2026-09-01T00:00:00Z");
+        assert_eq!(list["items"][1]["at"], "2026-09-01T00:01:00Z");
+    }
+    let run = budget(&["--now", "September"]);
+    assert_eq!(run.code, 2);
+    assert!(run.err.contains("or a date such as 2026-09-01"), "{}", run.err);
 }

@@ -40,7 +40,7 @@ fn every_node_draws_its_own_delay() {
     assert_eq!(text(&[]), text(&["--seed", "0"]), "0 is the default");
     let table = karpsim(&["replay", RESNET, "--delays", "podStart=1..2", "--seed", "9"], b"");
     let head = table.out.lines().next().unwrap();
-    assert!(head.ends_with("bound by Karpenter, delays drawn with seed 9"), "{head}");
+    assert!(head.ends_with("pods bound by Karpenter, random delays with seed 9"), "{head}");
 }
 
 #[test]
@@ -75,26 +75,31 @@ fn a_trace_says_the_same_as_flags() {
     let run = karpsim(&[&VARIES[..], &["--seed", "4", "--overlay", &file]].concat(), b"");
     assert_eq!(run.out, text(&["--seed", "4"]), "{}", run.err);
 
-    let hint = "hint: a range is an object: {\"min\": 20, \"max\": 60}";
-    let number = "allowed is a number of seconds, not negative and down to a nanosecond, or an ISO 8601 duration such as \
-                  `\"PT12.5S\"`";
+    let hint = "hint: write a range as {\"min\": 20, \"max\": 60}";
+    let number =
+        "expected seconds (0 or more, at most nine decimals), or an ISO 8601 duration such as `\"PT12.5S\"`";
     for (delays, seed, sentence) in [
-        ("20s..60s", "3", format!("`options.delays.nodeCreated`: found `\"20s..60s\"`, {number}\n  {hint}")),
+        (
+            "20s..60s",
+            "3",
+            format!("`options.delays.nodeCreated`: invalid value `\"20s..60s\"`: {number}\n  {hint}"),
+        ),
         (
             "{min: 60, max: 20}",
             "3",
-            "`options.delays.nodeCreated.max`: found 20 s, allowed is no less than `min`, 60 s".to_owned(),
+            "`options.delays.nodeCreated.max`: invalid value 20 s: expected at least `min`, 60 s".to_owned(),
         ),
-        ("{min: 60}", "3", "`options.delays.nodeCreated`: field `max` is missing".to_owned()),
+        ("{min: 60}", "3", "`options.delays.nodeCreated`: missing field `max`".to_owned()),
         (
             "{min: 60, mx: 70}",
             "3",
-            "`options.delays.nodeCreated.mx`: unknown field\n  hint: known here: `min`, `max`".to_owned(),
+            "`options.delays.nodeCreated.mx`: unknown field\n  hint: known fields: `min`, `max`".to_owned(),
         ),
         (
             "1",
             "-1",
-            "`options.seed`: found `-1`, allowed is a whole number from 0 to 18446744073709551615".to_owned(),
+            "`options.seed`: invalid value `-1`: expected a whole number from 0 to 18446744073709551615"
+                .to_owned(),
         ),
     ] {
         let file = overlay(delays, seed);
@@ -106,14 +111,14 @@ fn a_trace_says_the_same_as_flags() {
         (run.code, run.err.as_str()),
         (
             2,
-            "error: --delays nodeCreated: found `60s..20s`, allowed is a range that does not fall\n  hint: did you mean \
-             `20s..60s`?\n"
+            "error: --delays nodeCreated: invalid value `60s..20s`: the range ends before it starts\n  hint: did you \
+             mean `20s..60s`?\n"
         )
     );
     let run = karpsim(&["replay", RESNET, "--delays", "nodeCreated=20..x"], b"");
     assert_eq!(run.code, 2);
     assert!(
-        run.err.starts_with("error: --delays nodeCreated: found `x`, allowed is a duration"),
+        run.err.starts_with("error: --delays nodeCreated: invalid value `x`: expected a duration"),
         "{}",
         run.err
     );

@@ -22,7 +22,7 @@ fn two_pods_of_one_gpu_each_get_two_small_nodes() {
     let lines: Vec<&str> = run.out.lines().collect();
     assert_eq!(lines[0], "two-gpus: two g5.2xlarge instead of one g5.12xlarge");
     // 5.672 and 2 × 1.212 dollars an hour are what AWS lists.
-    assert!(run.out.contains("Saves $3.2480 an hour (57.3 %) against Karpenter; proven: nothing is cheaper"));
+    assert!(run.out.contains("Saves $3.2480 per hour (57.3 %) compared with Karpenter; proven optimal"));
     assert!(lines.iter().any(|line| line.contains("g5.2xlarge") && line.contains("$1.2120")), "{}", run.out);
 }
 
@@ -61,9 +61,9 @@ fn a_running_cluster_is_rearranged() {
 #[test]
 fn bad_arguments_are_said() {
     for (arguments, sentence) in [
-        (["--gap", "x"], "allowed are percent from 0 to 100, such as 1 or 0.5"),
-        (["--gap", "200"], "allowed are percent from 0 to 100, such as 1 or 0.5"),
-        (["--time-limit", "soon"], "allowed are seconds, such as 10 or 0.5"),
+        (["--gap", "x"], "expected a percentage from 0 to 100, such as 1 or 0.5"),
+        (["--gap", "200"], "expected a percentage from 0 to 100, such as 1 or 0.5"),
+        (["--time-limit", "soon"], "expected a duration such as 90s, 1m30s, 720h, 2d, PT30S or 60 (seconds)"),
         (["--evictions", "few"], "invalid digit found in string"),
         (["--scenario", "tw-gpus"], "did you mean `two-gpus`?"),
     ] {
@@ -71,6 +71,14 @@ fn bad_arguments_are_said() {
         assert_eq!(run.code, 2, "{arguments:?}");
         assert!(run.err.contains(sentence), "{}", run.err);
         assert_eq!(run.out, "");
+    }
+}
+
+#[test]
+fn a_time_limit_is_a_duration() {
+    for limit in ["60s", "60", "1m", "PT60S"] {
+        let run = optimum(&["scenarios/two-gpus.yaml", "--time-limit", limit, "-o", "json"]);
+        assert_eq!(json(&run)["status"], "optimal", "{limit}");
     }
 }
 
@@ -85,7 +93,7 @@ fn help_shows_examples() {
 #[test]
 #[cfg(target_os = "linux")]
 fn an_interrupt_prints_the_best_so_far() {
-    let child = command(&["optimum", "bench/diverse-500.json.zst", "--time-limit", "0", "-o", "json"])
+    let mut child = command(&["optimum", "bench/diverse-500.json.zst", "--time-limit", "0", "-o", "json"])
         .arg("--root")
         .arg("conformance")
         .spawn()
@@ -98,6 +106,7 @@ fn an_interrupt_prints_the_best_so_far() {
         mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 2 != 0)
     };
     while !caught() {
+        assert_eq!(child.try_wait().unwrap(), None, "it ends before it listens");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     std::process::Command::new("kill").args(["-INT", &id.to_string()]).status().unwrap();

@@ -178,18 +178,18 @@ fn a_spot_price_history_is_laid_over_a_trace() {
 fn a_history_of_another_time_or_place_is_said() {
     let folder = Folder::new("history-elsewhere");
     let trace = folder.file("trace.json", two_nodes("spot", "WhenEmpty", Some(10800), &[]));
-    let hint = "(`karpsim catalogue import spot-prices --start TIME` lays a history elsewhere)";
+    let hint = "(`karpsim catalogue import spot-prices --start TIME` shifts a history)";
     for (entries, warning) in [
         (
             vec![("a.large", "z1", "0.5", "2026-08-19T00:00:00Z")],
             format!(
-                "its last price is of 2026-08-19T00:00:00Z, before the trace's start, so its prices do not change {hint}"
+                "the last price is from 2026-08-19T00:00:00Z, before the trace starts, so prices do not change {hint}"
             ),
         ),
         (
             vec![("a.large", "z1", "0.5", "2026-08-21T00:00:00Z")],
             format!(
-                "its first price is of 2026-08-21T00:00:00Z, after the trace's end, so it changes nothing {hint}"
+                "the first price is from 2026-08-21T00:00:00Z, after the trace ends, so the history has no effect {hint}"
             ),
         ),
     ] {
@@ -210,11 +210,7 @@ fn a_history_of_another_time_or_place_is_said() {
     let run = karpsim(&["replay", &trace, "--overlay", &prices], b"");
     assert_eq!(
         (run.code, run.err.as_str()),
-        (
-            0,
-            "warning: price: 2 of 3 event(s) are of instance types, zones or capacity types that the catalogue does not \
-             offer\n"
-        )
+        (0, "warning: price: 2 of 3 event(s) match no offering in the catalogue\n")
     );
 }
 
@@ -247,7 +243,7 @@ fn a_discount_reaches_every_command() {
     near(&base["variants"][1]["costUsd"], 7980.0 / 3600.0 * 0.526 * 0.72 * 0.72);
 
     let unused = folder.file("unused.yaml", DISCOUNT.replace("on-demand", "on-demnad"));
-    let warning = format!("warning: {unused}: `prices[0]` selects nothing in this catalogue\n");
+    let warning = format!("warning: {unused}: `prices[0]` matches nothing in the catalogue\n");
     for command in [vec!["decide", scenario], vec!["explain", scenario, "pod/default/resnet-1"]] {
         let run = karpsim(&[&command[..], &["--overlay", &unused]].concat(), b"");
         assert_eq!((run.code, &run.err), (0, &warning));
@@ -285,7 +281,7 @@ fn traces_are_laid_over_traces() {
         (
             2,
             format!(
-                "error: {broken}:2: `scale.name`: there is no Deployment `default/resnt`\n  hint: did you mean `resnet`?\n"
+                "error: {broken}:2: `scale.name`: Deployment `default/resnt` not found\n  hint: did you mean `resnet`?\n"
             )
         )
     );
@@ -342,7 +338,12 @@ fn a_catalogue_that_is_not_there_is_of_the_overlay_that_names_it() {
     ] {
         let run = karpsim(&command, b"");
         assert_eq!(run.code, 2);
-        assert!(run.err.starts_with(&format!("error: {bad}: `catalogue.name`: no catalogue")), "{}", run.err);
+        assert!(
+            run.err
+                .starts_with(&format!("error: {bad}: `catalogue.name`: catalogue `aws/us-west-9` not found")),
+            "{}",
+            run.err
+        );
     }
 }
 
@@ -350,31 +351,33 @@ fn a_catalogue_that_is_not_there_is_of_the_overlay_that_names_it() {
 fn other_kinds_of_file_are_refused() {
     let folder = Folder::new("kinds");
     let allowed =
-        "allowed is `CatalogueOverlay`, `Trace`, or what `aws ec2 describe-spot-price-history` prints";
+        "expected `CatalogueOverlay`, `Trace`, or the output of `aws ec2 describe-spot-price-history`";
     for (text, sentence) in [
         (
             "kind: CatalogOverlay\n",
-            format!("`kind`: found `CatalogOverlay`, {allowed}\n  hint: did you mean `CatalogueOverlay`?"),
+            format!(
+                "`kind`: invalid value `CatalogOverlay`: {allowed}\n  hint: did you mean `CatalogueOverlay`?"
+            ),
         ),
         (
             "apiVersion: karpenter.sh/v1alpha1\nkind: NodeOverlay\n",
             format!(
-                "`kind`: found `NodeOverlay`, {allowed}\n  hint: a NodeOverlay is one of the `objects` of a trace or scenario"
+                "`kind`: invalid value `NodeOverlay`: {allowed}\n  hint: put a NodeOverlay into the `objects` of a trace or scenario"
             ),
         ),
         (
             "{\"instanceTypes\": []}",
-            format!("`kind`: found no `kind`, {allowed}\n  hint: a catalogue is given with --catalogue"),
+            format!("field `kind` is missing: {allowed}\n  hint: use --catalogue for a catalogue"),
         ),
         (
             "objects: []\n",
             format!(
-                "`kind`: found no `kind`, {allowed}\n  hint: patches are for `karpsim whatif TRACE --variant NAME=FILE`"
+                "field `kind` is missing: {allowed}\n  hint: use `karpsim whatif TRACE --variant NAME=FILE` for a patch"
             ),
         ),
-        ("", "is empty".to_owned()),
-        ("- 1\n", "holds no fields, so it is no overlay".to_owned()),
-        ("{\"SpotPriceHistory\": []}", "holds no spot price for Linux".to_owned()),
+        ("", "the file is empty".to_owned()),
+        ("- 1\n", "not an overlay: expected a YAML mapping".to_owned()),
+        ("{\"SpotPriceHistory\": []}", "the history has no spot price for Linux".to_owned()),
     ] {
         let file = folder.file("overlay", text);
         for command in [
@@ -399,8 +402,8 @@ fn other_kinds_of_file_are_refused() {
         ] {
             let run = karpsim(&[&command[..], &["--overlay", file]].concat(), b"");
             let sentence = format!(
-                "error: {file}: found {what}, allowed is a `CatalogueOverlay`\n  hint: `karpsim replay TRACE --overlay FILE` \
-                 takes it: there time passes\n"
+                "error: {file}: expected a `CatalogueOverlay`, found {what}\n  hint: use it with `karpsim replay TRACE \
+                 --overlay FILE`\n"
             );
             assert_eq!((run.code, run.err.as_str()), (2, sentence.as_str()));
         }

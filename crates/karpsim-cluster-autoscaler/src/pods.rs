@@ -1,8 +1,8 @@
 //! What the autoscaler asks of a pod alone.
 
 use crate::time::{Nanos, SECOND, moment};
-use karpsim::kubernetes::selectors;
 use karpsim::kubernetes::requests::pod_requests;
+use karpsim::kubernetes::selectors;
 use karpsim::model::core::{Pod, PodSpec, Volume};
 use karpsim::model::meta::{LabelSelector, OwnerReference, Str};
 use karpsim::quantity::Quantity;

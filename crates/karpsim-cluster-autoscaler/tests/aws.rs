@@ -5,20 +5,12 @@ use karpsim::model::core::TaintEffect;
 use karpsim_cluster_autoscaler::aws::{
     AwsError, Discovery, DiscoveryError, Lookups, read_auto_scaling_groups, read_eksctl,
 };
-use std::io::Read;
 use std::sync::OnceLock;
 
 fn types() -> &'static Catalogue {
     static CATALOGUE: OnceLock<Catalogue> = OnceLock::new();
-    CATALOGUE.get_or_init(|| {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../data/catalogues/aws-us-west-2.json.zst");
-        let mut text = String::new();
-        ruzstd::decoding::StreamingDecoder::new(std::fs::File::open(path).unwrap())
-            .unwrap()
-            .read_to_string(&mut text)
-            .unwrap();
-        catalogue::read(&text).unwrap()
-    })
+    CATALOGUE
+        .get_or_init(|| catalogue::read(&karpsim_testkit::text("catalogues/aws-us-west-2.json")).unwrap())
 }
 
 const GROUPS: &str = r#"{"AutoScalingGroups": [

@@ -1,11 +1,10 @@
 //! Every recorded decision of the Cluster Autoscaler, matched whole: one test a family.
 
 use karpsim_cluster_autoscaler::Scenario;
+use karpsim_testkit::{Recording, Recordings};
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
-use serde_json::value::RawValue;
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
+use std::collections::BTreeSet;
 
 /// How many there are of each family.
 const FAMILIES: [(&str, usize); 32] = [
@@ -43,13 +42,6 @@ const FAMILIES: [(&str, usize); 32] = [
     ("utilization", 8),
 ];
 
-#[derive(serde::Deserialize)]
-struct Recording<'a> {
-    #[serde(borrow)]
-    scenario: &'a RawValue,
-    decision: Value,
-}
-
 /// The place where two values differ first.
 fn difference(path: &str, ours: &Value, recorded: &Value) -> Option<String> {
     match (ours, recorded) {
@@ -69,46 +61,36 @@ fn difference(path: &str, ours: &Value, recorded: &Value) -> Option<String> {
     }
 }
 
-fn check_family(name: &str, lines: &[&str]) -> Result<(), Failed> {
+fn check_family(name: &str, recordings: &[Recording<'_>]) -> Result<(), Failed> {
     let mut report = String::new();
     let mut differing = 0;
-    for line in lines {
-        let recording: Recording<'_> = serde_json::from_str(line)?;
-        let scenario = Scenario::read(recording.scenario.get())?;
+    for recording in recordings {
+        let recorded: Value = serde_json::from_str(recording.decision)?;
+        let scenario = Scenario::read(recording.scenario)?;
         let decision = serde_json::to_value(scenario.decide())?;
-        if let Some(first) = difference("", &decision, &recording.decision) {
+        if let Some(first) = difference("", &decision, &recorded) {
             differing += 1;
             report += &format!("  {} {first}\n", scenario.name);
         }
     }
-    println!("{name}: {} of {} matched", lines.len() - differing, lines.len());
+    println!("{name}: {} of {} matched", recordings.len() - differing, recordings.len());
     if differing == 0 {
         Ok(())
     } else {
-        Err(format!("{differing} of {} differ\n{report}", lines.len()).into())
+        Err(format!("{differing} of {} differ\n{report}", recordings.len()).into())
     }
 }
 
 fn main() {
     let arguments = Arguments::from_args();
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../data/conformance/cluster-autoscaler.jsonl.zst");
-    let mut text = String::new();
-    ruzstd::decoding::StreamingDecoder::new(std::fs::File::open(file).expect("the recordings"))
-        .expect("Zstandard")
-        .read_to_string(&mut text)
-        .expect("UTF-8");
-    let text: &'static str = Box::leak(text.into_boxed_str());
-    let mut families: BTreeMap<&'static str, Vec<&'static str>> = BTreeMap::new();
-    for line in text.lines() {
-        let start = line.find("\"name\":\"").expect("a name") + 8;
-        let family = line[start..].split('/').next().expect("a family");
-        families.entry(family).or_default().push(line);
-    }
-    let counts: Vec<(&str, usize)> = families.iter().map(|(family, lines)| (*family, lines.len())).collect();
+    let recordings: &'static Recordings = Box::leak(Box::new(Recordings::read("cluster-autoscaler")));
+    let families = recordings.families();
+    let counts: Vec<(&str, usize)> =
+        families.iter().map(|(family, recordings)| (*family, recordings.len())).collect();
     assert_eq!(counts, FAMILIES, "recordings by family");
     let trials = families
         .into_iter()
-        .map(|(family, lines)| Trial::test(family, move || check_family(family, &lines)))
+        .map(|(family, recordings)| Trial::test(family, move || check_family(family, &recordings)))
         .collect();
     libtest_mimic::run(&arguments, trials).exit();
 }

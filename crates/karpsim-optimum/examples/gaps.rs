@@ -7,11 +7,8 @@
 //! With `> crates/karpsim-optimum/GAPS.md` it makes the committed table anew. `--verbose` says every scenario on standard
 //! error.
 
-#[path = "../tests/corpus/mod.rs"]
-mod corpus;
-
-use corpus::{Corpus, data, family, read_zst};
 use karpsim_optimum::{Limits, OptimizationProblem, Optimum, Status, dollars};
+use karpsim_testkit::Recordings;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -49,13 +46,12 @@ fn main() {
     let only = value("--family");
     let name = value("--name");
     let verbose = arguments.iter().any(|argument| argument == "--verbose");
-    let text = read_zst(&data().join("conformance/provisioning.jsonl.zst"));
-    let mut corpus = Corpus::default();
+    let recordings = Recordings::read("provisioning");
     let mut rows: BTreeMap<String, Row> = BTreeMap::new();
-    for line in text.lines() {
-        let family = family(line);
+    for recording in recordings.iter() {
+        let family = recording.family();
         if only.as_ref().is_some_and(|only| only != family)
-            || name.as_ref().is_some_and(|name| !line.contains(&format!("\"name\":\"{name}\"")))
+            || name.as_ref().is_some_and(|name| name != recording.name)
         {
             continue;
         }
@@ -63,7 +59,7 @@ fn main() {
         if row.scenarios >= each {
             continue;
         }
-        let scenario = corpus.recorded(line);
+        let scenario = recording.scenario();
         let start = processor_time();
         let clock = || processor_time().saturating_sub(start);
         let time = Some(Duration::from_secs_f64(seconds));

@@ -3,7 +3,7 @@
 mod corpus;
 
 use corpus::random::Sequence;
-use corpus::{Corpus, small, types};
+use corpus::{small, types};
 use karpsim_optimum::{Limits, OptimizationProblem, Optimum, Status};
 use serde_json::{Value, json};
 
@@ -127,7 +127,6 @@ fn scenario(pods: &[Pod], rule: Rule) -> String {
 #[test]
 fn the_optimum_is_what_trying_everything_finds() {
     let mut sequence = Sequence(7);
-    let mut corpus = Corpus::default();
     let mut proven = 0;
     let mut count = 0;
     for round in 0..60 {
@@ -139,7 +138,7 @@ fn the_optimum_is_what_trying_everything_finds() {
                 marked: sequence.below(2) == 1,
             })
             .collect();
-        let scenario = corpus.scenario(&scenario(&pods, rule));
+        let scenario = karpsim_testkit::scenario(&scenario(&pods, rule));
         let optimum = Optimum::solve(&OptimizationProblem::new(&scenario), &Limits::default());
         let expected = brute_force(&pods, rule);
         assert!(optimum.bound <= expected, "{rule:?} {pods:?}: bound {} of {expected}", optimum.bound);

@@ -4,8 +4,8 @@
 mod corpus;
 
 use corpus::steps::Steps;
-use corpus::{Corpus, first_of_each};
 use karpsim_optimum::{Limits, OptimizationProblem, Optimum, Status};
+use karpsim_testkit::Recordings;
 use karpsim_validator::{Decided, violations};
 use std::time::Duration;
 
@@ -13,10 +13,9 @@ const OF_EACH: usize = 10;
 
 #[test]
 fn answers_keep_the_rules_and_cost_no_more_than_karpenter() {
-    let mut corpus = Corpus::default();
     let (mut count, mut optimal, mut cheaper) = (0, 0, 0);
-    for line in first_of_each("provisioning.jsonl.zst", OF_EACH) {
-        let scenario = corpus.recorded(&line);
+    for recording in Recordings::read("provisioning").first_of_each(OF_EACH) {
+        let scenario = recording.scenario();
         let watch = Steps::default();
         let limits = Limits { time: Some(Duration::from_secs(1)), watch: &watch, ..Limits::default() };
         let optimum = Optimum::solve(&OptimizationProblem::new(&scenario), &limits);

@@ -2,12 +2,12 @@
 
 mod corpus;
 
-use corpus::{Corpus, small};
+use corpus::small;
 use karpsim_optimum::{Limits, OptimizationProblem, Optimum, Status, nanos};
 use serde_json::json;
 
 fn solve(text: &str) -> Optimum {
-    let scenario = Corpus::default().scenario(text);
+    let scenario = karpsim_testkit::scenario(text);
     Optimum::solve(&OptimizationProblem::new(&scenario), &Limits::default())
 }
 

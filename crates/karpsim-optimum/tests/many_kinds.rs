@@ -1,14 +1,11 @@
 //! Hundreds of pods of hundreds of kinds, with topology over zones and nodes: too many for one linear program that knows
 //! everything, and still close to the bound.
 
-mod corpus;
-
-use corpus::{Corpus, data, read_zst};
 use karpsim_optimum::{Limits, OptimizationProblem, Optimum, Relaxation};
 use karpsim_validator::{Decided, violations};
 
 fn solve(file: &str, threads: usize) -> Optimum {
-    let scenario = Corpus::default().scenario(&read_zst(&data().join("bench").join(file)));
+    let scenario = karpsim_testkit::scenario(&karpsim_testkit::text(&format!("bench/{file}")));
     // No clock: the search ends where it must get to.
     let limits = Limits { gap: 0.01, threads, ..Limits::default() };
     let optimum = Optimum::solve(&OptimizationProblem::new(&scenario), &limits);

@@ -2,7 +2,7 @@
 
 mod corpus;
 
-use corpus::{Corpus, small, types};
+use corpus::{small, types};
 use karpsim_optimum::{Limits, OptimizationProblem, Optimum, Preferences, Status, nanos};
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ fn outcomes(objects: &[Value]) -> [(i64, usize); 3] {
         types::instance_type("t.small", "2000m", "4Gi", &[("a", 0.1), ("b", 0.09)]),
         types::instance_type("t.medium", "4000m", "8Gi", &[("a", 0.18), ("b", 0.17)]),
     ]);
-    let scenario = Corpus::default().scenario(&small::scenario(&catalogue, objects));
+    let scenario = karpsim_testkit::scenario(&small::scenario(&catalogue, objects));
     let solve = |preferences| {
         let optimum = Optimum::solve(
             &OptimizationProblem { preferences, ..OptimizationProblem::new(&scenario) },

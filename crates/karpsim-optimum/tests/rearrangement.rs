@@ -3,11 +3,12 @@
 mod corpus;
 
 use corpus::steps::Steps;
-use corpus::{Corpus, first_of_each, running, small, types};
+use corpus::{running, small, types};
 use karpsim::model::core::Pod;
 use karpsim::model::meta::Condition;
 use karpsim::scenario::Scenario;
 use karpsim_optimum::{Aim, Limits, OptimizationProblem, Optimum, Rearrangement, Status, nanos};
+use karpsim_testkit::Recordings;
 use karpsim_validator::{Decided, violations};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +25,7 @@ fn cluster() -> Scenario {
         objects.extend((0..pods).map(|at| running::pod(&format!("{name}-pod-{at}"), name, "2000m")));
     }
     let text = small::scenario(&catalogue, &objects).replace("\"provisioning\"", "\"disruption\"");
-    Corpus::default().scenario(&text)
+    karpsim_testkit::scenario(&text)
 }
 
 fn rearranged(evictions_max: Option<usize>, removals_max: Option<usize>) -> (Optimum, usize, usize) {
@@ -48,7 +49,11 @@ fn a_cluster_is_rearranged_at_will() {
     assert_eq!((optimum.cost, evicted, removed), (nanos(0.55), 4, 3));
     assert!(optimum.cost <= optimum.karpenter_cost);
     assert_eq!(optimum.decision.new_node_claims.len(), 2);
-    assert!(optimum.difference.starts_with("three nodes go, two t.small come"), "{}", optimum.difference);
+    assert!(
+        optimum.difference.starts_with("three nodes removed, two t.small launched"),
+        "{}",
+        optimum.difference
+    );
 }
 
 #[test]
@@ -107,10 +112,9 @@ fn once_done(scenario: &Scenario, rearranged: &Rearrangement) -> Scenario {
 
 #[test]
 fn recorded_clusters_are_rearranged_by_the_rules_and_never_cost_more() {
-    let mut corpus = Corpus::default();
     let (mut count, mut cheaper, mut optimal) = (0, 0, 0);
-    for line in first_of_each("disruption.jsonl.zst", 2) {
-        let scenario = corpus.recorded(&line);
+    for recording in Recordings::read("disruption").first_of_each(2) {
+        let scenario = recording.scenario();
         let name = &scenario.name;
         let watch = Steps::default();
         let limits = Limits { time: Some(Duration::from_millis(400)), watch: &watch, ..Limits::default() };

@@ -8,7 +8,7 @@
 mod corpus;
 
 use corpus::random::Sequence;
-use corpus::{Corpus, small, types};
+use corpus::{small, types};
 use karpsim_optimum::{Limits, OptimizationProblem, Optimum, Status, nanos};
 use serde_json::{Value, json};
 
@@ -36,7 +36,7 @@ fn solve(bins: usize, seed: u64, two_resources: bool) -> Optimum {
     }
     pods.push(small::node_pool("default", &[]));
     let bin = types::instance_type("bin", "1000m", "1000Mi", &[("a", PRICE)]);
-    let scenario = Corpus::default().scenario(&small::scenario(&types::catalogue(&[bin]), &pods));
+    let scenario = karpsim_testkit::scenario(&small::scenario(&types::catalogue(&[bin]), &pods));
     Optimum::solve(&OptimizationProblem::new(&scenario), &Limits::default())
 }
 

@@ -174,11 +174,7 @@ impl NodeRefusals {
     }
 }
 
-fn no_nodes_are_available(
-    node_count: usize,
-    refusals: &NodeRefusals,
-    absent: Option<&Reason>,
-) -> String {
+fn no_nodes_are_available(node_count: usize, refusals: &NodeRefusals, absent: Option<&Reason>) -> String {
     let others = node_count.saturating_sub(refusals.len());
     let lines = refusals.histogram(absent.map(|reason| (reason, others)));
     let mut text = format!("0/{node_count} nodes are available:");

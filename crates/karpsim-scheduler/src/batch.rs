@@ -8,9 +8,7 @@ use crate::class::Class;
 use crate::cluster::{NodeIndex, PodInfo};
 use crate::options::{Options, TopologySpreadDefaults};
 use crate::resources::Resources;
-use karpsim::model::core::{
-    NodeAffinity, NodeSelectorRequirement, NodeSelectorTerm, Toleration, Volume,
-};
+use karpsim::model::core::{NodeAffinity, NodeSelectorRequirement, NodeSelectorTerm, Toleration, Volume};
 use karpsim::model::meta::{Labels, Str};
 use std::collections::{BTreeSet, VecDeque};
 

@@ -33,6 +33,11 @@ impl ChangeLog {
     pub(crate) fn since(&self, position: u64) -> Option<impl Iterator<Item = NodeIndex>> {
         let skip = usize::try_from(position.checked_sub(self.first)?).ok()?;
         let mut last = None;
-        Some(self.nodes.range(skip.min(self.nodes.len())..).copied().filter(move |node| last.replace(*node) != Some(*node)))
+        Some(
+            self.nodes
+                .range(skip.min(self.nodes.len())..)
+                .copied()
+                .filter(move |node| last.replace(*node) != Some(*node)),
+        )
     }
 }

@@ -2,11 +2,11 @@
 //!
 //! What must be worked out of a pod's objects is worked out once a class: requests, ports, terms, constraints.
 
+use crate::kind::{Kind, KindId};
 use crate::kubernetes::{
     HostPort, RequestOptions, Selector, has_pod_level_requests, host_ports, image_with_tag, milli, requests,
     required_node_affinity,
 };
-use crate::kind::{Kind, KindId};
 use crate::options::Options;
 use crate::resources::Resources;
 use crate::topology::TopologyId;
@@ -166,9 +166,7 @@ impl SpreadConstraint {
 
     /// Whether a pod of the kind `other` that is present counts.
     pub(crate) fn counts(&self, namespace: &str, other: &Kind) -> bool {
-        !self.selector.is_everything()
-            && other.namespace == namespace
-            && self.selector.matches(&other.labels)
+        !self.selector.is_everything() && other.namespace == namespace && self.selector.matches(&other.labels)
     }
 }
 

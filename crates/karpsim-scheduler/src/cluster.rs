@@ -332,8 +332,7 @@ impl Cluster {
     /// Puts a pod on a node, whatever its `nodeName` says.
     pub fn place(&mut self, info: &PodInfo, node: &str) {
         self.remove_pod(&info.pod.metadata.namespace, &info.pod.metadata.name);
-        let usage =
-            Usage::depends_on_status(&info.pod).then(|| Box::new(Usage::of_pod(&info.pod, true)));
+        let usage = Usage::depends_on_status(&info.pod).then(|| Box::new(Usage::of_pod(&info.pod, true)));
         let node = self.enter_node(node);
         let pod = BoundPod { pod: Arc::clone(&info.pod), class: Arc::clone(&info.class), usage, node };
         let index = self.attach(pod, None);
@@ -683,7 +682,9 @@ impl Cluster {
     }
 
     fn detach(&mut self, index: PodIndex) -> (BoundPod, usize) {
-        let bound = self.pods[index.0 as usize].take().expect("numbers of bound pods are those of pods that are bound");
+        let bound = self.pods[index.0 as usize]
+            .take()
+            .expect("numbers of bound pods are those of pods that are bound");
         self.free_pods.push(index);
         self.pod_by_key.remove(&namespaced(&bound.pod.metadata.namespace, &bound.pod.metadata.name));
         self.classes.leave(&bound.class);

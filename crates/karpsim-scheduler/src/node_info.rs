@@ -2,8 +2,8 @@
 
 use crate::PodIndex;
 use crate::class::Usage;
-use crate::kubernetes::HostPort;
 use crate::kind::Kind;
+use crate::kubernetes::HostPort;
 use crate::resources::Resources;
 use karpsim::model::core::Node;
 use karpsim::model::meta::Str;

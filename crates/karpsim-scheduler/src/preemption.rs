@@ -12,8 +12,8 @@ use crate::node_info::NodeInfo;
 use crate::nominator::Nominator;
 use crate::reason::{CycleError, Plugin, Reason, Refusal};
 use crate::scheduler::fits_with_nominated;
-use karpsim::model::core::{Pod, PodDisruptionBudget};
 use karpsim::go_sort::sort_slice;
+use karpsim::model::core::{Pod, PodDisruptionBudget};
 use std::cmp::Reverse;
 use std::sync::Arc;
 
@@ -173,16 +173,13 @@ fn victims_on(
 ) -> Result<Candidate, Rejection> {
     let priority = prepared.info.class.priority;
     let original = cluster.info(index);
-    let mut potential: Vec<PodIndex> = original
-        .pods
-        .iter()
-        .copied()
-        .filter(|pod| cluster.bound(*pod).class.priority < priority)
-        .collect();
+    let mut potential: Vec<PodIndex> =
+        original.pods.iter().copied().filter(|pod| cluster.bound(*pod).class.priority < priority).collect();
     if potential.is_empty() {
         return Err(Refusal::unresolvable(Plugin::NodeResourcesFit, Reason::NoVictims).into());
     }
-    let mut trial = Trial { cluster, nominator, prepared, info: original.clone(), index, removed: Vec::new() };
+    let mut trial =
+        Trial { cluster, nominator, prepared, info: original.clone(), index, removed: Vec::new() };
     for pod in &potential {
         trial.remove(*pod);
     }
@@ -192,7 +189,9 @@ fn victims_on(
     let mut victims = Vec::new();
     let mut violations = 0;
     let both = !violating.is_empty() && !other.is_empty();
-    for (pod, violates) in violating.iter().map(|pod| (*pod, true)).chain(other.iter().map(|pod| (*pod, false))) {
+    for (pod, violates) in
+        violating.iter().map(|pod| (*pod, true)).chain(other.iter().map(|pod| (*pod, false)))
+    {
         trial.add(pod);
         match trial.check() {
             Ok(()) => {}
@@ -272,10 +271,7 @@ struct Budget {
 
 impl Budget {
     fn new(budget: &Arc<PodDisruptionBudget>) -> Self {
-        Budget {
-            selector: Selector::new(budget.spec.selector.as_ref()),
-            object: Arc::clone(budget),
-        }
+        Budget { selector: Selector::new(budget.spec.selector.as_ref()), object: Arc::clone(budget) }
     }
 
     fn covers(&self, pod: &Pod) -> bool {

@@ -6,25 +6,14 @@
 use karpsim::model::core::{Pod, WhenUnsatisfiable};
 use karpsim::model::meta::Time;
 use karpsim_scheduler::{
-    Attempt, DefaultConstraint, Nomination, Options, Outcome, Preemption, Scheduler, ScorePlugin, ScoringStrategy,
-    ScoringStrategyType, TopologySpreadDefaults,
+    Attempt, DefaultConstraint, Nomination, Options, Outcome, Preemption, Scheduler, ScorePlugin,
+    ScoringStrategy, ScoringStrategyType, TopologySpreadDefaults,
 };
+use karpsim_testkit::Recordings;
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::sync::Arc;
-
-fn recordings() -> String {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../data/conformance/kube-scheduler.jsonl.zst");
-    let file = std::fs::File::open(path).expect("the recordings are in data/conformance");
-    let mut text = String::new();
-    ruzstd::decoding::StreamingDecoder::new(file)
-        .expect("Zstandard")
-        .read_to_string(&mut text)
-        .expect("Zstandard");
-    text
-}
 
 fn number(value: &Value) -> i64 {
     value.as_i64().expect("a whole number")
@@ -133,12 +122,7 @@ impl World {
         for pod in pods.values().filter(|pod| !pod.spec.node_name.is_empty()) {
             scheduler.set_pod(Arc::clone(pod), at);
         }
-        World {
-            scheduler,
-            pods,
-            now,
-            victims_stay: scenario["options"]["victims"] == "terminating",
-        }
+        World { scheduler, pods, now, victims_stay: scenario["options"]["victims"] == "terminating" }
     }
 
     /// One entry of the queue: what a decision says of it.
@@ -225,7 +209,8 @@ impl World {
         }
         let mut dying = (**victim).clone();
         dying.metadata.deletion_timestamp = Some(self.now);
-        let condition = json!({"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"});
+        let condition =
+            json!({"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"});
         dying.status.conditions.push(read(&condition));
         let dying = Arc::new(dying);
         self.scheduler.set_pod(Arc::clone(&dying), nanos(self.now));
@@ -348,11 +333,9 @@ fn check(line: &Value) -> Result<usize, String> {
 fn main() {
     let arguments = Arguments::from_args();
     let mut families: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-    for line in recordings().lines() {
-        let line: Value = serde_json::from_str(line).expect("JSON");
-        let name = text(&line["scenario"]["name"]);
-        let family = name.split('/').next().unwrap_or(name).to_owned();
-        families.entry(family).or_default().push(line);
+    for recording in Recordings::read("kube-scheduler").iter() {
+        let line: Value = serde_json::from_str(recording.line).expect("JSON");
+        families.entry(recording.family().to_owned()).or_default().push(line);
     }
     let tests = families
         .into_iter()

@@ -79,16 +79,16 @@ impl Delay {
         if !value.is_object() {
             let fixed = seconds::parse(&value.to_string());
             return fixed.map(Delay::fixed).map_err(|message| {
-                Error::new("", message).hint(Some("a range is an object: {\"min\": 20, \"max\": 60}".into()))
+                Error::new("", message).hint(Some("write a range as {\"min\": 20, \"max\": 60}".into()))
             });
         }
         let mut fields = Fields::new(value)?.known(&["min", "max"])?;
-        let missing = |name: &str| Error::new("", format!("field `{name}` is missing"));
+        let missing = |name: &str| Error::new("", format!("missing field `{name}`"));
         let min = fields.seconds("min")?.ok_or_else(|| missing("min"))?;
         let max = fields.seconds("max")?.ok_or_else(|| missing("max"))?;
         Delay::range(min, max).ok_or_else(|| {
             let (min, max) = (seconds::shown(min), seconds::shown(max));
-            Error::new("max", format!("found {max} s, allowed is no less than `min`, {min} s"))
+            Error::new("max", format!("invalid value {max} s: expected at least `min`, {min} s"))
         })
     }
 }
@@ -182,7 +182,7 @@ impl DelaySettings {
             None => {
                 let hint = match near_miss(name, NAMES) {
                     Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("known here: {}", NAMES.map(|name| format!("`{name}`")).join(", ")),
+                    None => format!("known delays: {}", NAMES.map(|name| format!("`{name}`")).join(", ")),
                 };
                 Err(Error::new(name, "unknown delay").hint(Some(hint)))
             }
@@ -192,7 +192,7 @@ impl DelaySettings {
     /// Reads an object of delays by name.
     pub(crate) fn read(value: Value) -> Result<Self, Error> {
         let Value::Object(map) = value else {
-            return Err(Error::new("", "allowed is an object of seconds by name"));
+            return Err(Error::new("", "expected an object with delays by name"));
         };
         let mut settings = DelaySettings::default();
         for (name, value) in map {

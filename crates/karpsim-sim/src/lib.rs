@@ -5,6 +5,7 @@
 //! | [`trace`] | traces: document or stream, times, events, their errors |
 //! | `world` | the event queue and what stands in it: workloads, kubelets, the cloud, disruption budgets |
 //! | `scheduler` | a model of kube-scheduler: its filters, and scores that follow it |
+//! | [`overlay`], [`variant`], [`layers`] | what is laid over a trace, and in which order |
 //! | [`ledger`] | what ran how long and what it cost |
 //! | [`result`] | what a replay gives |
 //!
@@ -13,12 +14,15 @@
 
 pub mod delays;
 pub mod error;
+pub mod layers;
 pub mod ledger;
 pub mod log;
+pub mod overlay;
 pub mod replay;
 pub mod result;
 mod scheduler;
 pub mod trace;
+pub mod variant;
 mod world;
 
 pub use delays::{Delay, DelaySettings, Delays};

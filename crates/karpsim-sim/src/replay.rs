@@ -151,7 +151,7 @@ pub fn replay_events(
     };
     let mut world = World::new(settings, controller, cloud, observer);
     if !header.options.device_shares.is_empty() {
-        world.say("deviceShares: shares of a device are counted together, not device by device");
+        world.say("deviceShares: shares are counted per node, not per device");
     }
     world.run(header.objects.clone(), events)?;
     Ok(world.finish(header.name.clone(), profile))

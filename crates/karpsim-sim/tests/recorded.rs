@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{data, play};
+use common::play;
 use karpsim_sim::{Names, ReplayOptions, ReplayResult};
 use serde_json::Value;
 use std::fmt::Write;
@@ -145,12 +145,8 @@ fn differences(recorded: &[Vec<Happened>; 3], simulated: &[Vec<Happened>; 3]) ->
 }
 
 fn check(name: &str) {
-    check_with(name, &ReplayOptions::default());
-}
-
-fn check_with(name: &str, options: &ReplayOptions) {
-    let result = play(&format!("traces/e2e/{name}.trace.json"), options);
-    let file = std::fs::File::open(data(&format!("traces/e2e/{name}.decisions.json"))).unwrap();
+    use common::play;
+    use karpsim_sim::{Names, ReplayOptions, ReplayResult};
     let decisions: Value = serde_json::from_reader(std::io::BufReader::new(file)).unwrap();
     let (recorded, simulated) = (recorded(&decisions), simulated(&result));
     let mut differences = differences(&recorded, &simulated);

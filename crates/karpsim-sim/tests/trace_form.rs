@@ -36,11 +36,11 @@ fn wrong_traces_are_refused_with_their_place() {
     let doc = |events: &str| format!("{HEADER}, \"events\": [{events}]}}");
     let gigabyte = "[".repeat(1 << 16);
     for (text, place, message, hint) in [
-        (String::new(), "", "is empty", ""),
-        (gigabyte, "line 1", "begins with `[`", ""),
-        ("\u{1}\u{2}".to_owned(), "line 1", "begins with binary data", ""),
-        (HEADER.to_owned(), "", "ends in the middle", ""),
-        (r#"{"apiVersion": "v1", "kind": "Pod"}"#.to_owned(), "`apiVersion`", "found `v1`", ""),
+        (String::new(), "", "the file is empty", ""),
+        (gigabyte, "line 1", "expected a trace (a JSON object), found `[`", ""),
+        ("\u{1}\u{2}".to_owned(), "line 1", "found binary data", ""),
+        (HEADER.to_owned(), "", "unexpected end of input", ""),
+        (r#"{"apiVersion": "v1", "kind": "Pod"}"#.to_owned(), "`apiVersion`", "invalid value `v1`", ""),
         (format!("{HEADER}, \"option\": {{}}}}"), "`option`", "unknown field", "did you mean `options`?"),
         (
             format!("{HEADER}, \"options\": {{\"delays\": {{\"lunch\": 1}}}}}}"),
@@ -60,17 +60,22 @@ fn wrong_traces_are_refused_with_their_place() {
             "unknown field",
             "did you mean `include`?",
         ),
-        (doc(r#"{"mark": "x"}"#), "`events[0]`", "field `at` is missing", ""),
-        (doc(r#"{"at": 1}"#), "`events[0]`", "says nothing that happens", ""),
-        (doc(r#"{"at": 1, "mark": "x", "pods": {"template": "a"}}"#), "`events[0]`", "in one event", ""),
+        (doc(r#"{"mark": "x"}"#), "`events[0]`", "missing field `at`", ""),
+        (doc(r#"{"at": 1}"#), "`events[0]`", "missing event", ""),
+        (
+            doc(r#"{"at": 1, "mark": "x", "pods": {"template": "a"}}"#),
+            "`events[0]`",
+            "mutually exclusive",
+            "",
+        ),
         (doc(r#"{"at": 1, "scal": {}}"#), "`events[0].scal`", "unknown field", "did you mean `scale`?"),
-        (doc(r#"{"at": -1, "mark": "x"}"#), "`events[0].at`", "found `-1`", ""),
-        (doc(r#"{"at": 2, "mark": "x"}, {"at": 1, "mark": "y"}"#), "`events[1].at`", "goes back in time", ""),
-        (doc(r#"{"at": 101, "mark": "x"}"#), "`events[0].at`", "is after `end`", ""),
+        (doc(r#"{"at": -1, "mark": "x"}"#), "`events[0].at`", "invalid value `-1`", ""),
+        (doc(r#"{"at": 2, "mark": "x"}, {"at": 1, "mark": "y"}"#), "`events[1].at`", "out of order", ""),
+        (doc(r#"{"at": 101, "mark": "x"}"#), "`events[0].at`", "after `end`", ""),
         (
             doc(r#"{"at": 1, "nodes": {"instanceType": "m5.large", "count": -1}}"#),
             "`events[0].nodes.count`",
-            "found -1, allowed is a whole number from 0 to 2000000",
+            "invalid value -1: expected a whole number from 0 to 2000000",
             "",
         ),
         (
@@ -88,7 +93,7 @@ fn wrong_traces_are_refused_with_their_place() {
         (
             doc(r#"{"at": 1, "pods": {"template": "a", "requests": {"cpu": "-1"}}}"#),
             "`events[0].pods.requests.cpu`",
-            "is negative",
+            "must not be negative",
             "",
         ),
         (
@@ -100,22 +105,27 @@ fn wrong_traces_are_refused_with_their_place() {
         (
             doc(r#"{"at": 1, "interrupt": {"reason": "spto"}}"#),
             "`events[0].interrupt.reason`",
-            "found `spto`",
+            "invalid value `spto`",
             "did you mean `spot`?",
         ),
         (doc(r#"{"at": 1, "price": {"price": 1, "factor": 2}}"#), "`events[0].price`", "exactly one", ""),
-        (doc(r#"{"at": 1, "apply": {"kind": "Pod"}}"#), "`events[0].apply[0].apiVersion`", "is missing", ""),
+        (
+            doc(r#"{"at": 1, "apply": {"kind": "Pod"}}"#),
+            "`events[0].apply[0].apiVersion`",
+            "missing: expected a Kubernetes object",
+            "",
+        ),
         (
             format!("{HEADER}}}\n{{\"at\": 1, \"mark\": \"x\"}}\n{{\"at\": 0, \"mark\": \"y\"}}\n"),
             "line 3: `at`",
-            "goes back",
+            "out of order",
             "",
         ),
         (format!("{HEADER}}}\n{{\"at\": 1, \"mark\": \n"), "line 2", "EOF", ""),
         (
             format!("{HEADER}, \"events\": []}}\n{{\"at\": 1, \"mark\": \"x\"}}\n"),
             "line 1: `events`",
-            "one of both",
+            "mutually exclusive",
             "",
         ),
     ] {

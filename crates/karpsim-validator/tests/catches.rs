@@ -1,6 +1,5 @@
 //! The validator finds what is wrong: one broken decision a rule.
 
-mod reading;
 mod small;
 
 use karpsim_validator::{Decided, violations};
@@ -33,7 +32,7 @@ fn pod(name: &str, spec: &Value) -> Value {
 
 fn found(objects: &[Value], decision: &Value) -> Vec<String> {
     let text = small::scenario(&json!({}), &small::catalogue(1.0), objects, &json!({})).to_string();
-    let scenario = reading::scenario_of(&text, |file| panic!("no file {file}"));
+    let scenario = karpsim_testkit::scenario(&text);
     let decided: Decided = serde_json::from_value(decision.clone()).expect("a decision");
     violations(&scenario, &decided)
 }

@@ -1,7 +1,6 @@
 //! Laws of decisions, over small random scenarios.
 
 mod random;
-mod reading;
 mod small;
 
 use karpsim::scenario::Scenario;
@@ -23,7 +22,7 @@ fn config() -> ProptestConfig {
 }
 
 fn scenario(text: &Value) -> Scenario {
-    reading::scenario_of(&text.to_string(), |file| panic!("no file {file}"))
+    karpsim_testkit::scenario(&text.to_string())
 }
 
 /// The decision as text.

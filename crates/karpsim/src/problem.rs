@@ -129,11 +129,11 @@ impl Problem {
             | ProblemKind::Value { near: Some(near), .. }
             | ProblemKind::UnknownName { near: Some(near), .. } => Some(format!("did you mean `{near}`?")),
             ProblemKind::UnknownField { near: None, known, .. } if !known.is_empty() => {
-                Some(format!("known here: {}", listed(known)))
+                Some(format!("known fields: {}", listed(known)))
             }
             // YAML reads `yes` and `010` as no text.
             ProblemKind::Value { found, allowed, .. } if allowed == "a string" && found.starts_with('`') => {
-                Some("put it in quotes".to_owned())
+                Some("put the value in quotes".to_owned())
             }
             ProblemKind::Catalogue { hint, .. } => hint.clone(),
             _ => None,
@@ -166,20 +166,30 @@ impl fmt::Display for ProblemKind {
             ProblemKind::Syntax { message, .. } | ProblemKind::Catalogue { message, .. } => {
                 f.write_str(message)
             }
-            ProblemKind::Truncated => f.write_str("the text ends in the middle of a value"),
-            ProblemKind::TooDeep => f.write_str("brackets are nested deeper than 128 levels"),
+            ProblemKind::Truncated => f.write_str("unexpected end of input"),
+            ProblemKind::TooDeep => f.write_str("brackets are nested more than 128 levels deep"),
             ProblemKind::UnknownField { name, .. } => write!(f, "unknown field `{name}`"),
-            ProblemKind::Value { found, allowed, .. } => write!(f, "found {found}, allowed is {allowed}"),
-            ProblemKind::Missing { name } => write!(f, "field `{name}` is missing"),
+            ProblemKind::Value { found, allowed, .. } if is_verbatim(found) => {
+                write!(f, "invalid value {found}: expected {allowed}")
+            }
+            ProblemKind::Value { found, allowed, .. } => write!(f, "expected {allowed}, found {found}"),
+            ProblemKind::Missing { name } => write!(f, "missing field `{name}`"),
             ProblemKind::Exclusive { first, second } => {
-                write!(f, "`{first}` and `{second}` exclude each other")
+                write!(f, "`{first}` and `{second}` are mutually exclusive")
             }
             ProblemKind::UnknownName { what, name, sought, .. } => {
-                write!(f, "no {what} `{name}` in {sought}")
+                write!(f, "{what} `{name}` not found in {sought}")
             }
-            ProblemKind::NoCatalogue => f.write_str("there is no instance type: no catalogue is named"),
+            ProblemKind::NoCatalogue => {
+                f.write_str("no instance types: neither a catalogue nor instance types are given")
+            }
         }
     }
+}
+
+/// Whether `found` is what stands in the input, and not a description such as `an object`.
+fn is_verbatim(found: &str) -> bool {
+    found.starts_with(['`', '"', '-']) || found.parse::<f64>().is_ok()
 }
 
 /// Something that is accepted, and worth one sentence.
@@ -276,48 +286,51 @@ impl fmt::Display for NoticeKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             NoticeKind::NotCarriedOver { because } => {
-                write!(f, "not carried over to karpenter.sh/v1: {because}")
+                write!(f, "not converted to karpenter.sh/v1: {because}")
             }
             NoticeKind::LimitWithoutResource { resource, near } => {
-                write!(f, "no instance type has a resource `{resource}`, so this limit never binds")?;
-                near.as_ref().map_or(Ok(()), |near| write!(f, " (there is `{near}`)"))
+                write!(f, "no instance type has the resource `{resource}`, so this limit has no effect")?;
+                near.as_ref().map_or(Ok(()), |near| write!(f, " (did you mean `{near}`?)"))
             }
             NoticeKind::RequestWithoutResource { resource, near } => {
                 write!(
                     f,
-                    "no instance type and no node has the resource `{resource}` that the pod requests: until one has, it can go \
-                     nowhere"
+                    "no instance type or node has the resource `{resource}` that the pod requests, so the pod is \
+                     unschedulable"
                 )?;
-                near.as_ref().map_or(Ok(()), |near| write!(f, " (there is `{near}`)"))
+                near.as_ref().map_or(Ok(()), |near| write!(f, " (did you mean `{near}`?)"))
             }
             NoticeKind::Unmodelled { name } => write!(f, "field `{name}` is not modelled and has no effect"),
             NoticeKind::UnknownField { name } => write!(f, "unknown field `{name}` has no effect"),
             NoticeKind::UnknownKind { api_version, kind, near } => {
-                write!(f, "objects of the unknown kind {kind} ({api_version}) have no effect")?;
+                write!(f, "objects of unknown kind {kind} ({api_version}) have no effect")?;
                 near.as_ref().map_or(Ok(()), |near| write!(f, " (did you mean `{near}`?)"))
             }
             NoticeKind::UnreadableSchedule { schedule } => write!(
                 f,
-                "Karpenter cannot read {schedule:?} and then disrupts no node of the NodePool; it wants five cron fields, \
-                 such as \"0 9 * * 1-5\", or @daily, @hourly and their like"
+                "Karpenter cannot parse {schedule:?}, so it disrupts no nodes of the NodePool; expected five cron fields \
+                 such as \"0 9 * * 1-5\", or a macro such as @daily"
             ),
             NoticeKind::NotModelled { what, instead } => write!(f, "{what} are not modelled: {instead}"),
             NoticeKind::GateOff { gate } => {
-                write!(f, "has no effect: the feature gate {gate} is off (--feature-gates {gate}=true)")
+                write!(
+                    f,
+                    "has no effect: the feature gate {gate} is off (enable it with --feature-gates {gate}=true)"
+                )
             }
             NoticeKind::UnreadablePrice { price } => {
                 write!(
                     f,
-                    "{price:?} has no effect: a price is as \"0.25\", an adjustment as \"+0.5\" or \"-10%\""
+                    "{price:?} has no effect: expected a price such as \"0.25\", or an adjustment such as \"+0.5\" or \"-10%\""
                 )
             }
             NoticeKind::NodeClaimNotLaunched => f.write_str(
-                "is not launched yet, it has no status.providerID: until it is, Karpenter decides nothing",
+                "is not launched yet (no status.providerID), and Karpenter makes no decisions until it is",
             ),
             NoticeKind::NodePoolNotReady { conditions } => write!(
                 f,
-                "does not count: its status has no condition {} that is True",
-                conditions.join(", nor ")
+                "is ignored, because these status conditions are not True: {}",
+                conditions.join(", ")
             ),
         }
     }

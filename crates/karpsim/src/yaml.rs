@@ -123,14 +123,14 @@ impl Reader {
                     Some(Open::Mapping { anchor, fields, merged, .. }) => {
                         (Value::Object(merge(fields, merged, span)?), anchor)
                     }
-                    None => return Err(problem(span, "not YAML: an end without a start")),
+                    None => return Err(problem(span, "not YAML: unexpected end")),
                 };
                 self.finish(value, anchor, span)?;
             }
             Event::Alias(anchor) => {
                 self.begin(span);
                 let Some(value) = self.anchored.get(&anchor).cloned() else {
-                    return Err(problem(span, "an alias inside the value that it stands for"));
+                    return Err(problem(span, "an alias refers to the value that contains it"));
                 };
                 self.expanded = self.expanded.saturating_add(nodes(&value));
                 if self.expanded > EXPANDED_NODES_MAX {
@@ -151,7 +151,7 @@ impl Reader {
 
     fn push(&mut self, open: Open, span: Span) -> Result<(), Problem> {
         if self.awaits_key() {
-            return Err(problem(span, "a key must be text, here is a list or mapping"));
+            return Err(problem(span, "a key must be a string, not a list or a mapping"));
         }
         if self.open.len() >= DEPTH_MAX {
             return Err(Problem::new(Place::default(), ProblemKind::TooDeep));
@@ -190,12 +190,12 @@ impl Reader {
                         _ => {
                             return Err(problem(
                                 span,
-                                "a key must be text, here is nothing, a list or a mapping",
+                                "a key must be a string, not null, a list or a mapping",
                             ));
                         }
                     };
                     if fields.contains_key(&name) {
-                        return Err(problem(span, format!("key `{name}` stands twice")));
+                        return Err(problem(span, format!("duplicate key `{name}`")));
                     }
                     *key = Some(Key::Name(name));
                 }
@@ -220,7 +220,7 @@ fn merge(
         other => vec![other],
     }) {
         let Value::Object(base) = base else {
-            return Err(problem(span, "`<<` takes a mapping or a list of mappings"));
+            return Err(problem(span, "`<<` requires a mapping or a list of mappings"));
         };
         for (name, value) in base {
             fields.entry(name).or_insert(value);
@@ -240,7 +240,7 @@ fn nodes(value: &Value) -> usize {
 fn collection_tag(tag: Option<&Tag>, expected: &str, span: Span) -> Result<(), Problem> {
     match tag {
         Some(tag) if tag.core_suffix() != Some(expected) => {
-            Err(problem(span, format!("tag `{}{}` has no meaning here", tag.handle(), tag.suffix())))
+            Err(problem(span, format!("tag `{}{}` is not supported", tag.handle(), tag.suffix())))
         }
         _ => Ok(()),
     }
@@ -254,7 +254,7 @@ fn scalar(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>, span: Span)
         };
     };
     let Some(kind) = tag.core_suffix() else {
-        return Err(problem(span, format!("tag `{}{}` has no meaning here", tag.handle(), tag.suffix())));
+        return Err(problem(span, format!("tag `{}{}` is not supported", tag.handle(), tag.suffix())));
     };
     if kind == "str" {
         return Ok(Value::String(text.into_owned()));
@@ -267,7 +267,7 @@ fn scalar(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>, span: Span)
         "float" => value.is_number(),
         _ => false,
     };
-    if fits { Ok(value) } else { Err(problem(span, format!("`{text}` is no !!{kind}"))) }
+    if fits { Ok(value) } else { Err(problem(span, format!("`{text}` is not a !!{kind}"))) }
 }
 
 /// What a plain scalar means.
@@ -282,7 +282,7 @@ fn plain(text: &str, span: Span) -> Result<Value, Problem> {
             return Ok(Value::Bool(false));
         }
         ".nan" | ".NaN" | ".NAN" | ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" | "-.inf"
-        | "-.Inf" | "-.INF" => return Err(problem(span, format!("`{text}` is no finite number"))),
+        | "-.Inf" | "-.INF" => return Err(problem(span, format!("`{text}` is not a finite number"))),
         _ => {}
     }
     let number = match first {
@@ -432,11 +432,11 @@ mod tests {
             laughs.extend([format!("a{level}: &a{level} [{row}]\n")]);
         }
         for (text, sentence) in [
-            ("a: 1\na: 2\n", "key `a` stands twice (line 2)"),
-            ("a: .inf\n", "`.inf` is no finite number (line 1)"),
-            ("a: !thing 3\n", "tag `!thing` has no meaning here (line 1)"),
-            ("a:\n  ? [x]\n  : y\n", "a key must be text, here is a list or mapping (line 2)"),
-            ("<<: 3\n", "`<<` takes a mapping or a list of mappings (line 2)"),
+            ("a: 1\na: 2\n", "duplicate key `a` (line 2)"),
+            ("a: .inf\n", "`.inf` is not a finite number (line 1)"),
+            ("a: !thing 3\n", "tag `!thing` is not supported (line 1)"),
+            ("a:\n  ? [x]\n  : y\n", "a key must be a string, not a list or a mapping (line 2)"),
+            ("<<: 3\n", "`<<` requires a mapping or a list of mappings (line 2)"),
             (&laughs, "aliases add more than 1000000 nodes (line 6)"),
         ] {
             let problem = documents(text).unwrap_err();

@@ -3,11 +3,11 @@
 //! Decisions are compared as JSON: lists in their order, numbers by value; of an error `message` and `conditionMessage` are
 //! for reading.
 
-mod data;
 mod difference;
 
 use difference::difference;
 use karpsim::provider::aws::scenario::AwsScenario;
+use karpsim_testkit::{Recording, Recordings};
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -52,48 +52,46 @@ const FAMILIES: [(&str, usize); 32] = [
 const TYPES: usize = 1361;
 const LAUNCHES: usize = 785;
 
-fn check_family(name: &str, lines: &[&str]) -> Result<(), Failed> {
+fn check_family(name: &str, recordings: &[Recording<'_>]) -> Result<(), Failed> {
     let mut report = String::new();
     let mut matched = 0;
-    for line in lines {
-        let recording: Value = serde_json::from_str(line).expect("a recording");
-        let scenario = AwsScenario::read(line).map_err(|problem| format!("{problem}"))?;
+    for recording in recordings {
+        let recorded: Value = serde_json::from_str(recording.decision).expect("a decision");
+        let scenario = AwsScenario::read(recording.line).map_err(|problem| format!("{problem}"))?;
         let decision = serde_json::to_value(scenario.decide()).expect("a decision is JSON");
-        match difference("", &decision, &recording["decision"], &["message", "conditionMessage"]) {
+        match difference("", &decision, &recorded, &["message", "conditionMessage"]) {
             None => matched += 1,
             Some(first) => report += &format!("  {} {first}\n", scenario.name),
         }
     }
-    println!("{name}: {matched} of {} matched", lines.len());
+    println!("{name}: {matched} of {} matched", recordings.len());
     if report.is_empty() {
         Ok(())
     } else {
-        Err(format!("{matched} of {} matched\n{report}", lines.len()).into())
+        Err(format!("{matched} of {} matched\n{report}", recordings.len()).into())
     }
 }
 
 /// So many elements in lists of that name, over all decisions.
-fn count(lines: &str, list: &str) -> usize {
-    let decisions = lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("a recording"));
-    decisions.map(|recording| recording["decision"][list].as_array().map_or(0, Vec::len)).sum()
+fn count(recordings: &Recordings, list: &str) -> usize {
+    let decisions = recordings
+        .iter()
+        .map(|recording| serde_json::from_str::<Value>(recording.decision).expect("a decision"));
+    decisions.map(|decision| decision[list].as_array().map_or(0, Vec::len)).sum()
 }
 
 fn main() {
     let arguments = Arguments::from_args();
-    let text: &'static str = Box::leak(data::text("conformance/aws-provider.jsonl").into_boxed_str());
-    let mut families: BTreeMap<&str, Vec<&'static str>> = BTreeMap::new();
-    for line in text.lines() {
-        let start = line.find("\"name\":\"").expect("a name") + 8;
-        families.entry(line[start..].split('/').next().expect("a family")).or_default().push(line);
-    }
+    let recordings: &'static Recordings = Box::leak(Box::new(Recordings::read("aws-provider")));
+    let families = recordings.families();
     let found: BTreeMap<&str, usize> =
-        families.iter().map(|(family, lines)| (*family, lines.len())).collect();
+        families.iter().map(|(family, recordings)| (*family, recordings.len())).collect();
     assert_eq!(found, BTreeMap::from(FAMILIES), "families");
-    assert_eq!((count(text, "instanceTypes"), count(text, "launches")), (TYPES, LAUNCHES));
+    assert_eq!((count(recordings, "instanceTypes"), count(recordings, "launches")), (TYPES, LAUNCHES));
     let trials = families
         .into_iter()
-        .map(|(family, lines)| {
-            Trial::test(format!("aws-provider::{family}"), move || check_family(family, &lines))
+        .map(|(family, recordings)| {
+            Trial::test(format!("aws-provider::{family}"), move || check_family(family, &recordings))
         })
         .collect();
     libtest_mimic::run(&arguments, trials).exit();

@@ -12,8 +12,6 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-mod data;
-
 /// A machine as `describe-instance-types` prints it, with two interfaces of ten addresses: 2 × 9 + 2 = 20 pods.
 fn machine(name: &str, more: Value) -> Value {
     let mut machine = json!({
@@ -436,7 +434,7 @@ const HASHES: [(&str, &str); 9] = [
 ];
 
 fn embedded() -> Catalogue {
-    catalogue::read(&data::text("catalogues/aws-us-west-2.json")).unwrap()
+    catalogue::read(&karpsim_testkit::text("catalogues/aws-us-west-2.json")).unwrap()
 }
 
 fn node_class(spec: Value) -> Value {

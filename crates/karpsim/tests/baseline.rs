@@ -1,7 +1,6 @@
 //! What Karpenter v1.14.1 itself decided on the scenarios for measuring: how many nodes it launched for how many pods, and
 //! how many it removed for how many new ones.
 
-mod data;
 mod measured;
 
 use karpsim::decision::Method;

@@ -188,10 +188,7 @@ fn a_file_of_something_else_is_refused() {
         "{error}"
     );
     let error = import.add(r#"{"InstanceTypes": [{"InstanceType": "m5.large"}]}"#).unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "instance type `m5.large`: `InstanceTypes[0]`: field `VCpuInfo.DefaultVCpus` is missing"
-    );
+    assert_eq!(error, "instance type `m5.large`: `InstanceTypes[0]`: missing field `VCpuInfo.DefaultVCpus`");
 }
 
 #[test]

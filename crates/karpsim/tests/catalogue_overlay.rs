@@ -1,14 +1,12 @@
 //! Overlays: prices, reservations, GPU sharing, resources; and what is wrong with one.
 
-mod data;
-
 use karpsim::catalogue::diff::Change;
 use karpsim::catalogue::overlay::{Applied, CatalogueOverlay};
 use karpsim::catalogue::view::OfferingView;
 use karpsim::catalogue::{self, Catalogue};
 
 fn load(name: &str) -> Catalogue {
-    catalogue::read(&data::text(&format!("catalogues/{name}.json"))).unwrap()
+    catalogue::read(&karpsim_testkit::text(&format!("catalogues/{name}.json"))).unwrap()
 }
 
 fn overlay(body: &str) -> CatalogueOverlay {
@@ -184,29 +182,29 @@ fn what_is_wrong_with_an_overlay_is_said() {
     assert_eq!(said("prices: [{discount: 3}]\n"), "`prices[0]`: unknown field `discount`");
     assert_eq!(
         said("prices: [{factor: 1, price: 2}]\n"),
-        "`prices[0]`: `price` and `factor` exclude each other"
+        "`prices[0]`: `price` and `factor` are mutually exclusive"
     );
     assert_eq!(
         said("prices: [{zones: [a]}]\n"),
-        "`prices[0]`: found none of them, allowed is exactly one of price, factor, discountPercent, licence"
+        "`prices[0]`: expected exactly one of price, factor, discountPercent, licence, found none"
     );
     assert_eq!(
         said("prices: [{discountPercent: 120}]\n"),
-        "`prices[0].discountPercent`: found 120, allowed is a number from 0 to 100"
+        "`prices[0].discountPercent`: invalid value 120: expected a number from 0 to 100"
     );
     assert_eq!(
         said("prices: [{factor: 1, requirements: [{key: a, operator: Equals, values: [b]}]}]\n"),
-        "`prices[0].requirements[0].operator`: found `Equals`, allowed is one of `In`, `NotIn`, `Exists`, `DoesNotExist`, `Gt`, `Lt`, `Gte`, `Lte`"
+        "`prices[0].requirements[0].operator`: invalid value `Equals`: expected one of `In`, `NotIn`, `Exists`, `DoesNotExist`, `Gt`, `Lt`, `Gte`, `Lte`"
     );
     assert_eq!(
         said("gpuSharing: [{timeSlicing: {replicas: 1}}]\n"),
-        "`gpuSharing[0].timeSlicing.replicas`: found 1, allowed is a number above 1"
+        "`gpuSharing[0].timeSlicing.replicas`: invalid value 1: expected a number above 1"
     );
     assert_eq!(
         CatalogueOverlay::read("kind: NodeOverlay\napiVersion: karpsim.dev/v1alpha1\n")
             .unwrap_err()
             .to_string(),
-        "`kind`: found `NodeOverlay`, allowed is `CatalogueOverlay`"
+        "`kind`: invalid value `NodeOverlay`: expected `CatalogueOverlay`"
     );
 }
 
@@ -223,26 +221,28 @@ fn what_is_wrong_with_a_catalogue_is_said() {
     };
     assert_eq!(
         with("/offerings/0/price", "\"cheap\""),
-        "instance type `m5.large`: `offerings[0].price`: found string \"cheap\", allowed is a number"
+        "instance type `m5.large`: `offerings[0].price`: expected a number, found string \"cheap\""
     );
     assert_eq!(
         with("/offerings/0/price", "-1"),
-        "instance type `m5.large`: `offerings[0].price`: found -1, allowed is a number not below 0"
+        "instance type `m5.large`: `offerings[0].price`: invalid value -1: expected a number not below 0"
     );
-    assert!(with("/capacity/cpu", "\"two\"").starts_with(
-        "instance type `m5.large`: `capacity.cpu`: found string \"two\", allowed is a quantity"
-    ));
+    assert!(
+        with("/capacity/cpu", "\"two\"").starts_with(
+            "instance type `m5.large`: `capacity.cpu`: expected a quantity, found string \"two\""
+        )
+    );
     assert_eq!(
         with("/capacity", "{\"cpu\": \"2\", \"memory\": \"1Gi\"}"),
-        "instance type `m5.large`: `capacity`: field `pods` is missing"
+        "instance type `m5.large`: `capacity`: missing field `pods`"
     );
     assert_eq!(
         with("/offerings/0/requirements/0/operator", "\"in\""),
-        "instance type `m5.large`: `offerings[0].requirements[0].operator`: found `in`, allowed is one of `In`, `NotIn`, `Exists`, `DoesNotExist`, `Gt`, `Lt`, `Gte`, `Lte`"
+        "instance type `m5.large`: `offerings[0].requirements[0].operator`: invalid value `in`: expected one of `In`, `NotIn`, `Exists`, `DoesNotExist`, `Gt`, `Lt`, `Gte`, `Lte`"
     );
     assert_eq!(
         with("/offerings/0/requirements/0/values/0", "\"ondemand\""),
-        "instance type `m5.large`: `offerings[0].requirements`: found `ondemand` for `karpenter.sh/capacity-type`, allowed is one of on-demand, reserved, spot"
+        "instance type `m5.large`: `offerings[0].requirements`: invalid value `ondemand` for `karpenter.sh/capacity-type`: expected one of on-demand, reserved, spot"
     );
     assert_eq!(
         said(
@@ -250,7 +250,7 @@ fn what_is_wrong_with_a_catalogue_is_said() {
         ),
         "instance type `a`: unknown field `offering`"
     );
-    assert_eq!(said("{\"instanceTypes\": ["), "the text ends in the middle of a value");
+    assert_eq!(said("{\"instanceTypes\": ["), "unexpected end of input");
 }
 
 #[test]

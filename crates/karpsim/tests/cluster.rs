@@ -4,54 +4,17 @@
 //! and come back, the clock and what Karpenter remembers change; at the end, and at moments on the way, the answer must be
 //! that of the same moment compiled from nothing.
 
-mod data;
-
-use karpsim::catalogue::Catalogue;
 use karpsim::cluster::{Change, Cluster};
 use karpsim::decision::Method;
 use karpsim::kubernetes::pods::pod_key;
 use karpsim::model::Objects;
 use karpsim::model::meta::Time;
-use karpsim::scenario::{ClusterMemory, Scenario, ScenarioKind, ScenarioText};
+use karpsim::scenario::{ClusterMemory, Scenario, ScenarioKind};
+use karpsim_testkit::{Recording, Recordings};
 use libtest_mimic::{Arguments, Failed, Trial};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
-
-#[derive(Default)]
-struct Catalogues(Mutex<BTreeMap<String, Arc<Catalogue>>>);
-
-impl Catalogues {
-    fn get(&self, file: &str) -> Arc<Catalogue> {
-        let mut known = self.0.lock().expect("no test panics while it holds the lock");
-        let read = || {
-            Arc::new(serde_json::from_str(&data::text(&format!("conformance/{file}"))).expect("a catalogue"))
-        };
-        known.entry(file.to_owned()).or_insert_with(read).clone()
-    }
-}
-
-#[derive(serde::Deserialize)]
-struct Recording<'a> {
-    #[serde(borrow)]
-    scenario: &'a serde_json::value::RawValue,
-}
-
-fn scenario_of(line: &str, catalogues: &Catalogues) -> Scenario {
-    let recording: Recording<'_> = serde_json::from_str(line).expect("a recording");
-    let text: ScenarioText = serde_json::from_str(recording.scenario.get()).expect("a scenario");
-    let base = (!text.catalogue.file.is_empty()).then(|| catalogues.get(&text.catalogue.file));
-    Scenario {
-        name: text.name,
-        kind: text.kind.expect("a recording names its kind"),
-        now: text.now.expect("a recording has a clock"),
-        options: text.options,
-        catalogue: Arc::new(text.catalogue.resolve(base.as_deref())),
-        objects: text.objects.0,
-        memory: text.cluster,
-    }
-}
+use std::sync::Arc;
 
 struct Random(ChaCha8Rng);
 
@@ -230,34 +193,27 @@ fn play(scenario: &Scenario, seed: u64, asked_on_the_way: usize) -> Result<usize
     Ok(count)
 }
 
-fn check_family(name: &str, lines: &[&str], catalogues: &Catalogues) -> Result<(), Failed> {
+fn check_family(name: &str, recordings: &[Recording<'_>]) -> Result<(), Failed> {
     let mut changes = 0;
-    for (at, line) in (0..).zip(lines) {
-        let scenario = sorted(scenario_of(line, catalogues));
+    for (at, recording) in (0..).zip(recordings) {
+        let scenario = sorted(recording.scenario());
         changes += play(&scenario, at, 4).map_err(|problem| format!("{}: {problem}", scenario.name))?;
     }
-    println!("{name}: {} histories with {changes} changes", lines.len());
+    println!("{name}: {} histories with {changes} changes", recordings.len());
     Ok(())
 }
 
 fn main() {
     let arguments = Arguments::from_args();
-    let catalogues: &'static Catalogues = Box::leak(Box::default());
     let mut trials = Vec::new();
     for kind in ["provisioning", "disruption", "beyond"] {
-        let text: &'static str = Box::leak(data::text(&format!("conformance/{kind}.jsonl")).into_boxed_str());
-        let mut families: BTreeMap<String, Vec<&'static str>> = BTreeMap::new();
-        for line in text.lines() {
-            let start = line.find("\"name\":\"").expect("a name") + 8;
-            let family = line[start..].split('/').next().expect("a family").to_owned();
-            families.entry(family).or_default().push(line);
-        }
-        for (family, lines) in families {
+        let recordings: &'static Recordings = Box::leak(Box::new(Recordings::read(kind)));
+        for (family, mut recordings) in recordings.families() {
             // The whole catalogue takes its time; the mechanism is the same.
             let most = if family == "packing-full-catalogue" || family == "large" { 2 } else { usize::MAX };
-            let kept = lines.len().min(most);
+            recordings.truncate(most);
             let name = format!("{kind}::{family}");
-            trials.push(Trial::test(name.clone(), move || check_family(&name, &lines[..kept], catalogues)));
+            trials.push(Trial::test(name.clone(), move || check_family(&name, &recordings)));
         }
     }
     libtest_mimic::run(&arguments, trials).exit();

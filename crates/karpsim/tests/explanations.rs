@@ -1,9 +1,6 @@
 //! Explanations of recorded scenarios: every pod error has one, its counts add up, and it is sufficient: without what it
 //! names the pod is placed.
 
-mod data;
-
-use karpsim::catalogue::Catalogue;
 use karpsim::decision::Method;
 use karpsim::decision::reasons::{Rule, TopologyKind};
 use karpsim::explain::{self, PodOutcome, Verdict};
@@ -11,53 +8,22 @@ use karpsim::model::core::{
     NodeInclusionPolicy, NodeSelector, PodSpec, Toleration, TopologySpreadConstraint,
 };
 use karpsim::scenario::Scenario;
-use karpsim::scenario::{ScenarioKind, ScenarioText};
+use karpsim::scenario::ScenarioKind;
 use karpsim::{disrupt, provision};
+use karpsim_testkit::Recordings;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-#[derive(serde::Deserialize)]
-struct Recording<'a> {
-    #[serde(borrow)]
-    scenario: &'a serde_json::value::RawValue,
-}
-
 /// Every `step`-th recorded scenario.
-fn recorded(file: &str, step: usize) -> Vec<Scenario> {
-    let mut catalogues: BTreeMap<String, Arc<Catalogue>> = BTreeMap::new();
-    let recordings = data::text(&format!("conformance/{file}"));
-    recordings
-        .lines()
-        .step_by(step)
-        .map(|line| {
-            let recording: Recording<'_> = serde_json::from_str(line).unwrap();
-            let text: ScenarioText = serde_json::from_str(recording.scenario.get()).unwrap();
-            let base = (!text.catalogue.file.is_empty()).then(|| {
-                let file = text.catalogue.file.to_string();
-                let read = || {
-                    let text = data::text(&format!("conformance/{file}"));
-                    Arc::new(serde_json::from_str(&text).unwrap())
-                };
-                catalogues.entry(file.clone()).or_insert_with(read).clone()
-            });
-            Scenario {
-                name: text.name,
-                kind: text.kind.unwrap(),
-                now: text.now.unwrap(),
-                options: text.options,
-                catalogue: Arc::new(text.catalogue.resolve(base.as_deref())),
-                objects: text.objects.0,
-                memory: text.cluster,
-            }
-        })
-        .collect()
+fn recorded(kind: &str, step: usize) -> Vec<Scenario> {
+    Recordings::read(kind).iter().step_by(step).map(|recording| recording.scenario()).collect()
 }
 
 #[test]
 fn every_pod_error_is_explained_and_its_counts_add_up() {
     let mut left_over = 0;
     let mut launched = 0;
-    for scenario in recorded("provisioning.jsonl", 4) {
+    for scenario in recorded("provisioning", 4) {
         assert_eq!(scenario.kind, ScenarioKind::Provisioning);
         let decision = provision(&scenario);
         let errors = decision.pod_errors.iter().take(6);
@@ -106,7 +72,7 @@ fn every_pod_error_is_explained_and_its_counts_add_up() {
             assert_eq!(node, filled.name);
         }
     }
-    assert!(left_over > 100 && launched > 100, "{left_over} pods left over, {launched} launches");
+    assert!(left_over > 100 && launched > 100, "{left_over} pods unschedulable, {launched} launches");
 }
 
 /// Takes `key` out of what the pod asks of a node. False: it asks for it through its volumes, or its spread counts the
@@ -232,7 +198,7 @@ fn remove(scenario: &mut Scenario, pod: &str, node_pool: &str, miss: &Rule) -> b
 #[test]
 fn without_what_the_nearest_miss_names_the_pod_is_placed() {
     let mut tried: BTreeMap<&'static str, usize> = BTreeMap::new();
-    for scenario in recorded("provisioning.jsonl", 1) {
+    for scenario in recorded("provisioning", 1) {
         for pod in provision(&scenario).pod_errors.keys().take(2) {
             let Some(PodOutcome::LeftOver(reasons)) = explain::pod(&scenario, pod).map(|pod| pod.outcome)
             else {
@@ -254,7 +220,7 @@ fn without_what_the_nearest_miss_names_the_pod_is_placed() {
                 assert_eq!(
                     errors.get(pod.as_str()),
                     None,
-                    "{} {pod}: without {nearest} it is left over still",
+                    "{} {pod}: without {nearest} it is still unschedulable",
                     scenario.name
                 );
             }
@@ -280,7 +246,7 @@ fn without_what_the_nearest_miss_names_the_pod_is_placed() {
 #[test]
 fn every_node_is_explained_as_the_commands_have_it() {
     let (mut removed, mut alone, mut stranded, mut dear) = (0, 0, 0, 0);
-    for scenario in recorded("disruption.jsonl", 2) {
+    for scenario in recorded("disruption", 2) {
         let commands = disrupt(&scenario, &Method::ALL).commands;
         let nodes: Vec<_> = scenario.objects.nodes.iter().map(|node| node.metadata.name.clone()).collect();
         for name in nodes.iter().take(8) {
@@ -318,7 +284,7 @@ fn every_node_is_explained_as_the_commands_have_it() {
             }
             let single = explanation.methods.iter().find(|one| one.method == Method::SingleNodeConsolidation);
             match single.map(|single| &single.verdict) {
-                Some(Verdict::Unconsolidatable { why }) if why.contains("would have no place") => {
+                Some(Verdict::Unconsolidatable { why }) if why.contains("would be unschedulable") => {
                     stranded += 1;
                     assert!(!explanation.stranded.is_empty(), "{place}: {why}");
                 }

@@ -2,12 +2,12 @@
 //!
 //! A random cluster on which they differ is shrunk, and printed as a scenario that `karpsim decide` takes.
 
-mod data;
 mod measured;
 mod plain;
 
 use karpsim::decision::{Command, Method};
 use karpsim::scenario::Scenario;
+use karpsim_testkit::Recordings;
 use plain::cluster::Cluster;
 use plain::launch::Provisioned;
 use plain::random::{Moment, Size, moment};
@@ -62,7 +62,7 @@ proptest! {
 
     #[test]
     fn pods_go_where_they_plainly_go(moment in moment("provisioning", SMALL)) {
-        let scenario = measured::read(&moment.0);
+        let scenario = karpsim_testkit::scenario(&moment.0);
         prop_assert_eq!(fast(&scenario), plain(&scenario));
     }
 }
@@ -72,7 +72,7 @@ proptest! {
 
     #[test]
     fn many_pods_go_where_they_plainly_go(moment in moment("provisioning", LARGE)) {
-        let scenario = measured::read(&moment.0);
+        let scenario = karpsim_testkit::scenario(&moment.0);
         prop_assert_eq!(fast(&scenario), plain(&scenario));
     }
 }
@@ -82,7 +82,7 @@ proptest! {
 
     #[test]
     fn nodes_are_consolidated_as_they_plainly_are(moment in moment("disruption", STANDING)) {
-        let [fast, plainly] = consolidated(&measured::read(&moment.0));
+        let [fast, plainly] = consolidated(&karpsim_testkit::scenario(&moment.0));
         prop_assert_eq!(fast, plainly);
     }
 }
@@ -94,7 +94,7 @@ fn moments(kind: &'static str, size: Size) -> Vec<Scenario> {
     (0..200)
         .map(|_| {
             let Moment(text) = strategy.new_tree(&mut runner).expect("a moment").current();
-            measured::read(&text)
+            karpsim_testkit::scenario(&text)
         })
         .collect()
 }
@@ -129,16 +129,9 @@ fn random_clusters_leave_much_to_decide() {
 
 /// Names of recorded scenarios for which `agree` does not hold, and how many there are in all.
 fn recorded(kind: &str, agree: impl Fn(&Scenario) -> bool) -> (Vec<String>, usize) {
-    let text = data::text(&format!("conformance/{kind}.jsonl"));
-    let mut differing = Vec::new();
-    for line in text.lines() {
-        let recording: serde_json::Value = serde_json::from_str(line).expect("a recording");
-        let scenario = measured::read(&recording["scenario"].to_string());
-        if !agree(&scenario) {
-            differing.push(scenario.name.to_string());
-        }
-    }
-    (differing, text.lines().count())
+    let recordings = Recordings::read(kind);
+    let differing = recordings.iter().filter(|recording| !agree(&recording.scenario()));
+    (differing.map(|recording| recording.name.to_owned()).collect(), recordings.iter().count())
 }
 
 /// The plain way is right, too: it decides what Karpenter did, as the fast one does.

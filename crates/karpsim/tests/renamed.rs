@@ -1,13 +1,9 @@
 //! Recorded decisions with other names: nodes and NodeClaims are called otherwise, and differently from each other, in the
 //! same order (which breaks ties). Nothing but the names in a decision may change.
 
-mod data;
-
-use karpsim::catalogue::Catalogue;
-use karpsim::scenario::{Scenario, ScenarioText};
+use karpsim_testkit::Recordings;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 /// How many recordings of every family are tried.
 const OF_EACH_FAMILY: usize = 3;
@@ -106,23 +102,8 @@ impl Names {
     }
 }
 
-fn decide(scenario: &Value, catalogue: &mut BTreeMap<String, Catalogue>) -> Value {
-    let text: ScenarioText = serde_json::from_str(&scenario.to_string()).expect("a scenario");
-    let file = text.catalogue.file.to_string();
-    let base = (!file.is_empty()).then(|| {
-        &*catalogue.entry(file.clone()).or_insert_with(|| {
-            serde_json::from_str(&data::text(&format!("conformance/{file}"))).expect("a catalogue")
-        })
-    });
-    let scenario = Scenario {
-        name: text.name,
-        kind: text.kind.expect("a recording names its kind"),
-        now: text.now.expect("a recording has a clock"),
-        options: text.options,
-        catalogue: Arc::new(text.catalogue.resolve(base)),
-        objects: text.objects.0,
-        memory: text.cluster,
-    };
+fn decide(scenario: &Value) -> Value {
+    let scenario = karpsim_testkit::scenario(&scenario.to_string());
     let mut decision = serde_json::to_value(karpsim::decide(&scenario)).expect("a decision is JSON");
     // Words are for reading.
     if let Some(errors) = decision.get_mut("podErrors").and_then(Value::as_object_mut) {
@@ -133,16 +114,12 @@ fn decide(scenario: &Value, catalogue: &mut BTreeMap<String, Catalogue>) -> Valu
 
 #[test]
 fn names_of_nodes_and_node_claims_decide_nothing() {
-    let mut catalogues = BTreeMap::new();
     let mut renamed_nodes = 0;
     for file in ["provisioning", "disruption"] {
-        let text = data::text(&format!("conformance/{file}.jsonl"));
         let mut taken: BTreeMap<String, usize> = BTreeMap::new();
-        for line in text.lines() {
-            let mut recording: Value = serde_json::from_str(line).expect("a recording");
-            let mut scenario = recording["scenario"].take();
-            let name = scenario["name"].as_str().expect("a name").to_owned();
-            let family = name.split('/').next().unwrap_or_default().to_owned();
+        for recording in Recordings::read(file).iter() {
+            let mut scenario: Value = serde_json::from_str(recording.scenario).expect("a scenario");
+            let (name, family) = (recording.name, recording.family().to_owned());
             let names = Names::of(scenario["objects"].as_array().expect("objects"));
             // Without nodes there is nothing to rename.
             let tried = taken.entry(family).or_default();
@@ -151,11 +128,11 @@ fn names_of_nodes_and_node_claims_decide_nothing() {
             }
             *tried += 1;
             renamed_nodes += names.nodes.len();
-            let mut expected = decide(&scenario, &mut catalogues);
+            let mut expected = decide(&scenario);
             names.rename_decision(&mut expected);
             names.rename(&mut scenario["objects"]);
             names.rename(&mut scenario["cluster"]);
-            assert_eq!(decide(&scenario, &mut catalogues), expected, "{name}");
+            assert_eq!(decide(&scenario), expected, "{name}");
         }
         assert!(!taken.is_empty(), "{file}");
     }

@@ -1,17 +1,8 @@
 //! What karpsim reads and writes is valid by the schemas that it prints, and what is wrong is not.
 
 use karpsim::input::documents::Document;
+use karpsim_testkit::{Recordings, path};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read};
-
-fn data(path: &str) -> String {
-    format!("{}/../../data/{path}", env!("CARGO_MANIFEST_DIR"))
-}
-
-fn decompressed(path: &str) -> impl Read + use<> {
-    let file = std::fs::File::open(path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    ruzstd::decoding::StreamingDecoder::new(file).unwrap()
-}
 
 fn validator(document: Document) -> jsonschema::Validator {
     let schema = document.schema();
@@ -31,11 +22,12 @@ fn assert_valid(validator: &jsonschema::Validator, value: &Value, name: &str) {
 #[test]
 fn embedded_catalogues_are_valid() {
     let validator = validator(Document::Catalogue);
-    for entry in std::fs::read_dir(data("catalogues")).unwrap() {
+    for entry in std::fs::read_dir(path("catalogues")).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "zst") {
-            let value: Value =
-                serde_json::from_reader(BufReader::new(decompressed(path.to_str().unwrap()))).unwrap();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let text = karpsim_testkit::text(&format!("catalogues/{name}"));
+            let value: Value = serde_json::from_str(&text).unwrap();
             assert_valid(&validator, &value, path.to_str().unwrap());
         }
     }
@@ -46,12 +38,10 @@ fn recorded_scenarios_and_decisions_are_valid() {
     let (scenarios, decisions) = (validator(Document::Scenario), validator(Document::Decision));
     let mut count = 0;
     for name in ["provisioning", "disruption"] {
-        let lines = BufReader::new(decompressed(&data(&format!("conformance/{name}.jsonl.zst")))).lines();
-        for line in lines {
-            let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
-            let name = line["scenario"]["name"].as_str().unwrap().to_owned();
-            assert_valid(&scenarios, &line["scenario"], &name);
-            assert_valid(&decisions, &line["decision"], &name);
+        for recording in Recordings::read(name).iter() {
+            let read = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+            assert_valid(&scenarios, &read(recording.scenario), recording.name);
+            assert_valid(&decisions, &read(recording.decision), recording.name);
             count += 1;
         }
     }
@@ -62,8 +52,8 @@ fn recorded_scenarios_and_decisions_are_valid() {
 fn traces_are_valid() {
     let validator = validator(Document::Trace);
     let mut count = 0;
-    let mut paths = vec![data("traces/resnet-gpu.json")];
-    for entry in std::fs::read_dir(data("traces/e2e")).unwrap() {
+    let mut paths = vec![path("traces/resnet-gpu.json").to_str().unwrap().to_owned()];
+    for entry in std::fs::read_dir(path("traces/e2e")).unwrap() {
         let path = entry.unwrap().path().to_str().unwrap().to_owned();
         if path.ends_with(".trace.json") {
             paths.push(path);

@@ -2,8 +2,8 @@
 
 #![allow(dead_code, reason = "every test file uses some of it")]
 
-use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// What a run left.
@@ -58,15 +58,7 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
 
 /// A path in the repository's `data` folder.
 pub(crate) fn data(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data").join(path)
-}
-
-/// The text of a packed file in `data`.
-pub(crate) fn unpacked(path: &str) -> String {
-    let mut text = String::new();
-    let file = std::fs::File::open(data(path)).unwrap();
-    ruzstd::decoding::StreamingDecoder::new(file).unwrap().read_to_string(&mut text).unwrap();
-    text
+    karpsim_testkit::path(path)
 }
 
 /// A folder for one test, gone with the value.

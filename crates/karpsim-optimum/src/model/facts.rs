@@ -40,26 +40,24 @@ impl Relaxation {
     pub fn words(self) -> &'static str {
         match self {
             Relaxation::DomainRules => {
-                "topologies over zones and other labels (too many pods of too many kinds)"
+                "topology constraints over zones and other labels (too many pods of too many kinds)"
             }
-            Relaxation::SpreadOfOthers => "topology spread of pods that their constraint does not select",
+            Relaxation::SpreadOfOthers => "topology spread of pods that their own constraint does not select",
             Relaxation::SpreadOfMixedSelectors => {
                 "topology spread shared by pods with different node selectors or tolerations"
             }
-            Relaxation::AffinityToPending => "pod affinity to pods that are to be placed too",
+            Relaxation::AffinityToPending => "pod affinity to other pending pods",
             Relaxation::AntiAffinityBetweenClasses => {
-                "anti-affinity over zones between different kinds of pods"
+                "pod anti-affinity over zones between different kinds of pods"
             }
             Relaxation::NodeCountLimit => {
-                "`limits.nodes` of NodePools within the round (Karpenter does not count it either)"
+                "`limits.nodes` of NodePools within the round (Karpenter ignores it as well)"
             }
             Relaxation::UnreachableVolumes => {
-                "topology of pods with volumes that are bound (Karpenter leaves it out too)"
+                "topology constraints of pods with bound volumes (Karpenter ignores them as well)"
             }
             Relaxation::PatternSearch => "some patterns (the search for them was cut short)",
-            Relaxation::CheckedOnly => {
-                "rules of which only the check of an answer knows, such as that pods come one after the other"
-            }
+            Relaxation::CheckedOnly => "constraints that depend on the order in which pods are scheduled",
         }
     }
 }

@@ -42,22 +42,22 @@ pub(crate) fn difference(theirs: &ProvisioningDecision, ours: &ProvisioningDecis
     let placed = theirs.pod_errors.keys().filter(|pod| !ours.pod_errors.contains_key(*pod)).count();
     let left = ours.pod_errors.keys().filter(|pod| !theirs.pod_errors.contains_key(*pod)).count();
     if placed > 0 {
-        parts.push(format!("{} more placed", pods(placed)));
+        parts.push(format!("{} more scheduled", pods(placed)));
     }
     if left > 0 {
-        parts.push(format!("{} of the others left", pods(left)));
+        parts.push(format!("{} of the others unschedulable", pods(left)));
     }
     let of_existing = |decision: &ProvisioningDecision| -> usize {
         decision.existing_nodes.iter().map(|node| node.pods.len()).sum()
     };
     let (before, after) = (of_existing(theirs), of_existing(ours));
     if before != after {
-        parts.push(format!("{after} instead of {before} pods on nodes that are there"));
+        parts.push(format!("{after} instead of {before} pods on existing nodes"));
     }
-    if parts.is_empty() { "nothing to be launched".to_owned() } else { parts.join("; ") }
+    if parts.is_empty() { "no nodes to launch".to_owned() } else { parts.join("; ") }
 }
 
-/// "five nodes go, one c5.large comes; Karpenter's best step: one node goes": a rearrangement against one step of
+/// "five nodes removed, one c5.large launched; Karpenter's best command: one node removed": a rearrangement against one step of
 /// Karpenter's. `waiting`: what Karpenter launches for pods that wait; `decision`: the answer.
 pub(crate) fn steps(
     ours: &Rearrangement,
@@ -75,21 +75,20 @@ pub(crate) fn steps(
             step(command.candidates.len(), &launched)
         }
     };
-    if own == theirs { own } else { format!("{own}; Karpenter's best step: {theirs}") }
+    if own == theirs { own } else { format!("{own}; Karpenter's best command: {theirs}") }
 }
 
 fn step(removed: usize, launched: &BTreeMap<Launched, i64>) -> String {
     let mut parts = Vec::new();
     match removed {
         0 => {}
-        1 => parts.push("one node goes".to_owned()),
-        _ => parts.push(format!("{} nodes go", number(removed as i64))),
+        1 => parts.push("one node removed".to_owned()),
+        _ => parts.push(format!("{} nodes removed", number(removed as i64))),
     }
-    let comes = if launched.values().sum::<i64>() == 1 { "comes" } else { "come" };
     if !launched.is_empty() {
-        parts.push(format!("{} {comes}", listed(launched, &BTreeMap::new())));
+        parts.push(format!("{} launched", listed(launched, &BTreeMap::new())));
     }
-    if parts.is_empty() { "nothing changes".to_owned() } else { parts.join(", ") }
+    if parts.is_empty() { "no changes".to_owned() } else { parts.join(", ") }
 }
 
 fn pods(count: usize) -> String {

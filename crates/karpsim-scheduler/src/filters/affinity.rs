@@ -37,9 +37,7 @@ impl AffinityState {
 
     /// Whether there is nothing to check.
     pub(crate) fn is_idle(&self, kind: &Kind) -> bool {
-        self.existing.is_zero()
-            && kind.required_affinity.is_empty()
-            && kind.required_anti_affinity.is_empty()
+        self.existing.is_zero() && kind.required_affinity.is_empty() && kind.required_anti_affinity.is_empty()
     }
 
     /// So many pods of a kind come to a node, or leave it.

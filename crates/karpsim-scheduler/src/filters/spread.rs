@@ -105,11 +105,7 @@ impl SpreadCounts {
 }
 
 /// Pods on a node that are not being deleted and that the constraint counts.
-pub(crate) fn matching_pods(
-    constraint: &SpreadConstraint,
-    namespace: &str,
-    info: &NodeInfo,
-) -> i32 {
+pub(crate) fn matching_pods(constraint: &SpreadConstraint, namespace: &str, info: &NodeInfo) -> i32 {
     info.kinds
         .iter()
         .filter(|count| constraint.counts(namespace, &count.kind))

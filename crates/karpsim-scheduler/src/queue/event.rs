@@ -62,9 +62,8 @@ impl PodChange {
     pub(crate) fn all(old: &Pod, new: &Pod) -> impl Iterator<Item = PodChange> {
         let options = RequestOptions { use_status: true, ..RequestOptions::default() };
         let (before, after) = (requests(old, options), requests(new, options));
-        let scaled_down = before
-            .iter()
-            .any(|(name, amount)| after.get(name).is_none_or(|after| amount > after));
+        let scaled_down =
+            before.iter().any(|(name, amount)| after.get(name).is_none_or(|after| amount > after));
         let relabelled = old.metadata.labels != new.metadata.labels;
         let (old, new) = (&old.spec, &new.spec);
         [

@@ -42,10 +42,9 @@ fn pleases(cluster: &Cluster, info: &PodInfo, plugin: Plugin, event: &Event<'_>)
         (Plugin::NodeUnschedulable, Event::NodeUpdated { old, new, change: NodeChange::Taints }) => {
             old.spec.unschedulable && !new.spec.unschedulable
         }
-        (
-            Plugin::NodeUnschedulable,
-            Event::PodUpdated { new, change: PodChange::Tolerations, .. },
-        ) => itself(new) && tolerates_cordon(&new.spec.tolerations),
+        (Plugin::NodeUnschedulable, Event::PodUpdated { new, change: PodChange::Tolerations, .. }) => {
+            itself(new) && tolerates_cordon(&new.spec.tolerations)
+        }
         (Plugin::NodeName, Event::NodeAdded(_)) => true,
         (Plugin::TaintToleration, Event::NodeAdded(node)) => {
             tolerates_all(&spec.tolerations, &node.spec.taints)
@@ -67,20 +66,16 @@ fn pleases(cluster: &Cluster, info: &PodInfo, plugin: Plugin, event: &Event<'_>)
             class.ports.iter().any(|port| freed.iter().any(|freed| freed.conflicts(port)))
         }
         (Plugin::NodeResourcesFit, Event::NodeAdded(node)) => fits_empty(class, node),
-        (
-            Plugin::NodeResourcesFit,
-            Event::NodeUpdated { old, new, change: NodeChange::Allocatable },
-        ) => fits_empty(class, new) && has_more(class, old, new),
+        (Plugin::NodeResourcesFit, Event::NodeUpdated { old, new, change: NodeChange::Allocatable }) => {
+            fits_empty(class, new) && has_more(class, old, new)
+        }
         (Plugin::NodeResourcesFit, Event::PodDeleted(_)) => true,
         (Plugin::NodeResourcesFit, Event::PodUpdated { old, new, change: PodChange::ScaleDown }) => {
             itself(new) || asks_for_less(class, old, new)
         }
         (Plugin::VolumeRestrictions, Event::NodeAdded(_)) => true,
         (Plugin::VolumeRestrictions, Event::PodDeleted(other)) => shares_volume(pod, other),
-        (
-            Plugin::VolumeRestrictions | Plugin::NodeVolumeLimits,
-            Event::ClaimAdded(claim),
-        ) => uses(pod, claim),
+        (Plugin::VolumeRestrictions | Plugin::NodeVolumeLimits, Event::ClaimAdded(claim)) => uses(pod, claim),
         (Plugin::NodeVolumeLimits, Event::CsiNodeAdded) => true,
         (Plugin::NodeVolumeLimits, Event::CsiNodeUpdated { old, new }) => attaches_more(old, new),
         (Plugin::NodeVolumeLimits, Event::PodDeleted(other)) => other.spec.volumes.iter().any(may_attach),
@@ -107,10 +102,9 @@ fn pleases(cluster: &Cluster, info: &PodInfo, plugin: Plugin, event: &Event<'_>)
         (Plugin::VolumeZone, Event::VolumeUpdated { old, new }) => zone_labels(old) != zone_labels(new),
         (Plugin::PodTopologySpread, event) => spreads_otherwise(cluster, info, event),
         (Plugin::InterPodAffinity, event) => is_nearer(cluster, info, event),
-        (
-            Plugin::SchedulingGates,
-            Event::PodUpdated { new, change: PodChange::GatesEliminated, .. },
-        ) => itself(new),
+        (Plugin::SchedulingGates, Event::PodUpdated { new, change: PodChange::GatesEliminated, .. }) => {
+            itself(new)
+        }
         _ => false,
     }
 }
@@ -124,11 +118,8 @@ fn has_more(class: &Class, old: &Node, new: &Node) -> bool {
     new.pods > old.pods
         || asked.cpu_milli > 0 && new.cpu_milli > old.cpu_milli
         || asked.memory_bytes > 0 && new.memory_bytes > old.memory_bytes
-        || asked.ephemeral_storage_bytes > 0
-            && new.ephemeral_storage_bytes > old.ephemeral_storage_bytes
-        || asked
-            .scalars()
-            .any(|(name, amount)| amount > 0 && scalar(&new, name) > scalar(&old, name))
+        || asked.ephemeral_storage_bytes > 0 && new.ephemeral_storage_bytes > old.ephemeral_storage_bytes
+        || asked.scalars().any(|(name, amount)| amount > 0 && scalar(&new, name) > scalar(&old, name))
 }
 
 /// Whether a bound pod asks for less than before of something that the pod asks for.
@@ -139,11 +130,8 @@ fn asks_for_less(class: &Class, old: &Pod, new: &Pod) -> bool {
     let scalar = |of: &Resources, name: &str| of.scalar(name).unwrap_or(0);
     asked.cpu_milli > 0 && old.cpu_milli > new.cpu_milli
         || asked.memory_bytes > 0 && old.memory_bytes > new.memory_bytes
-        || asked.ephemeral_storage_bytes > 0
-            && old.ephemeral_storage_bytes > new.ephemeral_storage_bytes
-        || asked
-            .scalars()
-            .any(|(name, amount)| amount > 0 && scalar(&old, name) > scalar(&new, name))
+        || asked.ephemeral_storage_bytes > 0 && old.ephemeral_storage_bytes > new.ephemeral_storage_bytes
+        || asked.scalars().any(|(name, amount)| amount > 0 && scalar(&old, name) > scalar(&new, name))
 }
 
 /// Whether the pod uses a disk or a claim of the other.
@@ -226,8 +214,7 @@ fn is_nearer(cluster: &Cluster, info: &PodInfo, event: &Event<'_>) -> bool {
     // Labels of namespaces have no say here.
     let seek = |terms: &[AffinityTerm], pod: &Pod| {
         let metadata = &pod.metadata;
-        !terms.is_empty()
-            && terms.iter().all(|term| term.meets(&metadata.namespace, None, &metadata.labels))
+        !terms.is_empty() && terms.iter().all(|term| term.meets(&metadata.namespace, None, &metadata.labels))
     };
     let (near, away) = (&class.required_affinity, &class.required_anti_affinity);
     let counts = |pod: &Pod| !pod.spec.node_name.is_empty() || !pod.status.nominated_node_name.is_empty();
@@ -243,9 +230,7 @@ fn is_nearer(cluster: &Cluster, info: &PodInfo, event: &Event<'_>) -> bool {
         }
         Event::PodAdded(pod) => counts(pod) && seek(near, pod),
         Event::PodDeleted(pod) => counts(pod) && (seek(away, pod) || repels(cluster, pod, class)),
-        Event::NodeAdded(node) => {
-            near.iter().any(|term| value(node, term).is_some()) || !away.is_empty()
-        }
+        Event::NodeAdded(node) => near.iter().any(|term| value(node, term).is_some()) || !away.is_empty(),
         Event::NodeUpdated { old, new, change: NodeChange::Labels } => {
             near.iter().any(|term| {
                 let (old, new) = (value(old, term), value(new, term));
@@ -262,6 +247,5 @@ fn is_nearer(cluster: &Cluster, info: &PodInfo, event: &Event<'_>) -> bool {
 /// Whether the anti-affinity of a pod, all of its terms, means the class.
 fn repels(cluster: &Cluster, pod: &Pod, class: &Class) -> bool {
     let terms = cluster.anti_affinity_of(pod);
-    !terms.is_empty()
-        && terms.iter().all(|term| term.meets(class.namespace(), None, class.labels()))
+    !terms.is_empty() && terms.iter().all(|term| term.meets(class.namespace(), None, class.labels()))
 }

@@ -72,8 +72,12 @@ pub(crate) struct QueuedPod {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Active,
-    Backoff { until: i64 },
-    ErrorBackoff { until: i64 },
+    Backoff {
+        until: i64,
+    },
+    ErrorBackoff {
+        until: i64,
+    },
     Unschedulable,
     /// Being tried.
     Nowhere,

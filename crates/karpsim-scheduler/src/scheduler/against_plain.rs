@@ -4,7 +4,9 @@
 
 use super::Scheduler;
 use crate::attempt::{Attempt, Outcome, Preemption};
-use crate::options::{DefaultConstraint, Options, ScoringStrategy, ScoringStrategyType, TopologySpreadDefaults};
+use crate::options::{
+    DefaultConstraint, Options, ScoringStrategy, ScoringStrategyType, TopologySpreadDefaults,
+};
 use karpsim::model::core::{Pod, WhenUnsatisfiable};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -122,8 +124,7 @@ fn template(dice: &mut Dice) -> Value {
     let mut metadata = json!({"namespace": dice.pick(&["default", "default", "other"]),
         "labels": {"app": dice.pick(&APPS)}});
     if dice.one_in(3) {
-        metadata["ownerReferences"] =
-            json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "rs", "uid": "u", "controller": true}]);
+        metadata["ownerReferences"] = json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "rs", "uid": "u", "controller": true}]);
     }
     json!({"metadata": metadata, "spec": spec})
 }
@@ -237,8 +238,7 @@ impl Pair {
             pod["metadata"]["uid"] = format!("uid-{}", self.made).into();
             if self.dice.one_in(15) && !self.nodes.is_empty() {
                 let name = &self.nodes[self.dice.below(self.nodes.len())];
-                pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"] =
-                    json!({"nodeSelectorTerms": [{"matchFields":
+                pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"] = json!({"nodeSelectorTerms": [{"matchFields":
                         [{"key": "metadata.name", "operator": "In", "values": [name]}]}]});
             }
             let pod: Arc<Pod> = Arc::new(object(pod));

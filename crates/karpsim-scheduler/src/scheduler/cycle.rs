@@ -83,9 +83,7 @@ impl Scheduler {
         let hint = hint.map(|(node, _)| node);
         self.batch.store(signature, hint, (best, node), others, self.cycle, now);
         match self.assume(info, &prepared, best) {
-            Ok(placed) => {
-                Attempt { outcome: Outcome::Placed(placed), feasible, evaluated, start, scores }
-            }
+            Ok(placed) => Attempt { outcome: Outcome::Placed(placed), feasible, evaluated, start, scores },
             Err(error) => self.failed(pod, error, start),
         }
     }
@@ -180,8 +178,7 @@ impl Scheduler {
                 let affinity = tables.affinity(cluster, &class.kind);
                 let affinity = affinity.and_then(|table| table.scores());
                 if !keeps_scores {
-                    let totals =
-                        scores::totals(cluster, info, feasible, &raw, spread.as_ref(), affinity);
+                    let totals = scores::totals(cluster, info, feasible, &raw, spread.as_ref(), affinity);
                     let best = best_of(cluster, feasible, &totals)?;
                     return Some((best, Vec::new()));
                 }
@@ -215,13 +212,7 @@ impl Scheduler {
     }
 
     /// No node can take the pod: looks whether evicting others helps.
-    fn preempt(
-        &mut self,
-        info: &PodInfo,
-        prepared: PreFilter,
-        search: Search,
-        now: i64,
-    ) -> Unschedulable {
+    fn preempt(&mut self, info: &PodInfo, prepared: PreFilter, search: Search, now: i64) -> Unschedulable {
         let cluster = &self.cluster;
         let nominated = nominated_node(&info.pod);
         // A node that was not asked is refused for good.
@@ -335,8 +326,8 @@ fn ask(
             Some(table) => match table.refusal(node) {
                 Some(refusal) => {
                     let at = refusal as usize;
-                    let number = *numbers[at]
-                        .get_or_insert_with(|| search.refused.intern(&table.refusals()[at]));
+                    let number =
+                        *numbers[at].get_or_insert_with(|| search.refused.intern(&table.refusals()[at]));
                     search.refused.push(node, number);
                     continue;
                 }
@@ -361,8 +352,7 @@ fn ask(
 fn best_of(cluster: &Cluster, nodes: &[NodeIndex], totals: &[i64]) -> Option<NodeIndex> {
     let (mut best, mut most) = (*nodes.first()?, *totals.first()?);
     for (node, total) in nodes.iter().zip(totals) {
-        let is_better = *total > most
-            || *total == most && cluster.node_name(*node) < cluster.node_name(best);
+        let is_better = *total > most || *total == most && cluster.node_name(*node) < cluster.node_name(best);
         if is_better {
             (best, most) = (*node, *total);
         }

@@ -44,7 +44,8 @@ impl Scheduler {
     fn set_pending_pod(&mut self, pod: Arc<Pod>, now: i64) {
         let info = self.cluster.pod_info(&pod);
         let metadata = &pod.metadata;
-        let known = self.queue.get(&metadata.namespace, &metadata.name).map(|queued| Arc::clone(&queued.info.pod));
+        let known =
+            self.queue.get(&metadata.namespace, &metadata.name).map(|queued| Arc::clone(&queued.info.pod));
         match known {
             None => {
                 self.nominator.keep(&info);
@@ -105,7 +106,8 @@ impl Scheduler {
 
     /// A node is gone.
     pub fn remove_node(&mut self, name: &str, now: i64) {
-        let Some(node) = self.cluster.node_index(name).and_then(|index| self.cluster.node(index).cloned()) else {
+        let Some(node) = self.cluster.node_index(name).and_then(|index| self.cluster.node(index).cloned())
+        else {
             return;
         };
         self.notify(&Event::NodeDeleted(&node), now);

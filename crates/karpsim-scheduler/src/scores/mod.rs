@@ -49,9 +49,7 @@ impl ScorePlugin {
     pub const fn weight(self) -> i64 {
         match self {
             ScorePlugin::TaintToleration => 3,
-            ScorePlugin::NodeAffinity
-            | ScorePlugin::PodTopologySpread
-            | ScorePlugin::InterPodAffinity => 2,
+            ScorePlugin::NodeAffinity | ScorePlugin::PodTopologySpread | ScorePlugin::InterPodAffinity => 2,
             ScorePlugin::NodeResourcesFit
             | ScorePlugin::NodeResourcesBalancedAllocation
             | ScorePlugin::ImageLocality => 1,

@@ -29,9 +29,7 @@ pub(super) fn fit(strategy: &ScoringStrategy, asked: &[i64], info: &NodeInfo) ->
     }
     match (&strategy.kind, weights) {
         (_, 0) => 0,
-        (ScoringStrategyType::RequestedToCapacityRatio(_), _) => {
-            (sum as f64 / weights as f64).round() as i64
-        }
+        (ScoringStrategyType::RequestedToCapacityRatio(_), _) => (sum as f64 / weights as f64).round() as i64,
         _ => sum / weights,
     }
 }
@@ -80,7 +78,6 @@ pub(super) fn balanced_allocation(asked: [i64; 2], info: &NodeInfo) -> i64 {
 /// 100 if both are used to the same share, less the further they are apart. In doubles, in this order.
 fn balance(used: [i64; 2], has: [i64; 2]) -> i64 {
     let share = |at: usize| (used[at] as f64 / has[at] as f64).min(1.0);
-    let deviation =
-        if has[0] == 0 || has[1] == 0 { 0.0 } else { ((share(0) - share(1)) / 2.0).abs() };
+    let deviation = if has[0] == 0 || has[1] == 0 { 0.0 } else { ((share(0) - share(1)) / 2.0).abs() };
     ((1.0 - deviation) * MAX_SCORE as f64) as i64
 }

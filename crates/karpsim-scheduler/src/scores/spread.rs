@@ -33,7 +33,8 @@ impl SpreadScores {
         let mut state = SpreadState { constraints: counts };
         let needs_all = needs_all_labels(cluster, class);
         for (index, node_info, node) in cluster.present() {
-            let domain = |constraint: &SpreadConstraint| cluster.topologies[constraint.topology].domain(index);
+            let domain =
+                |constraint: &SpreadConstraint| cluster.topologies[constraint.topology].domain(index);
             if needs_all && state.constraints.iter().any(|counts| domain(&counts.constraint) == NONE) {
                 continue;
             }
@@ -64,7 +65,8 @@ impl SpreadScores {
     /// The weights: by the number of domains among the nodes in question.
     fn weigh(&mut self, cluster: &Cluster, feasible: &[NodeIndex]) {
         let ignored: Vec<bool> = feasible.iter().map(|node| self.ignores(cluster, *node)).collect();
-        let counted = || feasible.iter().zip(&ignored).filter(|(_, ignored)| !**ignored).map(|(node, _)| *node);
+        let counted =
+            || feasible.iter().zip(&ignored).filter(|(_, ignored)| !**ignored).map(|(node, _)| *node);
         let size = |constraint: &SpreadConstraint| {
             if constraint.is_hostname {
                 return counted().count();

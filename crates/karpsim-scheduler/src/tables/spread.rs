@@ -69,8 +69,7 @@ impl SpreadTable {
         let info = cluster.info(index);
         let state = Arc::make_mut(&mut self.state);
         let domain = |constraint: &SpreadConstraint| cluster.topologies[constraint.topology].domain(index);
-        let is_out =
-            needs_all && state.constraints.iter().any(|counts| domain(&counts.constraint) == NONE);
+        let is_out = needs_all && state.constraints.iter().any(|counts| domain(&counts.constraint) == NONE);
         for ((counts, contributions), counted) in
             state.constraints.iter_mut().zip(&mut self.contributions).zip(&mut self.counted)
         {

@@ -286,7 +286,7 @@ impl<'de> Deserialize<'de> for Texts {
         impl<'de> Visitor<'de> for TextsVisitor {
             type Value = Texts;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an event: an object with `at` and one key that says what happens")
+                f.write_str("an event: an object with `at` and one key for what happens")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Texts, A::Error> {
                 let mut texts = Vec::with_capacity(2);
@@ -308,15 +308,12 @@ pub(crate) fn read(text: &str) -> Result<(Nanos, EventKind), Error> {
         let place = texts.iter().position(|(key, _)| key == name)?;
         Some(texts.swap_remove(place).1)
     };
-    let at = take("at").ok_or_else(|| Error::new("", "field `at` is missing"))?;
+    let at = take("at").ok_or_else(|| Error::new("", "missing field `at`"))?;
     let at = seconds::parse(at.get()).map_err(|message| Error::new("at", message))?;
     let durations = take("durations");
     let mut what = texts.into_iter();
     let Some((name, value)) = what.next() else {
-        return Err(Error::new(
-            "",
-            format!("says nothing that happens; allowed is one of {}", KINDS.join(", ")),
-        ));
+        return Err(Error::new("", format!("missing event: expected one of {}", KINDS.join(", "))));
     };
     if let Some(name) = [&name]
         .into_iter()
@@ -328,18 +325,15 @@ pub(crate) fn read(text: &str) -> Result<(Nanos, EventKind), Error> {
         let hint = near_miss(name, known).map(|near| format!("did you mean `{near}`?"));
         return Err(Error::new(
             name.as_str(),
-            format!("unknown field; an event has `at` and one of {}", KINDS.join(", ")),
+            format!("unknown field: an event has `at` and one of {}", KINDS.join(", ")),
         )
         .hint(hint));
     }
     if let Some((second, _)) = what.next() {
-        return Err(Error::new("", format!("`{name}` and `{second}` in one event; allowed is exactly one")));
+        return Err(Error::new("", format!("`{name}` and `{second}` are mutually exclusive")));
     }
     if durations.is_some() && name != "apply" {
-        return Err(Error::new(
-            "durations",
-            format!("stands beside `{name}`; allowed is only beside `apply`"),
-        ));
+        return Err(Error::new("durations", format!("not supported with `{name}`, only with `apply`")));
     }
     let value: Value = serde_json::from_str(value.get())
         .map_err(|error| Error::new(name.as_str(), without_place(&error)))?;
@@ -357,7 +351,7 @@ pub(crate) fn read(text: &str) -> Result<(Nanos, EventKind), Error> {
         "metric" => metric(value),
         _ => match value {
             Value::String(text) => Ok(EventKind::Mark(text)),
-            other => Err(Error::new("", format!("found {}, allowed is text", kind(&other)))),
+            other => Err(Error::new("", format!("expected a string, found {}", kind(&other)))),
         },
     };
     kind.map(|kind| (at, kind)).map_err(|error| error.below(&name))
@@ -386,7 +380,7 @@ fn apply(value: Value, durations: Option<&RawValue>) -> Result<EventKind, Error>
             if !object.get(field).is_some_and(Value::is_string) {
                 return Err(Error::new(
                     format!("[{index}].{field}"),
-                    "is missing; allowed is a Kubernetes object",
+                    "missing: expected a Kubernetes object",
                 ));
             }
         }
@@ -440,7 +434,7 @@ fn scale(value: Value) -> Result<EventKind, Error> {
     let replicas = number("replicas", &fields.required("replicas")?)?;
     let kind: String = fields.required("kind")?;
     if !["Deployment", "ReplicaSet", "StatefulSet", "NodePool"].contains(&kind.as_str()) {
-        return Err(Error::new("kind", format!("`{kind}` has no scale")));
+        return Err(Error::new("kind", format!("`{kind}` cannot be scaled")));
     }
     let namespace = fields.optional("namespace")?.unwrap_or_else(|| "default".to_owned());
     let namespace = if kind == "NodePool" { String::new() } else { namespace };
@@ -486,7 +480,10 @@ fn batch(value: Value) -> Result<EventKind, Error> {
     }
     let name: Option<String> = fields.optional("name")?;
     if name.is_some() && count != 1 {
-        return Err(Error::new("name", format!("stands with {count} pods; allowed is one, or `namePrefix`")));
+        return Err(Error::new(
+            "name",
+            format!("`name` requires `count: 1`, found {count}; use `namePrefix`"),
+        ));
     }
     let on_eviction = match fields.optional::<String>("onEviction")?.as_deref() {
         None | Some("restart") => OnEviction::Restart,
@@ -496,7 +493,7 @@ fn batch(value: Value) -> Result<EventKind, Error> {
     };
     let requests: ResourceList = fields.or_default("requests")?;
     if let Some((name, _)) = requests.iter().find(|(_, quantity)| quantity.is_negative()) {
-        return Err(Error::new(format!("requests.{name}"), "is negative"));
+        return Err(Error::new(format!("requests.{name}"), "must not be negative"));
     }
     Ok(EventKind::Pods(Box::new(Batch {
         template: fields.required("template")?,
@@ -515,7 +512,7 @@ fn batch(value: Value) -> Result<EventKind, Error> {
 
 fn word(path: &str, found: &str, allowed: &[&'static str]) -> Error {
     let hint = near_miss(found, allowed.iter().copied()).map(|near| format!("did you mean `{near}`?"));
-    Error::new(path, format!("found `{found}`, allowed is one of {}", allowed.join(", "))).hint(hint)
+    Error::new(path, format!("invalid value `{found}`: expected one of {}", allowed.join(", "))).hint(hint)
 }
 
 fn nodes(value: Value) -> Result<EventKind, Error> {
@@ -572,13 +569,13 @@ fn interrupt(value: Value) -> Result<EventKind, Error> {
     };
     if interrupt.nodes.is_some() && (interrupt.offerings != Offerings::default() || interrupt.count.is_some())
     {
-        return Err(Error::new("nodes", "stands beside offerings; allowed is one of them"));
+        return Err(Error::new("nodes", "mutually exclusive with offerings"));
     }
     if interrupt.count.is_some() && interrupt.fraction.is_some() {
-        return Err(Error::new("fraction", "stands beside `count`; allowed is one of them"));
+        return Err(Error::new("fraction", "mutually exclusive with `count`"));
     }
     if interrupt.fraction.is_some_and(|fraction| !(0.0..=1.0).contains(&fraction)) {
-        return Err(Error::new("fraction", "allowed is a number from 0 to 1"));
+        return Err(Error::new("fraction", "expected a number from 0 to 1"));
     }
     Ok(EventKind::Interrupt(Box::new(interrupt)))
 }
@@ -594,7 +591,7 @@ fn offerings_only(value: Value) -> Result<Offerings, Error> {
 
 fn capacity(value: Value) -> Result<EventKind, Error> {
     if value.get("limit").is_none() {
-        return Err(Error::new("limit", "is missing; allowed is a number, or null for no limit"));
+        return Err(Error::new("limit", "missing: expected a number, or null for no limit"));
     }
     let mut fields = Fields::new(value)?.known(&with_offerings(&["limit", "notice"]))?;
     Ok(EventKind::Capacity {
@@ -609,11 +606,11 @@ fn price(value: Value) -> Result<EventKind, Error> {
     let price = match (fields.optional::<f64>("price")?, fields.optional::<f64>("factor")?) {
         (Some(price), None) => NewPrice::Dollars(price),
         (None, Some(factor)) => NewPrice::Factor(factor),
-        _ => return Err(Error::new("", "allowed is exactly one of `price` and `factor`")),
+        _ => return Err(Error::new("", "expected exactly one of `price` and `factor`")),
     };
     let (NewPrice::Dollars(number) | NewPrice::Factor(number)) = price;
     if number.is_nan() || number < 0.0 {
-        return Err(Error::new("", format!("found `{number}`, allowed is a number that is not negative")));
+        return Err(Error::new("", format!("invalid value `{number}`: expected a number of 0 or more")));
     }
     Ok(EventKind::Price { offerings: Offerings::read(&mut fields)?, price })
 }

@@ -16,7 +16,7 @@ impl Fields {
     pub(crate) fn new(value: Value) -> Result<Self, Error> {
         match value {
             Value::Object(map) => Ok(Fields { map }),
-            other => Err(Error::new("", format!("found {}, allowed is an object", kind(&other)))),
+            other => Err(Error::new("", format!("expected an object, found {}", kind(&other)))),
         }
     }
 
@@ -43,7 +43,7 @@ impl Fields {
     }
 
     pub(crate) fn required<T: DeserializeOwned>(&mut self, name: &str) -> Result<T, Error> {
-        self.optional(name)?.ok_or_else(|| Error::new("", format!("field `{name}` is missing")))
+        self.optional(name)?.ok_or_else(|| Error::new("", format!("missing field `{name}`")))
     }
 
     pub(crate) fn seconds(&mut self, name: &str) -> Result<Option<Nanos>, Error> {
@@ -104,7 +104,10 @@ pub(crate) fn unknown(name: &str, known: &[&'static str]) -> Error {
     let hint = match near_miss(name, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => {
-            format!("known here: {}", known.iter().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", "))
+            format!(
+                "known fields: {}",
+                known.iter().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", ")
+            )
         }
     };
     Error::new(name, "unknown field").hint(Some(hint))

@@ -98,7 +98,7 @@ fn no_trace(value: &Value) -> Option<&'static str> {
         Some("provisioning" | "disruption") => Some("a scenario"),
         None if has(&["now", "cluster", "scenario", "decision"]) => Some("a scenario"),
         Some("Trace") => None,
-        _ => has(&["items", "metadata"]).then_some("objects of Kubernetes"),
+        _ => has(&["items", "metadata"]).then_some("Kubernetes objects"),
     }
 }
 
@@ -109,21 +109,21 @@ impl Header {
         written.remove("end");
         written.remove("objects");
         if let Some(found) = no_trace(&value) {
-            let error = Error::new("", format!("found {found}, allowed is a trace (`kind: Trace`)"));
-            return Err(error.hint(Some("`karpsim decide` takes it".to_owned())));
+            let error = Error::new("", format!("expected a trace (`kind: Trace`), found {found}"));
+            return Err(error.hint(Some("use `karpsim decide`".to_owned())));
         }
         let mut fields = Fields::new(value)?.known(&KNOWN)?;
         for (name, wanted) in [("apiVersion", "karpsim.dev/v1alpha1"), ("kind", "Trace")] {
             let found: String = fields.required(name)?;
             if found != wanted {
-                return Err(Error::new(name, format!("found `{found}`, allowed is `{wanted}`")));
+                return Err(Error::new(name, format!("invalid value `{found}`: expected `{wanted}`")));
             }
         }
         let start = match fields.optional::<String>("start")? {
             Some(text) => text.parse().map_err(|_| {
                 Error::new(
                     "start",
-                    format!("found `{text}`, allowed is a time such as `2026-01-01T00:00:00Z`"),
+                    format!("invalid value `{text}`: expected a time such as `2026-01-01T00:00:00Z`"),
                 )
             })?,
             None => Timestamp::from_second(946_684_800).unwrap_or_default(),
@@ -132,7 +132,7 @@ impl Header {
             None => Vec::new(),
             Some(Value::Array(objects)) => objects,
             Some(other) => {
-                return Err(Error::new("objects", format!("found {}, allowed is a list", kind(&other))));
+                return Err(Error::new("objects", format!("expected a list, found {}", kind(&other))));
             }
         };
         for (index, object) in objects.iter().enumerate() {
@@ -140,7 +140,7 @@ impl Header {
                 if !object.get(field).is_some_and(Value::is_string) {
                     return Err(Error::new(
                         format!("objects[{index}].{field}"),
-                        "is missing; allowed is a Kubernetes object",
+                        "missing: expected a Kubernetes object",
                     ));
                 }
             }
@@ -259,7 +259,7 @@ impl TraceOptions {
                 per_device: fields.required("perDevice")?,
             };
             if share.per_device <= 0 {
-                return Err(Error::new("deviceShares.perDevice", "allowed is a number above 0"));
+                return Err(Error::new("deviceShares.perDevice", "expected a number above 0"));
             }
             device_shares.push(share);
         }
@@ -268,7 +268,7 @@ impl TraceOptions {
             Some(value) => Some(value.as_u64().ok_or_else(|| {
                 Error::new(
                     "seed",
-                    format!("found `{value}`, allowed is a whole number from 0 to {}", u64::MAX),
+                    format!("invalid value `{value}`: expected a whole number from 0 to {}", u64::MAX),
                 )
             })?),
         };

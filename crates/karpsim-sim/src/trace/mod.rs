@@ -18,4 +18,4 @@ pub use event::{
 pub use fields::Times;
 pub use header::{DeviceShare, Header, HeaderObject, TraceOptions};
 pub(crate) use number::{nodes, number};
-pub use reader::{Trace, TraceReader, merge_events};
+pub use reader::{Trace, TraceReader, json_of_yaml, merge_events};

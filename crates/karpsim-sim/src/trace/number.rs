@@ -29,7 +29,7 @@ pub(crate) fn nodes(place: &str, value: &Value) -> Result<i64, Error> {
 fn up_to(most: i64, place: &str, value: &Value) -> Result<i64, Error> {
     let number = value.as_i64().filter(|number| (0..=most).contains(number));
     number.ok_or_else(|| {
-        Error::new(place, format!("found {value}, allowed is a whole number from 0 to {most}"))
+        Error::new(place, format!("invalid value {value}: expected a whole number from 0 to {most}"))
     })
 }
 
@@ -46,7 +46,10 @@ mod tests {
             [Value::from(-1), 2_000_001.into(), 1.5.into(), i64::MAX.into(), u64::MAX.into(), "3".into()]
         {
             let error = number("replicas", &wrong).expect_err("no number of pods");
-            assert_eq!(error.message, format!("found {wrong}, allowed is a whole number from 0 to 2000000"));
+            assert_eq!(
+                error.message,
+                format!("invalid value {wrong}: expected a whole number from 0 to 2000000")
+            );
         }
     }
 }

@@ -3,6 +3,8 @@
 use super::event::{self, EventKind, TraceEvent, without_place};
 use super::header::Header;
 use crate::error::Error;
+use karpsim::problem::Problem;
+use karpsim::yaml;
 use karpsim_controller::Nanos;
 use serde::Deserialize;
 use serde_json::Value;
@@ -34,6 +36,20 @@ impl Trace {
         let events = reader.collect::<Result<_, _>>()?;
         Ok(Trace { header, events })
     }
+}
+
+/// A trace that is YAML as the JSON that [`TraceReader`] reads: a line a document, so that several are a stream.
+///
+/// # Errors
+///
+/// If it is no YAML.
+pub fn json_of_yaml(text: &str) -> Result<String, Problem> {
+    let mut json = String::new();
+    for document in yaml::documents(text)? {
+        json.push_str(&document.value.to_string());
+        json.push('\n');
+    }
+    Ok(json)
 }
 
 /// Header and `end` and `events` as texts.
@@ -72,7 +88,7 @@ impl<R: BufRead> TraceReader<R> {
         // The first byte decides before anything is kept: a gigabyte of brackets is refused at once.
         while text.trim().is_empty() {
             if line > 0 && text.is_empty() {
-                return Err(Error::new("", "is empty; allowed is a trace"));
+                return Err(Error::new("", "the file is empty: expected a trace"));
             }
             text.clear();
             let first = reader
@@ -86,11 +102,9 @@ impl<R: BufRead> TraceReader<R> {
                 let shown = char::from(*byte);
                 let found =
                     if byte.is_ascii_graphic() { format!("`{shown}`") } else { "binary data".to_owned() };
-                return Err(Error::new(
-                    "",
-                    format!("begins with {found}; allowed is a trace: a JSON object"),
-                )
-                .at_line(1));
+                return Err(
+                    Error::new("", format!("expected a trace (a JSON object), found {found}")).at_line(1)
+                );
             }
             read_line(&mut reader, &mut text)?;
             line += 1;
@@ -106,11 +120,8 @@ impl<R: BufRead> TraceReader<R> {
             serde_json::from_str(&text).map_err(|error| syntax(&error, first_line))?;
         let header = read_header(&text, document.end, first_line)?;
         if document.events.is_some() {
-            return Err(Error::new(
-                "events",
-                "stands in a header that is followed by lines; allowed is one of both",
-            )
-            .at_line(first_line));
+            return Err(Error::new("events", "mutually exclusive with events on lines of their own")
+                .at_line(first_line));
         }
         Ok(TraceReader {
             header,
@@ -168,13 +179,13 @@ impl<R: BufRead> TraceReader<R> {
         let seconds = |at| super::seconds::shown(at);
         if at < self.last_at {
             let message =
-                format!("goes back in time: {} s after an event at {} s", seconds(at), seconds(self.last_at));
+                format!("out of order: {} s after an event at {} s", seconds(at), seconds(self.last_at));
             return Err(place(Error::new("at", message)));
         }
         if let Some(end) = self.header.end.filter(|end| at > *end) {
             return Err(place(Error::new(
                 "at",
-                format!("is after `end`: {} s, which is {} s", seconds(at), seconds(end)),
+                format!("after `end`: {} s, `end` is {} s", seconds(at), seconds(end)),
             )));
         }
         self.last_at = at;
@@ -292,15 +303,15 @@ fn more_follows(reader: &mut impl BufRead) -> Result<bool, Error> {
 
 fn cannot_read(error: &std::io::Error) -> Error {
     match error.kind() {
-        std::io::ErrorKind::InvalidData => Error::new("", "is not UTF-8 text"),
-        std::io::ErrorKind::UnexpectedEof => Error::new("", "ends in the middle"),
-        _ => Error::new("", format!("cannot be read: {error}")),
+        std::io::ErrorKind::InvalidData => Error::new("", "not UTF-8 text"),
+        std::io::ErrorKind::UnexpectedEof => Error::new("", "the compressed data is truncated"),
+        _ => Error::new("", format!("cannot read: {error}")),
     }
 }
 
 fn syntax(error: &serde_json::Error, first_line: usize) -> Error {
     let message = match error.classify() {
-        serde_json::error::Category::Eof => "ends in the middle of a value".to_owned(),
+        serde_json::error::Category::Eof => "unexpected end of input".to_owned(),
         _ => without_place(error),
     };
     Error::new("", message).at_line(first_line.max(1) + error.line().saturating_sub(1))

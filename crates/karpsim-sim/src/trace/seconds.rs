@@ -1,5 +1,7 @@
 //! Times in a trace: seconds as decimal text, exact to the nanosecond, or ISO 8601 durations.
 
+use jiff::SpanRelativeTo;
+use jiff::fmt::temporal::SpanParser;
 use karpsim_controller::Nanos;
 
 const DIGITS: u32 = 9;
@@ -16,10 +18,13 @@ pub(crate) fn parse(json: &str) -> Result<Nanos, String> {
         Some(duration) => iso_8601(duration),
         None => decimal(text),
     };
-    let allowed =
-        "seconds, not negative and down to a nanosecond, or an ISO 8601 duration such as `\"PT12.5S\"`";
-    let nanos = nanos.ok_or_else(|| format!("found `{text}`, allowed is a number of {allowed}"))?;
-    i64::try_from(nanos).map_err(|_| format!("found `{text}`, which is longer than 292 years"))
+    let nanos = nanos.ok_or_else(|| {
+        format!(
+            "invalid value `{text}`: expected seconds (0 or more, at most nine decimals), or an ISO 8601 duration such as \
+             `\"PT12.5S\"`"
+        )
+    })?;
+    i64::try_from(nanos).map_err(|_| format!("invalid value `{text}`: longer than 292 years"))
 }
 
 /// A JSON number in nano-units; `None` if it is no number, negative, or finer than that.
@@ -49,30 +54,9 @@ fn decimal(text: &str) -> Option<i128> {
 
 /// `P1DT2H3M4.5S`. Years and months have no fixed length and are refused.
 fn iso_8601(text: &str) -> Option<i128> {
-    let rest = text.strip_prefix('P')?;
-    let (date, time) = match rest.split_once('T') {
-        Some((_, "")) => return None,
-        Some((date, time)) => (date, time),
-        None => (rest, ""),
-    };
-    if date.is_empty() && time.is_empty() {
-        return None;
-    }
-    let mut total = 0i128;
-    for (mut part, units) in
-        [(date, &[('W', 604_800), ('D', 86_400)][..]), (time, &[('H', 3600), ('M', 60), ('S', 1)])]
-    {
-        let mut allowed = units.iter();
-        while !part.is_empty() {
-            let end = part.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ',')?;
-            let unit = part[end..].chars().next()?;
-            let (_, seconds) = allowed.find(|(letter, _)| *letter == unit)?;
-            let number = decimal(&part[..end].replace(',', "."))?;
-            total = total.checked_add(number.checked_mul(i128::from(*seconds))?)?;
-            part = &part[end + unit.len_utf8()..];
-        }
-    }
-    Some(total)
+    let span = SpanParser::new().parse_span(text).ok()?;
+    let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+    Some(duration.as_nanos()).filter(|nanos| *nanos >= 0)
 }
 
 /// Nanoseconds as seconds, for showing.
@@ -106,6 +90,8 @@ mod tests {
         }
         for json in [
             "-1",
+            "\"-PT1S\"",
+            "\"1m\"",
             "\"P1M\"",
             "\"P1Y\"",
             "\"PT\"",

@@ -165,7 +165,7 @@ impl World<'_> {
             "PriorityClass" => {
                 let value = object["value"]
                     .as_i64()
-                    .ok_or_else(|| Error::new("value", "is missing; allowed is a number"))?;
+                    .ok_or_else(|| Error::new("value", "missing: expected a number"))?;
                 self.priority_classes.insert(name.to_owned(), (value, object["globalDefault"] == true));
             }
             "PodDisruptionBudget" => {
@@ -210,7 +210,7 @@ impl World<'_> {
                 self.shape_of_template(&object["template"], "template", namespace, None)?;
             }
             "CronJob" | "HorizontalPodAutoscaler" => {
-                self.warn(format!("{kind} is not modelled yet: `{namespace}/{name}` does nothing"));
+                self.warn(format!("{kind} is not modelled, so `{namespace}/{name}` has no effect"));
             }
             _ => self.apply_other(object, namespace, name, durations)?,
         }
@@ -252,10 +252,9 @@ impl World<'_> {
             return Ok(());
         }
         for path in paths {
-            let mut template = object
-                .pointer(&path)
-                .cloned()
-                .ok_or_else(|| Error::new(path.as_str(), format!("{kind} has no pod template there")))?;
+            let mut template = object.pointer(&path).cloned().ok_or_else(|| {
+                Error::new(path.as_str(), format!("{kind} has no pod template at this path"))
+            })?;
             defaults::fill_in_pod_template(&mut template);
             let shape = self.shape_of_template(&template, &path, namespace, Some(&key))?;
             let beside = path.strip_suffix("/template").unwrap_or(&path);
@@ -344,7 +343,7 @@ impl World<'_> {
                 self.bind(id, &node);
             } else {
                 self.warn(format!(
-                    "Pod `{key}` names the node `{node}`, which is not there; it waits for another"
+                    "Pod `{key}` is bound to node `{node}`, which does not exist; it is scheduled instead"
                 ));
             }
         }
@@ -499,7 +498,7 @@ impl World<'_> {
             _ => self.delete_workload(&workload(Kind::Other)) || stored,
         };
         if !found {
-            self.warn(format!("{kind} `{}` is deleted, but was never there", path.trim_start_matches('/')));
+            self.warn(format!("{kind} `{}` is deleted but does not exist", path.trim_start_matches('/')));
         }
     }
 

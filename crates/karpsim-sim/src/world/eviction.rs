@@ -89,7 +89,7 @@ impl World<'_> {
             Owner::Batch(_) => self.restart_batch_pod(id),
             Owner::None => {
                 let PodState { key, .. } = state;
-                let text = format!("pod `{key}` has no owner: once evicted it is gone");
+                let text = format!("pod `{key}` has no controller, so it is not recreated after eviction");
                 self.warn(text);
             }
         }

@@ -60,7 +60,7 @@ impl World<'_> {
             }
             EventKind::Price { offerings, price } => self.change_price(&offerings, price),
             EventKind::Metric(_) => {
-                self.warn("metric: HorizontalPodAutoscalers are not modelled yet, so samples have no effect");
+                self.warn("metric: HorizontalPodAutoscalers are not modelled, so samples have no effect");
             }
             EventKind::Mark(text) => {
                 self.log("mark", "", || vec![("text", text.as_str().into())]);
@@ -133,7 +133,7 @@ impl World<'_> {
         } else {
             format!("{}/{}", target.namespace, target.name)
         };
-        Error::new("name", format!("there is no {} `{who}`", target.kind))
+        Error::new("name", format!("{} `{who}` not found", target.kind))
             .hint(near.map(|near| format!("did you mean `{near}`?")))
     }
 
@@ -191,13 +191,13 @@ impl World<'_> {
             (Some(_), Some(_)) => Err(Error::new(
                 "template",
                 format!(
-                    "there are PodTemplates `{}` in several namespaces, but none in `{home}`",
+                    "PodTemplate `{}` exists in more than one namespace, but not in `{home}`",
                     batch.template
                 ),
             )),
             _ => {
                 let near = near_miss(&batch.template, templates().map(|(_, name)| name.as_str()));
-                Err(Error::new("template", format!("there is no PodTemplate `{}`", batch.template))
+                Err(Error::new("template", format!("PodTemplate `{}` not found", batch.template))
                     .hint(near.map(|near| format!("did you mean `{near}`?"))))
             }
         }
@@ -256,7 +256,7 @@ impl World<'_> {
                     let node = self.instances.of_node(name);
                     match node.or_else(|| self.instances.of_node_claim(name)) {
                         Some(id) => there.push(id),
-                        None => self.warn(format!("interrupt: there is no node `{name}`")),
+                        None => self.warn(format!("interrupt: node `{name}` not found")),
                     }
                 }
                 there

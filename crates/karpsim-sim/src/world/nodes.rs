@@ -160,7 +160,7 @@ impl World<'_> {
         }
         self.log("node", "ready", || vec![("node", name.as_str().into())]);
         if !startup.is_empty() {
-            self.warn("startupTaints are taken off when their node is ready: who does it is not modelled");
+            self.warn("startupTaints are removed when the node is ready: what removes them is not modelled");
         }
         self.after(self.delays.draw(Step::NodeInitialized, &whose), Happening::NodeInitializable(id));
         for id in waiting {

@@ -122,7 +122,7 @@ impl World<'_> {
             "system-node-critical" => Ok(2_000_001_000),
             _ => self.priority_classes.get(class).map(|(value, _)| *value).ok_or_else(|| {
                 let near = near_miss(class, self.priority_classes.keys().map(String::as_str));
-                Error::new("spec.priorityClassName", format!("there is no PriorityClass `{class}`"))
+                Error::new("spec.priorityClassName", format!("PriorityClass `{class}` not found"))
                     .hint(near.map(|near| format!("did you mean `{near}`?")))
             }),
         }

@@ -149,7 +149,7 @@ impl World<'_> {
         let prices = self.price_events;
         if prices.without_offering > 0 {
             self.warn(format!(
-                "price: {} of {} event(s) are of instance types, zones or capacity types that the catalogue does not offer",
+                "price: {} of {} event(s) match no offering in the catalogue",
                 prices.without_offering, prices.seen
             ));
         }

@@ -204,10 +204,7 @@ impl World<'_> {
             for id in active {
                 self.delete_pod(id, None);
             }
-            self.warn(format!(
-                "Job `{}` has lost more pods than its backoffLimit allows, and is given up",
-                workload_name(key)
-            ));
+            self.warn(format!("Job `{}` has exceeded its backoffLimit and has failed", workload_name(key)));
             return;
         }
         if job.suspended {

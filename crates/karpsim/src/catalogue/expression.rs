@@ -37,14 +37,14 @@ pub struct Expression {
 pub enum ExpressionError {
     /// It has no form that is known.
     #[error(
-        "`{text}` is not a requirement; the forms are `key`, `!key`, `key=value`, `key!=value`, `key in (a,b)`, `key notin (a,b)`, `key>n`, `key>=n`, `key<n`, `key<=n`"
+        "invalid requirement `{text}`: expected one of `key`, `!key`, `key=value`, `key!=value`, `key in (a,b)`, `key notin (a,b)`, `key>n`, `key>=n`, `key<n`, `key<=n`"
     )]
     Form {
         /// The text.
         text: String,
     },
     /// No type has such a label or resource.
-    #[error("`{key}` is neither a label nor a resource of this catalogue")]
+    #[error("`{key}` is neither a label nor a resource in this catalogue")]
     Key {
         /// The key.
         key: String,
@@ -52,7 +52,7 @@ pub enum ExpressionError {
         near: Vec<String>,
     },
     /// The value cannot be compared with.
-    #[error("`{key}`: found `{value}`, allowed is {allowed}")]
+    #[error("`{key}`: invalid value `{value}`: expected {allowed}")]
     Value {
         /// The key.
         key: String,

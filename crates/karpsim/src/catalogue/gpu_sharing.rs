@@ -72,7 +72,7 @@ wire! {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GpuSharingError {
     /// The GPU has no such profile.
-    #[error("`{path}.mig.profiles`: a {gpu} ({instance_type}) has no profile `{profile}`; it has {}", allowed.join(", "))]
+    #[error("`{path}.mig.profiles`: {gpu} ({instance_type}) has no MIG profile `{profile}`: expected one of {}", allowed.join(", "))]
     Profile {
         /// Path of the rule.
         path: String,
@@ -87,7 +87,7 @@ pub enum GpuSharingError {
     },
     /// They are too many.
     #[error(
-        "`{path}.mig.profiles`: they need {compute} of {compute_most} compute slices and {memory} of {memory_most} memory slices of a {gpu} ({instance_type})"
+        "`{path}.mig.profiles`: the profiles need {compute} of {compute_most} compute slices and {memory} of {memory_most} memory slices of {gpu} ({instance_type})"
     )]
     Slices {
         /// Path of the rule.
@@ -106,7 +106,7 @@ pub enum GpuSharingError {
         memory_most: i64,
     },
     /// The GPU cannot be cut.
-    #[error("`{path}`: a {gpu} ({instance_type}) has no MIG; GPUs that have it are {}", mig::MIG_GPUS.map(|gpu| gpu.name).join(", "))]
+    #[error("`{path}`: {gpu} ({instance_type}) does not support MIG; these GPUs do: {}", mig::MIG_GPUS.map(|gpu| gpu.name).join(", "))]
     NoMig {
         /// Path of the rule.
         path: String,
@@ -129,12 +129,7 @@ impl GpuSharing {
         .collect();
         match given.as_slice() {
             [] => {
-                return Err(value_problem(
-                    "",
-                    path,
-                    "none of them",
-                    "exactly one of timeSlicing, mig, shares",
-                ));
+                return Err(value_problem("", path, "none", "exactly one of timeSlicing, mig, shares"));
             }
             [_] => {}
             [first, second, ..] => {

@@ -11,7 +11,7 @@ use crate::requirements::atoi;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PodFault {
     /// It asks for nodes without a NodePool: it does not want Karpenter's nodes.
-    #[error("it wants no node of Karpenter's (`karpenter.sh/nodepool` DoesNotExist)")]
+    #[error("it must not run on Karpenter nodes (`karpenter.sh/nodepool` DoesNotExist)")]
     AvoidsKarpenter,
     /// A term selects by fields.
     #[error("node selector terms with `matchFields` are not supported by Karpenter")]
@@ -41,24 +41,22 @@ pub enum RequirementFault {
     #[error("has no operator")]
     Operator,
     /// Karpenter or the provider keeps the label for itself.
-    #[error(
-        "is not allowed: the label is restricted; use a well-known label, or one in a domain of your own"
-    )]
+    #[error("is not allowed: the label is restricted; use a well-known label or one in your own domain")]
     Restricted,
     /// Only values that make no sense for the label.
-    #[error("has none of the values that the label can have")]
+    #[error("has no value that the label can have")]
     UnknownValues,
     /// The label's name is malformed.
-    #[error("has a malformed label name")]
+    #[error("has an invalid label name")]
     Key,
     /// A value is malformed.
-    #[error("has a value that no label can have")]
+    #[error("has an invalid label value")]
     Value,
     /// `In` without values.
     #[error("has operator In and no values")]
     NoValues,
     /// A comparison with something that is not one integer from 0 up.
-    #[error("must compare with a single integer, 0 or more")]
+    #[error("must have a single value that is an integer of 0 or more")]
     NoInteger,
 }
 

@@ -49,7 +49,7 @@ pub struct BudgetFact {
 
 /// There would be more moments to look at than anyone wants to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the budgets change more than {MOMENTS_MAX} times in that span")]
+#[error("the budgets change more than {MOMENTS_MAX} times in this span")]
 pub struct TooManyMoments;
 
 pub(super) fn time<S: serde::Serializer>(time: &Time, serializer: S) -> Result<S::Ok, S::Error> {

@@ -252,7 +252,10 @@ fn held(hold: &Hold) -> String {
     match hold {
         Hold::Exhausted(budget) => format!("PodDisruptionBudget {budget} allows no disruption now"),
         Hold::Several(budgets) => {
-            format!("several PodDisruptionBudgets select it ({}): it cannot be evicted", shortened(budgets))
+            format!(
+                "more than one PodDisruptionBudget selects it ({}), so it cannot be evicted",
+                shortened(budgets)
+            )
         }
     }
 }
@@ -268,7 +271,7 @@ fn explain_method(
     let name = &problem.nodes[index].name;
     let explained = |event, verdict, budget| MethodExplanation { method, event, verdict, budget };
     if !problem.is_synced() {
-        let why = "some NodeClaim is not launched yet: nothing is disrupted until all are".to_owned();
+        let why = "a NodeClaim is not launched yet, and Karpenter disrupts nothing until it is".to_owned();
         return explained(None, Verdict::Blocked { why }, None);
     }
     let of_method = || commands.iter().filter(|command| command.method == method);
@@ -330,23 +333,23 @@ fn is_event(obstacle: &Obstacle, method: Method) -> bool {
 
 fn sentence(obstacle: &Obstacle) -> String {
     match obstacle {
-        Obstacle::Unmanaged => "Karpenter did not make it".to_owned(),
+        Obstacle::Unmanaged => "it is not managed by Karpenter".to_owned(),
         Obstacle::NoNode => "its NodeClaim has no node yet".to_owned(),
-        Obstacle::Uninitialized => "it is not initialised".to_owned(),
-        Obstacle::Deleting => "it is being removed already".to_owned(),
-        Obstacle::Nominated => "pods have been promised to it a moment ago".to_owned(),
+        Obstacle::Uninitialized => "it is not initialized".to_owned(),
+        Obstacle::Deleting => "it is already being removed".to_owned(),
+        Obstacle::Nominated => "it is nominated for pending pods".to_owned(),
         Obstacle::Annotated => format!("annotation {} on the node", labels::DO_NOT_DISRUPT),
-        Obstacle::NoNodePool => "its NodePool is not known, or has no instance types".to_owned(),
+        Obstacle::NoNodePool => "its NodePool does not exist or has no instance types".to_owned(),
         Obstacle::PodAnnotated(pod) => format!("pod {pod} has annotation {}", labels::DO_NOT_DISRUPT),
         Obstacle::PodHeld(pod, hold) => format!("pod {pod}: {}", held(hold)),
         Obstacle::Static => "its NodePool is static (`spec.replicas`)".to_owned(),
         Obstacle::NotStatic => "its NodePool is not static".to_owned(),
         Obstacle::ConsolidationDisabled => "consolidation is disabled (`consolidateAfter: Never`)".to_owned(),
         Obstacle::NotEmpty => "it has pods".to_owned(),
-        Obstacle::Empty => "it is empty: emptiness sees to it".to_owned(),
-        Obstacle::PolicyWhenEmpty => "its NodePool consolidates empty nodes only (WhenEmpty)".to_owned(),
+        Obstacle::Empty => "it is empty, so the emptiness method handles it".to_owned(),
+        Obstacle::PolicyWhenEmpty => "its NodePool consolidates only empty nodes (WhenEmpty)".to_owned(),
         Obstacle::UnknownInstanceType => "its instance type is not in the catalogue".to_owned(),
-        Obstacle::NoLabel(label) => format!("it has no label {label}, from which its price follows"),
+        Obstacle::NoLabel(label) => format!("it has no label {label}, which determines its price"),
         Obstacle::NotConsolidatable => {
             "consolidateAfter has not passed since the last pod event (condition Consolidatable)".to_owned()
         }
@@ -370,7 +373,7 @@ const NOTHING_TO_LAUNCH_FROM: &str = "no NodePool is ready to launch a replaceme
 
 fn stranded_sentence(problem: &ClusterState, stranded: &[usize]) -> String {
     let names: Vec<Str> = stranded.iter().map(|&pod| problem.pod_name(pod)).collect();
-    format!("{} pod(s) would have no place: {}", names.len(), shortened(&names))
+    format!("{} pod(s) would be unschedulable: {}", names.len(), shortened(&names))
 }
 
 fn consolidation_fault(
@@ -392,24 +395,25 @@ fn consolidation_fault(
         Unconsolidatable::NoNodePools => NOTHING_TO_LAUNCH_FROM.to_owned(),
         Unconsolidatable::Stranded(pods) => stranded_sentence(problem, &pods),
         Unconsolidatable::NeedsNodes(count) => {
-            format!("its pods would need {count} new nodes or more; one at most is launched")
+            format!("its pods would need at least {count} new nodes, and consolidation launches at most one")
         }
         Unconsolidatable::NotCheaper { price, cheapest } => {
             let cheapest = cheapest.filter(|cheapest| *cheapest < f64::MAX);
-            let least =
-                cheapest.map_or(String::new(), |least| format!(": the cheapest costs {least} at worst"));
-            format!("no instance type that would do is cheaper than {price} an hour{least}")
+            let least = cheapest.map_or(String::new(), |least| format!(": the cheapest costs up to {least}"));
+            format!("no compatible instance type is cheaper than {price} per hour{least}")
         }
         Unconsolidatable::MinValues => "the cheaper instance types do not meet minValues".to_owned(),
         Unconsolidatable::SpotToSpotDisabled => {
-            "spot is replaced by spot only with the feature gate SpotToSpotConsolidation".to_owned()
+            "spot-to-spot consolidation requires the feature gate SpotToSpotConsolidation".to_owned()
         }
         Unconsolidatable::SpotToSpotTypes(count) => {
-            format!("{count} cheaper spot type(s) would do; to replace spot by spot there must be 15")
+            format!("spot-to-spot consolidation requires 15 cheaper instance types, found {count}")
         }
-        Unconsolidatable::SameType => "the replacement would be of the same type, or dearer".to_owned(),
+        Unconsolidatable::SameType => {
+            "the replacement would be the same instance type, or not cheaper".to_owned()
+        }
         Unconsolidatable::NotWorthIt => {
-            "its NodePool (Balanced) finds that it saves too little for the disruption".to_owned()
+            "the savings do not justify the disruption under the Balanced policy of its NodePool".to_owned()
         }
     })
 }

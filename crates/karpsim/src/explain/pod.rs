@@ -124,7 +124,7 @@ pub fn pod(scenario: &Scenario, name: &str) -> Option<PodExplanation> {
         return explained(not_provisionable(problem.pod(index)));
     }
     if !problem.is_synced() {
-        let why = "a NodeClaim is being launched (no `status.providerID`), and until then Karpenter decides nothing";
+        let why = "a NodeClaim is still launching (no `status.providerID`), and Karpenter makes no decisions until it is launched";
         return explained(PodOutcome::NotConsidered { why });
     }
     let unusable = unusable_node_pools(&problem);
@@ -196,13 +196,13 @@ fn not_provisionable(pod: &Pod) -> PodOutcome {
         return PodOutcome::Bound { node: pod.spec.node_name.clone() };
     }
     let why = if is_owned_by(pod, "apps/v1", "DaemonSet") {
-        "it is a daemon's, which nodes are not launched for"
+        "it belongs to a DaemonSet, for which no nodes are launched"
     } else if is_owned_by(pod, "v1", "Node") {
-        "it is a mirror of a static pod"
+        "it is the mirror pod of a static pod"
     } else if !pod.status.nominated_node_name.is_empty() {
-        "kube-scheduler is making room for it on a node (`status.nominatedNodeName`)"
+        "kube-scheduler is preempting pods for it on a node (`status.nominatedNodeName`)"
     } else {
-        "kube-scheduler has not found it unschedulable (condition PodScheduled, reason Unschedulable)"
+        "kube-scheduler has not marked it unschedulable (condition PodScheduled, reason Unschedulable)"
     };
     PodOutcome::NotConsidered { why }
 }
@@ -213,7 +213,10 @@ fn unusable_node_pools(problem: &ClusterState) -> Vec<UnusableNodePool> {
     let why = |pool: &NodePool| -> Option<String> {
         if !is_managed(pool, provider) {
             let class = &pool.spec.template.spec.node_class_ref;
-            return Some(format!("its node class {}/{} is another provider's", class.group, class.kind));
+            return Some(format!(
+                "its node class {}/{} belongs to another provider",
+                class.group, class.kind
+            ));
         }
         if pool.metadata.deletion_timestamp.is_some() {
             return Some("it is being deleted".to_owned());
@@ -226,7 +229,7 @@ fn unusable_node_pools(problem: &ClusterState) -> Vec<UnusableNodePool> {
                 .into_iter()
                 .filter(|kind| !condition_is_true(&pool.status.conditions, kind))
                 .collect();
-            return Some(format!("it is not ready: condition(s) {} not True", unmet.join(", ")));
+            return Some(format!("it is not ready: these conditions are not True: {}", unmet.join(", ")));
         }
         None
     };

@@ -51,50 +51,54 @@ impl Display for Rule {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Rule::NodePoolRequirement { key, wanted } => write!(f, "NodePool: {} {wanted}", label(key)),
-            Rule::NodePoolOfferings => f.write_str("NodePool: no available offering that it allows"),
+            Rule::NodePoolOfferings => f.write_str("NodePool: no available offering meets its requirements"),
             Rule::NegativeAllocatable => f.write_str("overhead exceeds capacity"),
             Rule::NodePoolMinValues { key, wanted, found } => {
-                write!(f, "NodePool: minValues of {}: {wanted} wanted, {found} found", label(key))
+                write!(f, "NodePool: minValues for {} is {wanted}, only {found} available", label(key))
             }
-            Rule::NodesLimit { left } => write!(f, "limit of nodes: {left} left"),
+            Rule::NodesLimit { left } => write!(f, "nodes limit: {left} remaining"),
             Rule::Limit { resource, left, least } => write!(
                 f,
-                "limit of {resource}: {} left, a node has {}",
+                "{resource} limit: {} remaining, a node has {}",
                 amount(resource, *left, Rounding::Down),
                 amount(resource, *least, Rounding::Up)
             ),
-            Rule::Earlier => f.write_str("limits as they stood when the node was opened"),
+            Rule::Earlier => f.write_str("limits at the time when the node was added"),
             Rule::Taints { taints } => write!(f, "taint {} is not tolerated", taints.join(", ")),
             Rule::Label { key, wanted, found: Some(found) } => {
-                write!(f, "{} {wanted} is asked, it is {found}", label(key))
+                write!(f, "requires {} {wanted}, found {found}", label(key))
             }
             Rule::Label { key, wanted, found: None } => {
-                write!(f, "{} {wanted} is asked, the label is not defined", label(key))
+                write!(f, "requires {} {wanted}, the label is not defined", label(key))
             }
-            Rule::Volumes => f.write_str("its volumes cannot be reached"),
-            Rule::UnresolvedVolumes => f.write_str("its volumes cannot be looked up"),
-            Rule::VolumeLimit { driver, limit } => write!(f, "no more than {limit} volumes of {driver}"),
+            Rule::Volumes => f.write_str("its volumes are not accessible"),
+            Rule::UnresolvedVolumes => f.write_str("its volumes cannot be resolved"),
+            Rule::VolumeLimit { driver, limit } => write!(f, "volume limit exceeded: {limit} for {driver}"),
             Rule::Topology(fact) => fact.fmt(f),
             Rule::Requirement { key, wanted } => write!(f, "{} {wanted}", label(key)),
-            Rule::Offerings => f.write_str("no available offering meets all that"),
-            Rule::HostPorts => f.write_str("its host port is taken"),
+            Rule::Offerings => f.write_str("no available offering meets all requirements"),
+            Rule::HostPorts => f.write_str("its host port is in use"),
             Rule::Resource { resource, requested, daemons, most } => {
-                write!(f, "needs {resource} {}", amount(resource, *requested + *daemons, Rounding::Up))?;
+                write!(
+                    f,
+                    "insufficient {resource}: needs {}",
+                    amount(resource, *requested + *daemons, Rounding::Up)
+                )?;
                 if !daemons.is_zero() {
-                    write!(f, " ({} of it for daemons)", amount(resource, *daemons, Rounding::Up))?;
+                    write!(f, " ({} of it for DaemonSets)", amount(resource, *daemons, Rounding::Up))?;
                 }
                 write!(f, ", has {}", amount(resource, *most, Rounding::Down))
             }
             Rule::MinValues { key, wanted, found } => {
-                write!(f, "minValues of {}: {wanted} wanted, {found} left", label(key))
+                write!(f, "minValues for {} is {wanted}, only {found} remaining", label(key))
             }
             Rule::Reserved => {
-                f.write_str("reserved capacity is held by other new nodes; the pod waits for it")
+                f.write_str("reserved capacity is held by other new nodes, and the pod waits for it")
             }
-            Rule::NoInstanceType => f.write_str("none of the instance types that it can still be"),
+            Rule::NoInstanceType => f.write_str("none of its remaining instance types fits"),
             Rule::Young => f.write_str("its consolidateAfter has not passed"),
-            Rule::Uninitialized => f.write_str("it is not initialised"),
-            Rule::Preference => f.write_str("a preference of the pod was met elsewhere"),
+            Rule::Uninitialized => f.write_str("it is not initialized"),
+            Rule::Preference => f.write_str("a preference of the pod is met elsewhere"),
         }
     }
 }
@@ -104,13 +108,13 @@ impl Display for TopologyFact {
         let key = label(&self.key);
         match self.kind {
             TopologyKind::Spread => {
-                write!(f, "spread over {key}, maxSkew {}", self.max_skew.unwrap_or_default())?;
+                write!(f, "topology spread over {key}, maxSkew {}", self.max_skew.unwrap_or_default())?;
                 if let Some(least) = self.min_domains {
                     write!(f, ", minDomains {least}")?;
                 }
             }
-            TopologyKind::Affinity => write!(f, "affinity by {key}")?,
-            TopologyKind::AntiAffinity => write!(f, "anti-affinity by {key}")?,
+            TopologyKind::Affinity => write!(f, "pod affinity by {key}")?,
+            TopologyKind::AntiAffinity => write!(f, "pod anti-affinity by {key}")?,
             TopologyKind::AntiAffinityOfOthers => write!(f, "anti-affinity of other pods by {key}")?,
         }
         if !self.domains.is_empty() {
@@ -119,7 +123,7 @@ impl Display for TopologyFact {
             write!(f, " ({})", shortened(&counts))?;
         }
         if self.allowed.is_empty() {
-            f.write_str(": nowhere")
+            f.write_str(": no domain is allowed")
         } else {
             write!(f, ": {}", shortened(&self.allowed))
         }
@@ -166,7 +170,7 @@ impl Display for NodePoolExplanation {
 
 impl Display for Refused {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{} node(s), as {}: {}", self.nodes, self.example, self.rule)
+        write!(f, "{} node(s) such as {}: {}", self.nodes, self.example, self.rule)
     }
 }
 
@@ -191,11 +195,13 @@ impl Display for PodError {
         f.write_str(match self {
             PodError::NoNodePools => "no dynamic nodepools found",
             PodError::ReservedCapacity => {
-                "compatible reserved offerings exist, but others hold them; deferred"
+                "compatible reserved offerings exist, but other nodes hold them, so scheduling is deferred"
             }
-            PodError::DynamicResources => "it needs dynamic resources, which Karpenter does not provide",
-            PodError::MinValues => "minValues are not met by the instance types that a NodeClaim may list",
-            PodError::NotInAnswer => "the cheapest answer found has no place for it",
+            PodError::DynamicResources => {
+                "the pod requires dynamic resources, which Karpenter does not support"
+            }
+            PodError::MinValues => "the instance types that a NodeClaim may list do not meet minValues",
+            PodError::NotInAnswer => "the cheapest decision found does not schedule the pod",
             PodError::Refused(node_pools) => return f.write_str(&sentence(node_pools)),
         })
     }

@@ -206,7 +206,7 @@ pub fn check_kind(api_version: &str, kind: &str) -> Result<Option<NoticeKind>, P
         return Ok(None);
     }
     if (group.as_str(), kind) == ("autoscaling.x-k8s.io", "CapacityBuffer") {
-        let instead = "no room is kept for them";
+        let instead = "no capacity is reserved for them";
         return Ok(Some(NoticeKind::NotModelled { what: "capacity buffers", instead }));
     }
     let near = near_miss(kind, DECIDING.iter().map(|(_, kind)| *kind)).filter(|near| *near != kind);
@@ -228,8 +228,8 @@ fn names(objects: &Objects) -> Checked {
             if !seen.insert((&metadata.namespace, &metadata.name)) {
                 return Err(value(
                     Place::in_object(title_of(kind, metadata), "metadata.name"),
-                    "it twice",
-                    "one object of a name",
+                    "a duplicate",
+                    "a unique name",
                 ));
             }
         }

@@ -324,7 +324,10 @@ impl Old {
             new.insert("context".into(), context);
         }
         if old.remove("launchTemplate").is_some_and(|value| !value.is_null()) {
-            self.not_carried_over(join(path, "launchTemplate"), "an EC2NodeClass has no launch template");
+            self.not_carried_over(
+                join(path, "launchTemplate"),
+                "an EC2NodeClass has no custom launch template",
+            );
         }
         self.nothing_left(&old, path, KNOWN)?;
         Ok(new)
@@ -337,10 +340,7 @@ impl Old {
         self.node_class_ref(&mut claim, "spec.template.spec")?;
         self.kubelet(&mut claim, "spec.template.spec", "kubelet");
         if claim.remove("resources").is_some_and(|value| !value.is_null()) {
-            self.not_carried_over(
-                "spec.template.spec.resources",
-                "the template of a NodePool has no resources",
-            );
+            self.not_carried_over("spec.template.spec.resources", "a NodePool template has no resources");
         }
 
         let mut disruption = self.object(&mut spec, "spec", "disruption")?;
@@ -390,7 +390,7 @@ impl Old {
         if spec.remove(name).is_some_and(|value| value.as_object().is_some_and(|fields| !fields.is_empty())) {
             self.not_carried_over(
                 join(path, name),
-                "the kubelet's settings belong to the node class, and capacity and overhead are the catalogue's",
+                "kubelet settings belong to the node class, and capacity and overhead come from the catalogue",
             );
         }
     }

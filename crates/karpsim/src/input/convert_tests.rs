@@ -122,22 +122,22 @@ fn what_is_wrong_with_a_provisioner_is_said() {
         ),
         (
             json!({"ttlSecondsAfterEmpty": "30s"}),
-            "Provisioner `gpu`: `spec.ttlSecondsAfterEmpty`: found \"30s\", allowed is a number of seconds, 0 or more",
+            "Provisioner `gpu`: `spec.ttlSecondsAfterEmpty`: invalid value \"30s\": expected a number of seconds, 0 or more",
             None,
         ),
         (
             json!({"ttlSecondsUntilExpired": -1}),
-            "Provisioner `gpu`: `spec.ttlSecondsUntilExpired`: found `-1`, allowed is a number of seconds, 0 or more",
+            "Provisioner `gpu`: `spec.ttlSecondsUntilExpired`: invalid value `-1`: expected a number of seconds, 0 or more",
             None,
         ),
         (
             json!({"ttlSecondsAfterEmpty": 30, "consolidation": {"enabled": true}}),
-            "Provisioner `gpu`: `spec`: `consolidation.enabled` and `ttlSecondsAfterEmpty` exclude each other",
+            "Provisioner `gpu`: `spec`: `consolidation.enabled` and `ttlSecondsAfterEmpty` are mutually exclusive",
             None,
         ),
         (
             json!({"provider": {"x": 1}, "providerRef": {"name": "default"}}),
-            "Provisioner `gpu`: `spec`: `provider` and `providerRef` exclude each other",
+            "Provisioner `gpu`: `spec`: `provider` and `providerRef` are mutually exclusive",
             None,
         ),
         (
@@ -145,11 +145,7 @@ fn what_is_wrong_with_a_provisioner_is_said() {
             "Provisioner `gpu`: `spec.provider`: unknown field `subnetSelectors`",
             Some("did you mean `subnetSelector`?"),
         ),
-        (
-            json!({"limits": [1]}),
-            "Provisioner `gpu`: `spec.limits`: found a list, allowed is an object",
-            None,
-        ),
+        (json!({"limits": [1]}), "Provisioner `gpu`: `spec.limits`: expected an object, found a list", None),
     ] {
         let problem = convert(provisioner(spec)).unwrap_err();
         assert_eq!(problem.to_string(), sentence);
@@ -167,10 +163,10 @@ fn what_a_provisioner_loses_is_said() {
     assert_eq!(
         converted.notices.iter().map(ToString::to_string).collect::<Vec<_>>(),
         [
-            "Provisioner `gpu`: `spec.provider.launchTemplate`: not carried over to karpenter.sh/v1: an EC2NodeClass has \
-             no launch template",
-            "Provisioner `gpu`: `spec.kubeletConfiguration`: not carried over to karpenter.sh/v1: the kubelet's settings \
-             belong to the node class, and capacity and overhead are the catalogue's",
+            "Provisioner `gpu`: `spec.provider.launchTemplate`: not converted to karpenter.sh/v1: an EC2NodeClass has no \
+             custom launch template",
+            "Provisioner `gpu`: `spec.kubeletConfiguration`: not converted to karpenter.sh/v1: kubelet settings belong \
+             to the node class, and capacity and overhead come from the catalogue",
         ]
     );
     assert_eq!(

@@ -103,7 +103,7 @@ pub(crate) fn title(object: &Value) -> String {
 /// An object as messages name it: ``Pod `default/web` ``.
 pub(crate) fn titled(kind: &str, namespace: &str, name: &str) -> String {
     match (namespace, name) {
-        (_, "") => format!("{kind} without a name"),
+        (_, "") => format!("unnamed {kind}"),
         ("", name) => format!("{kind} `{name}`"),
         (namespace, name) => format!("{kind} `{namespace}/{name}`"),
     }

@@ -90,7 +90,7 @@ fn at_hand(
             ProblemKind::UnknownName {
                 what: "catalogue",
                 name: name.to_owned(),
-                sought: "the catalogues at hand".to_owned(),
+                sought: "the given catalogues".to_owned(),
                 near: near_miss(name, known).map(str::to_owned),
             },
         )

@@ -140,7 +140,7 @@ fn devices(spec: &PodSpec, at: &dyn Fn(&str) -> Place, findings: &mut Findings) 
             place: at("spec.resourceClaims"),
             kind: NoticeKind::NotModelled {
                 what: "dynamic resources",
-                instead: "the pod finds no place, as with Karpenter's default",
+                instead: "the pod is unschedulable, as by default in Karpenter",
             },
         });
     }
@@ -414,7 +414,7 @@ fn budget(budget: &Budget, at: &dyn Fn(&str) -> Place) -> Checked {
     }
 }
 
-const SCHEDULES: &str = "five cron fields, such as \"0 9 * * 1-5\", or @daily, @hourly and their like";
+const SCHEDULES: &str = "five cron fields such as \"0 9 * * 1-5\", or a macro such as @daily";
 
 /// What the API server lets through: five fields or more, or one of the words that stand for them.
 fn looks_like_cron(schedule: &str) -> bool {

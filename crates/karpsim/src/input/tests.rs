@@ -2,20 +2,7 @@ use super::{Catalogues, Findings, read_json, read_yaml, validate};
 use crate::catalogue::Catalogue;
 use crate::problem::{Place, Problem, ProblemKind};
 use crate::scenario::{Scenario, ScenarioKind};
-use std::io::Read as _;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-
-fn data(path: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../data").join(path)
-}
-
-fn unpacked(path: &str) -> String {
-    let file = std::fs::File::open(data(path)).unwrap();
-    let mut text = String::new();
-    ruzstd::decoding::StreamingDecoder::new(file).unwrap().read_to_string(&mut text).unwrap();
-    text
-}
 
 /// The catalogues of the recordings, each read once.
 #[derive(Default)]
@@ -27,7 +14,7 @@ impl Catalogues for Recorded {
         if let Some((_, catalogue)) = read.iter().find(|(known, _)| known == name) {
             return Ok(catalogue.clone());
         }
-        let text = unpacked(&format!("conformance/{name}.zst"));
+        let text = karpsim_testkit::text(&format!("conformance/{name}"));
         let catalogue = Arc::new(crate::catalogue::read(&text)?);
         read.push((name.to_owned(), catalogue.clone()));
         Ok(catalogue)
@@ -54,7 +41,7 @@ fn admitted(text: &str, findings: &mut Findings) -> Result<Scenario, Problem> {
 fn every_recorded_scenario_passes() {
     // What is said of them, and of how many objects: as many as the recordings hold.
     let of_provisioning: &[(&str, usize)] = &[
-        ("does not count", 39),
+        ("is ignored, because these status conditions are not True", 39),
         ("dynamic resources are not modelled", 36),
         ("the feature gate NodeOverlay is off", 13),
         ("has the resource `example.com/fpga`", 128),
@@ -64,11 +51,12 @@ fn every_recorded_scenario_passes() {
         ("has the resource `smarter-devices/fuse`", 33),
         ("has the resource `nvidia.com/gpu`", 28),
     ];
-    let of_disruption: &[(&str, usize)] = &[("does not count", 19), ("is not launched yet", 5)];
+    let of_disruption: &[(&str, usize)] =
+        &[("is ignored, because these status conditions are not True", 19), ("is not launched yet", 5)];
     for (file, count, notices) in
         [("provisioning", 2392, of_provisioning), ("disruption", 921, of_disruption)]
     {
-        let text = unpacked(&format!("conformance/{file}.jsonl.zst"));
+        let text = karpsim_testkit::text(&format!("conformance/{file}.jsonl"));
         let catalogues = Recorded::default();
         let mut findings = Findings::default();
         let mut passed = 0;
@@ -119,10 +107,10 @@ fn what_is_refused_is_said_in_one_sentence() {
     const TERM: &str = "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0]\
                         .matchExpressions[0]";
     let table: Vec<(String, String, Option<&str>)> = vec![
-        ("{\"name\": \"a\"".into(), "the text ends in the middle of a value".into(), None),
+        ("{\"name\": \"a\"".into(), "unexpected end of input".into(), None),
         ("{\"name\": }".into(), "not JSON: expected value".into(), None),
         ("[".repeat(100_000), "brackets are nested deeper than 128 levels".into(), None),
-        ("3".into(), "found `3`, allowed is a scenario, a Kubernetes object or a list of objects".into(), None),
+        ("3".into(), "invalid value `3`: expected a scenario, a Kubernetes object or a list of objects".into(), None),
         (
             r#"{"name": "a", "objcts": []}"#.into(),
             "unknown field `objcts`".into(),
@@ -132,23 +120,23 @@ fn what_is_refused_is_said_in_one_sentence() {
             r#"{"name": "a", "options": {"featureGates": {"spotToSpot": true}}}"#.into(),
             "`options.featureGates`: unknown field `spotToSpot`".into(),
             Some(
-                "known here: `reservedCapacity`, `spotToSpotConsolidation`, `nodeOverlay`, `staticCapacity`, `nodeRepair`, \
+                "known fields: `reservedCapacity`, `spotToSpotConsolidation`, `nodeOverlay`, `staticCapacity`, `nodeRepair`, \
                  `capacityBuffer`",
             ),
         ),
         (
             r#"{"name": "a", "options": {"preferencePolicy": "respect"}}"#.into(),
-            "`options.preferencePolicy`: found \"respect\", allowed is one of Respect, Ignore".into(),
+            "`options.preferencePolicy`: invalid value \"respect\": expected one of Respect, Ignore".into(),
             Some("did you mean `Respect`?"),
         ),
         (
             r#"{"kind": "provisionning", "objects": []}"#.into(),
-            "found \"provisionning\", allowed is one of provisioning, disruption".into(),
+            "invalid value \"provisionning\": expected one of provisioning, disruption".into(),
             Some("did you mean `provisioning`?"),
         ),
         (
             r#"{"name": "a", "now": "yesterday"}"#.into(),
-            "`now`: found \"yesterday\", allowed is a time such as \"2026-01-15T10:00:00Z\"".into(),
+            "`now`: invalid value \"yesterday\": expected a time such as \"2026-01-15T10:00:00Z\"".into(),
             None,
         ),
         (
@@ -158,12 +146,12 @@ fn what_is_refused_is_said_in_one_sentence() {
         ),
         (
             r#"{"name": "a", "catalogue": {}}"#.into(),
-            "`catalogue`: there is no instance type: no catalogue is named".into(),
+            "`catalogue`: no instance types: neither a catalogue nor instance types are given".into(),
             None,
         ),
         (
             r#"{"catalogue": {"file": "a", "name": "b"}}"#.into(),
-            "`catalogue`: `file` and `name` exclude each other".into(),
+            "`catalogue`: `file` and `name` are mutually exclusive".into(),
             None,
         ),
         (
@@ -173,17 +161,17 @@ fn what_is_refused_is_said_in_one_sentence() {
         ),
         (
             r#"{"catalogue": {"instanceTypes": [{"name": "m5.large", "capacity": {"cpu": "-2"}}]}}"#.into(),
-            "instance type `m5.large`: `capacity.cpu`: found `-2`, allowed is a quantity of 0 or more".into(),
+            "instance type `m5.large`: `capacity.cpu`: invalid value `-2`: expected a quantity of 0 or more".into(),
             None,
         ),
         (
             with_objects(r#"{"kind": "Pod"}"#),
-            "Pod without a name: field `apiVersion` is missing".into(),
+            "unnamed Pod: missing field `apiVersion`".into(),
             None,
         ),
         (
             with_objects(r#"{"apiVersion": "v1", "kind": "Pod", "metadata": {}}"#),
-            "Pod without a name: `metadata`: field `name` is missing".into(),
+            "unnamed Pod: `metadata`: missing field `name`".into(),
             None,
         ),
         (
@@ -191,7 +179,7 @@ fn what_is_refused_is_said_in_one_sentence() {
                 r#"{"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a"}},
                 {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a"}}"#,
             ),
-            "Node `a`: `metadata.name`: found it twice, allowed is one object of a name".into(),
+            "Node `a`: `metadata.name`: expected a unique name, found a duplicate".into(),
             None,
         ),
         (
@@ -201,19 +189,19 @@ fn what_is_refused_is_said_in_one_sentence() {
         ),
         (
             with_objects(r#"{"apiVersion": "policy/v1beta1", "kind": "PodDisruptionBudget", "metadata": {"name": "a"}}"#),
-            "`objects[0].apiVersion`: found `policy/v1beta1` for kind PodDisruptionBudget, allowed is `policy/v1`".into(),
+            "`objects[0].apiVersion`: invalid value `policy/v1beta1` for kind PodDisruptionBudget: expected `policy/v1`".into(),
             None,
         ),
         (
             with_pod_spec(r#"{"containers": [{"resources": {"requests": {"cpu": "1x"}}}]}"#),
-            "Pod `default/web`: `spec.containers[0].resources.requests.cpu`: found \"1x\", allowed is a quantity such as \
+            "Pod `default/web`: `spec.containers[0].resources.requests.cpu`: invalid value \"1x\": expected a quantity such as \
              `100m`, `1.5`, `2Gi` or `1e3`"
                 .into(),
             None,
         ),
         (
             with_pod_spec(r#"{"containers": [{}, {"resources": {"requests": {"memory": "-1Gi"}}}]}"#),
-            "Pod `default/web`: `spec.containers[1].resources.requests.memory`: found `-1073741824`, allowed is a quantity \
+            "Pod `default/web`: `spec.containers[1].resources.requests.memory`: invalid value `-1073741824`: expected a quantity \
              of 0 or more"
                 .into(),
             None,
@@ -225,61 +213,61 @@ fn what_is_refused_is_said_in_one_sentence() {
         ),
         (
             with_pod_spec(r#"{"nodeSelector": {"gpu": true}}"#),
-            "Pod `default/web`: `spec.nodeSelector.gpu`: found `true`, allowed is a string".into(),
-            Some("put it in quotes"),
+            "Pod `default/web`: `spec.nodeSelector.gpu`: invalid value `true`: expected a string".into(),
+            Some("put the value in quotes"),
         ),
         (
             with_pod_spec(r#"{"containers": {}}"#),
-            "Pod `default/web`: `spec.containers`: found an object, allowed is a list".into(),
+            "Pod `default/web`: `spec.containers`: expected a list, found an object".into(),
             None,
         ),
         (
             with_pod_spec(r#"{"priority": "high"}"#),
-            "Pod `default/web`: `spec.priority`: found \"high\", allowed is an integer".into(),
+            "Pod `default/web`: `spec.priority`: invalid value \"high\": expected an integer".into(),
             None,
         ),
         (
             with_pod_spec(r#"{"tolerations": [{"key": "a", "operator": "Exist"}]}"#),
-            "Pod `default/web`: `spec.tolerations[0].operator`: found \"Exist\", allowed is one of Equal, Exists, Lt, Gt"
+            "Pod `default/web`: `spec.tolerations[0].operator`: invalid value \"Exist\": expected one of Equal, Exists, Lt, Gt"
                 .into(),
             Some("did you mean `Exists`?"),
         ),
         (
             with_pod_spec(r#"{"tolerations": [{"effect": "NoSchedule"}]}"#),
-            "Pod `default/web`: `spec.tolerations[0].operator`: found none, allowed is `Exists` where there is no key".into(),
+            "Pod `default/web`: `spec.tolerations[0].operator`: expected `Exists` where there is no key, found none".into(),
             None,
         ),
         (
             with_pod_spec(r#"{"topologySpreadConstraints": [{"maxSkew": 0, "topologyKey": "a"}]}"#),
-            "Pod `default/web`: `spec.topologySpreadConstraints[0].maxSkew`: found `0`, allowed is 1 or more".into(),
+            "Pod `default/web`: `spec.topologySpreadConstraints[0].maxSkew`: invalid value `0`: expected 1 or more".into(),
             None,
         ),
         (
             required(r#"{"key": "a", "operator": "in", "values": ["b"]}"#),
             format!(
-                "Pod `default/web`: `{TERM}.operator`: found \"in\", allowed is one of In, NotIn, Exists, DoesNotExist, Gt, \
+                "Pod `default/web`: `{TERM}.operator`: invalid value \"in\": expected one of In, NotIn, Exists, DoesNotExist, Gt, \
                  Lt, Gte, Lte"
             ),
             Some("did you mean `In`?"),
         ),
         (
             required(r#"{"key": "a", "operator": "In"}"#),
-            format!("Pod `default/web`: `{TERM}.values`: found none, allowed is one value or more with operator In"),
+            format!("Pod `default/web`: `{TERM}.values`: expected one value or more with operator In, found none"),
             None,
         ),
         (
             required(r#"{"key": "a", "operator": "Exists", "values": ["b", "c"]}"#),
-            format!("Pod `default/web`: `{TERM}.values`: found 2 values, allowed is no value with operator Exists"),
+            format!("Pod `default/web`: `{TERM}.values`: expected no value with operator Exists, found 2 values"),
             None,
         ),
         (
             required(r#"{"key": "a", "operator": "Gt", "values": ["many"]}"#),
-            format!("Pod `default/web`: `{TERM}.values`: found \"many\", allowed is one integer with operator Gt"),
+            format!("Pod `default/web`: `{TERM}.values`: invalid value \"many\": expected one integer with operator Gt"),
             None,
         ),
         (
             required(r#"{"key": "a"}"#),
-            format!("Pod `default/web`: `{TERM}`: field `operator` is missing"),
+            format!("Pod `default/web`: `{TERM}`: missing field `operator`"),
             None,
         ),
         (
@@ -290,49 +278,49 @@ fn what_is_refused_is_said_in_one_sentence() {
         (
             with_pool_spec(r#"{"colour": "red"}"#),
             "NodePool `gpu`: `spec`: unknown field `colour`".into(),
-            Some("known here: `template`, `disruption`, `limits`, `weight`, `replicas`"),
+            Some("known fields: `template`, `disruption`, `limits`, `weight`, `replicas`"),
         ),
         (
             with_pool_spec(r#"{"disruption": {"consolidateAfter": "never"}}"#),
-            "NodePool `gpu`: `spec.disruption.consolidateAfter`: found \"never\", allowed is a duration such as \"30s\" or \
+            "NodePool `gpu`: `spec.disruption.consolidateAfter`: invalid value \"never\": expected a duration such as \"30s\" or \
              \"720h\", or \"Never\""
                 .into(),
             None,
         ),
         (
             with_pool_spec(r#"{"disruption": {"budgets": [{"nodes": "101%"}]}}"#),
-            "NodePool `gpu`: `spec.disruption.budgets[0].nodes`: found \"101%\", allowed is a number such as \"3\" or a \
+            "NodePool `gpu`: `spec.disruption.budgets[0].nodes`: invalid value \"101%\": expected a number such as \"3\" or a \
              percentage such as \"10%\""
                 .into(),
             None,
         ),
         (
             with_pool_spec(r#"{"disruption": {"budgets": [{"nodes": "1", "schedule": "@daily"}]}}"#),
-            "NodePool `gpu`: `spec.disruption.budgets[0]`: field `duration` is missing".into(),
+            "NodePool `gpu`: `spec.disruption.budgets[0]`: missing field `duration`".into(),
             None,
         ),
         (
             with_pool_spec(
                 r#"{"disruption": {"budgets": [{"nodes": "1", "schedule": "every morning", "duration": "8h"}]}}"#,
             ),
-            "NodePool `gpu`: `spec.disruption.budgets[0].schedule`: found \"every morning\", allowed is five cron fields, \
-             such as \"0 9 * * 1-5\", or @daily, @hourly and their like"
+            "NodePool `gpu`: `spec.disruption.budgets[0].schedule`: invalid value \"every morning\": expected five cron fields \
+             such as \"0 9 * * 1-5\", or a macro such as @daily"
                 .into(),
             None,
         ),
         (
             with_pool_spec(r#"{"limits": {"cpu": -1}}"#),
-            "NodePool `gpu`: `spec.limits.cpu`: found `-1`, allowed is a quantity of 0 or more".into(),
+            "NodePool `gpu`: `spec.limits.cpu`: invalid value `-1`: expected a quantity of 0 or more".into(),
             None,
         ),
         (
             with_pool_spec(r#"{"disruption": {"consolidateAfter": "-5m"}}"#),
-            "NodePool `gpu`: `spec.disruption.consolidateAfter`: found -300 s, allowed is a duration of 0 or more".into(),
+            "NodePool `gpu`: `spec.disruption.consolidateAfter`: invalid value -300 s: expected a duration of 0 or more".into(),
             None,
         ),
         (
             with_pool_spec(r#"{"disruption": {"budgets": [{"nodes": "1", "schedule": "@daily", "duration": "-1h"}]}}"#),
-            "NodePool `gpu`: `spec.disruption.budgets[0].duration`: found -3600 s, allowed is a duration of 0 or more".into(),
+            "NodePool `gpu`: `spec.disruption.budgets[0].duration`: invalid value -3600 s: expected a duration of 0 or more".into(),
             None,
         ),
         (
@@ -348,7 +336,7 @@ fn what_is_refused_is_said_in_one_sentence() {
                 r#"{"apiVersion": "karpenter.sh/v1alpha5", "kind": "Provisioner", "metadata": {"name": "gpu"},
                 "spec": {"taints": [{"effect": "NoExecut"}]}}"#,
             ),
-            "NodePool `gpu`: `spec.template.spec.taints[0].effect`: found \"NoExecut\", allowed is one of NoSchedule, \
+            "NodePool `gpu`: `spec.template.spec.taints[0].effect`: invalid value \"NoExecut\": expected one of NoSchedule, \
              PreferNoSchedule, NoExecute"
                 .into(),
             Some("did you mean `NoExecute`?"),
@@ -419,9 +407,9 @@ fn what_is_not_modelled_is_said() {
     assert_eq!(
         said,
         [
-            "`objects[0]`: capacity buffers are not modelled: no room is kept for them",
-            "Pod `default/train`: `spec.resourceClaims`: dynamic resources are not modelled: the pod finds no place, as with \
-             Karpenter's default",
+            "`objects[0]`: capacity buffers are not modelled: no capacity is reserved for them",
+            "Pod `default/train`: `spec.resourceClaims`: dynamic resources are not modelled: the pod is unschedulable, as \
+             by default in Karpenter",
         ]
     );
 }
@@ -436,9 +424,10 @@ fn overlays_without_effect_are_said() {
     assert_eq!(
         said,
         [
-            "NodeOverlay `cheap`: `spec.priceAdjustment`: \"-5O%\" has no effect: a price is as \"0.25\", an adjustment as \
-             \"+0.5\" or \"-10%\"",
-            "NodeOverlay `cheap`: has no effect: the feature gate NodeOverlay is off (--feature-gates NodeOverlay=true)",
+            "NodeOverlay `cheap`: `spec.priceAdjustment`: \"-5O%\" has no effect: expected a price such as \"0.25\", or an \
+             adjustment such as \"+0.5\" or \"-10%\"",
+            "NodeOverlay `cheap`: has no effect: the feature gate NodeOverlay is off (enable it with \
+             --feature-gates NodeOverlay=true)",
         ]
     );
 }
@@ -453,7 +442,7 @@ fn a_schedule_that_karpenter_cannot_read_is_said() {
     let said: Vec<String> = findings.iter().map(ToString::to_string).collect();
     assert!(
         said.iter().any(|said| said.starts_with(
-            "NodePool `gpu`: `spec.disruption.budgets[1].schedule`: Karpenter cannot read \"0 25 * * *\""
+            "NodePool `gpu`: `spec.disruption.budgets[1].schedule`: Karpenter cannot parse \"0 25 * * *\""
         )),
         "{said:?}"
     );
@@ -482,13 +471,14 @@ fn what_is_accepted_is_said_once_with_its_first_place() {
     assert_eq!(
         findings.iter().map(ToString::to_string).collect::<Vec<_>>(),
         [
-            "Provisioner `gpu`: `spec.kubeletConfiguration`: not carried over to karpenter.sh/v1: the kubelet's settings \
-             belong to the node class, and capacity and overhead are the catalogue's",
-            "`objects[4]`: objects of the unknown kind Widget (example.com/v1) have no effect (and 1 more like it)",
-            "`objects[6]`: objects of the unknown kind Pods (v1) have no effect (did you mean `Pod`?)",
+            "Provisioner `gpu`: `spec.kubeletConfiguration`: not converted to karpenter.sh/v1: kubelet settings belong \
+             to the node class, and capacity and overhead come from the catalogue",
+            "`objects[4]`: objects of unknown kind Widget (example.com/v1) have no effect (and 1 more like it)",
+            "`objects[6]`: objects of unknown kind Pods (v1) have no effect (did you mean `Pod`?)",
+            "Pod `a`: `spec`: field `schedulingGates` is not modelled and has no effect (and 2 more like it)",
             "Pod `a`: `spec.containers[1]`: unknown field `hologram` has no effect (and 2 more like it)",
-            "NodePool `gpu`: `status.conditions`: does not count: its status has no condition ValidationSucceeded, nor \
-             NodeClassReady, nor Ready that is True",
+            "NodePool `gpu`: `status.conditions`: is ignored, because these status conditions are not True: \
+             ValidationSucceeded, NodeClassReady, Ready",
         ]
     );
 }
@@ -555,15 +545,15 @@ fn yaml_documents_of_objects_are_one_scenario() {
     let (_, problem) = read_yaml("apiVersion: v1\nkind: Node\nmetadata: {name: n}\n").unwrap_err();
     assert_eq!(
         problem.to_string(),
-        "Node without a name: `metadata.name`: found `false`, allowed is a string"
+        "unnamed Node: `metadata.name`: invalid value `false`: expected a string"
     );
-    assert_eq!(problem.hint().as_deref(), Some("put it in quotes"));
+    assert_eq!(problem.hint().as_deref(), Some("put the value in quotes"));
 
     let (line, problem) = read_yaml(&format!("{pod}---\n{}", pod.replace("010", "ten"))).unwrap_err();
     assert_eq!(line, 8);
     assert_eq!(
         problem.to_string(),
-        "Pod `a`: `spec.containers[0].resources.requests.cpu`: found \"ten\", allowed is a quantity such as `100m`, \
+        "Pod `a`: `spec.containers[0].resources.requests.cpu`: invalid value \"ten\": expected a quantity such as `100m`, \
          `1.5`, `2Gi` or `1e3`"
     );
 }

@@ -42,7 +42,7 @@ impl Default for Settings {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CapacityError {
     /// The type has no such label, or its value is no number.
-    #[error("instance type `{instance_type}`: label `{label}` is missing or no number")]
+    #[error("instance type `{instance_type}`: label `{label}` is missing or not a number")]
     Label {
         /// Instance type.
         instance_type: Str,
@@ -50,7 +50,7 @@ pub enum CapacityError {
         label: &'static str,
     },
     /// Interfaces and addresses of the type are not known, and the pods depend on them.
-    #[error("instance type `{instance_type}`: its network interfaces are not known; set `maxPods`")]
+    #[error("instance type `{instance_type}`: its network interfaces are unknown; set `maxPods`")]
     Interfaces {
         /// Instance type.
         instance_type: Str,
@@ -66,13 +66,15 @@ pub enum CapacityError {
         value: Str,
     },
     /// An image family that is not known.
-    #[error("spec.amiFamily: `{family}` is not known; allowed are {}", aws::AmiFamily::NAMES.join(", "))]
+    #[error("spec.amiFamily: unknown AMI family `{family}`: expected one of {}", aws::AmiFamily::NAMES.join(", "))]
     AmiFamily {
         /// What was found.
         family: Str,
     },
     /// The node class is of another cloud than the catalogue.
-    #[error("a {kind} is for catalogues of `{expected}`; this one is of `{provider}`")]
+    #[error(
+        "{kind} is for catalogues of provider `{expected}`, but this catalogue is of provider `{provider}`"
+    )]
     Provider {
         /// Kind of the node class.
         kind: &'static str,
@@ -82,7 +84,7 @@ pub enum CapacityError {
         provider: Str,
     },
     /// Nothing is known about machines of this provider.
-    #[error("no formulas for provider `{provider}`; known are aws, azure, gcp")]
+    #[error("unknown provider `{provider}`: expected one of aws, azure, gcp")]
     NoFormulas {
         /// Provider.
         provider: Str,

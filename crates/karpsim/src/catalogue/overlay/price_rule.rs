@@ -79,7 +79,7 @@ impl PriceRule {
         match given.as_slice() {
             [] => {
                 let allowed = "exactly one of price, factor, discountPercent, licence";
-                return Err(value_problem("", path, "none of them", allowed));
+                return Err(value_problem("", path, "none", allowed));
             }
             [_] => {}
             [first, second, ..] => {

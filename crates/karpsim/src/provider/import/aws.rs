@@ -90,27 +90,31 @@ impl std::fmt::Display for ImportNote {
         };
         match self {
             ImportNote::MissingPart(Part::Zones) => {
-                write!(f, "no output of `{}`: offerings have no zone ids", Part::Zones.command())
+                write!(f, "missing output of `{}`: offerings have no zone IDs", Part::Zones.command())
             }
             ImportNote::MissingPart(Part::Products) => {
-                write!(f, "no output of `{}`: no on-demand offerings", Part::Products.command())
+                write!(
+                    f,
+                    "missing output of `{}`: there are no on-demand offerings",
+                    Part::Products.command()
+                )
             }
             ImportNote::MissingPart(part) => {
-                write!(f, "no output of `{}`: no spot offerings", part.command())
+                write!(f, "missing output of `{}`: there are no spot offerings", part.command())
             }
             ImportNote::NoOnDemandPrice(names) => write!(f, "no on-demand price: {}", listed(names)),
-            ImportNote::NoSpotPrice(names) => write!(f, "no spot price in some zone: {}", listed(names)),
+            ImportNote::NoSpotPrice(names) => write!(f, "no spot price in some zones: {}", listed(names)),
             ImportNote::LeftOut(names) => {
-                write!(f, "left out, for no zone offers them at a known price: {}", listed(names))
+                write!(f, "skipped, because no zone offers them at a known price: {}", listed(names))
             }
             ImportNote::NotForKarpenter(names) => {
-                write!(f, "left out, for Karpenter does not use them: {}", listed(names))
+                write!(f, "skipped, because Karpenter does not use them: {}", listed(names))
             }
             ImportNote::NoNetworkFacts(names) => {
-                write!(f, "pod-eni and network bandwidth are not known: {}", listed(names))
+                write!(f, "pod-eni and network bandwidth are unknown: {}", listed(names))
             }
             ImportNote::ZonesLeftOut(names) => {
-                write!(f, "left out, no availability zones: {}", listed(names))
+                write!(f, "skipped, because they are not availability zones: {}", listed(names))
             }
         }
     }
@@ -224,8 +228,8 @@ impl AwsImport {
             return Err(Problem::new(
                 Place::default(),
                 ProblemKind::Catalogue {
-                    message: format!("missing is the output of {}", commands.join(", ")),
-                    hint: Some("give all files of one region together".to_owned()),
+                    message: format!("missing output of {}", commands.join(", ")),
+                    hint: Some("pass all files of one region together".to_owned()),
                 },
             ));
         }
