@@ -145,8 +145,13 @@ fn differences(recorded: &[Vec<Happened>; 3], simulated: &[Vec<Happened>; 3]) ->
 }
 
 fn check(name: &str) {
-    use common::play;
-    use karpsim_sim::{Names, ReplayOptions, ReplayResult};
+    check_with(name, &ReplayOptions::default());
+}
+
+fn check_with(name: &str, options: &ReplayOptions) {
+    let result = play(&format!("traces/e2e/{name}.trace.json"), options);
+    let path = karpsim_testkit::path(&format!("traces/e2e/{name}.decisions.json"));
+    let file = std::fs::File::open(path).unwrap();
     let decisions: Value = serde_json::from_reader(std::io::BufReader::new(file)).unwrap();
     let (recorded, simulated) = (recorded(&decisions), simulated(&result));
     let mut differences = differences(&recorded, &simulated);
