@@ -298,5 +298,5 @@ fn what_is_wrong_with_a_node_class_is_said() {
         recomputed("{kubelet: {evictionHard: {memory.available: lots}}}")
             .contains("`lots` is neither a quantity")
     );
-    assert!(recomputed("{amiFamily: Ubuntu}").contains("allowed are AL2, AL2023, Bottlerocket"));
+    assert!(recomputed("{amiFamily: Ubuntu}").contains("expected one of AL2, AL2023, Bottlerocket"));
 }

@@ -124,7 +124,7 @@ fn missing_parts_are_named() {
     let error = with(&["describe-availability-zones", "get-products"]).unwrap_err().to_string();
     assert_eq!(
         error,
-        "missing is the output of `aws ec2 describe-instance-types`, `aws ec2 describe-instance-type-offerings --location-type availability-zone`"
+        "missing output of `aws ec2 describe-instance-types`, `aws ec2 describe-instance-type-offerings --location-type availability-zone`"
     );
     let error =
         with(&["describe-instance-types", "describe-instance-type-offerings"]).unwrap_err().to_string();

@@ -127,8 +127,8 @@ mod tests {
         assert_eq!(
             said(json!({"gpu": 100})),
             [
-                "NodePool `gpu`: `spec.limits.gpu`: no instance type has a resource `gpu`, so this limit never binds \
-                 (there is `nvidia.com/gpu`)"
+                "NodePool `gpu`: `spec.limits.gpu`: no instance type has the resource `gpu`, so this limit has no effect \
+                 (did you mean `nvidia.com/gpu`?)"
             ]
         );
         assert_eq!(
@@ -165,8 +165,8 @@ mod tests {
                 pod("c", "cpu", "")
             ])),
             [
-                "Pod `default/a`: no instance type and no node has the resource `nvidia.com/gpus` that the pod requests: \
-                 until one has, it can go nowhere (there is `nvidia.com/gpu`) (and 1 more like it)"
+                "Pod `default/a`: no instance type or node has the resource `nvidia.com/gpus` that the pod requests, so the \
+                 pod is unschedulable (did you mean `nvidia.com/gpu`?) (and 1 more like it)"
             ]
         );
         assert_eq!(said(json!([pod("a", "example.com/fpga", ""), node("1")])), Vec::<String>::new());
