@@ -48,7 +48,7 @@ fn the_table_tells_the_story() {
     let lines: Vec<&str> = run.out.lines().collect();
     assert_eq!(
         lines[0],
-        "resnet-gpu: 40m from 2022-03-21T02:00:00Z, karpenter-0.6 timing, bound by Karpenter"
+        "resnet-gpu: 40m from 2022-03-21T02:00:00Z, karpenter-0.6 timing, pods bound by Karpenter"
     );
     for line in [
         "0:00:01  provision      gpu       +g4dn.xlarge on-demand us-west-2a             default/resnet-1",

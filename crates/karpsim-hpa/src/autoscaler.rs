@@ -24,7 +24,7 @@ use std::cmp::Ordering;
 /// let refused = Spec::read(&hpa, &Options::default(), &mut Default::default()).unwrap_err();
 /// assert_eq!(
 ///     refused.to_string(),
-///     "HorizontalPodAutoscaler `default/web`: `spec.maxReplicas`: found `0`, allowed is 1 or more"
+///     "HorizontalPodAutoscaler `default/web`: `spec.maxReplicas`: invalid value `0`: expected 1 or more"
 /// );
 /// ```
 #[derive(Debug, Clone)]

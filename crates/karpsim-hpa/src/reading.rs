@@ -352,7 +352,7 @@ mod tests {
             json!({"autoscaling.alpha.kubernetes.io/behavior": r#"{"ScaleUp": {"SelectPolicy": "Max"}}"#});
         assert_eq!(
             read("autoscaling/v1", &annotations, &json!({})),
-            Err("HorizontalPodAutoscaler `default/web`: `spec.behavior.scaleUp.policies`: found `[]`, allowed is one policy or more"
+            Err("HorizontalPodAutoscaler `default/web`: `spec.behavior.scaleUp.policies`: invalid value `[]`: expected one policy or more"
                 .to_owned())
         );
     }
@@ -361,7 +361,7 @@ mod tests {
     fn other_versions_are_refused() {
         assert_eq!(
             read("autoscaling/v2beta2", &json!({}), &json!({})),
-            Err("HorizontalPodAutoscaler `default/web`: `apiVersion`: found \"autoscaling/v2beta2\", allowed is one of autoscaling/v2, autoscaling/v1"
+            Err("HorizontalPodAutoscaler `default/web`: `apiVersion`: invalid value \"autoscaling/v2beta2\": expected one of autoscaling/v2, autoscaling/v1"
                 .to_owned())
         );
     }

@@ -264,23 +264,23 @@ mod tests {
         let policy = "/spec/behavior/scaleUp/policies/0";
         let cases = [
             ("/spec/minReplicas", json!(2), "fine"),
-            ("/spec/minReplicas", json!(0), "`spec.minReplicas`: found `0`, allowed is 1 or more"),
-            ("/spec/maxReplicas", json!(1), "`spec.maxReplicas`: found `1`, allowed is 2 or more"),
+            ("/spec/minReplicas", json!(0), "`spec.minReplicas`: invalid value `0`: expected 1 or more"),
+            ("/spec/maxReplicas", json!(1), "`spec.maxReplicas`: invalid value `1`: expected 2 or more"),
             (
                 "/spec/scaleTargetRef/apiVersion",
                 json!("v1"),
-                "`spec.scaleTargetRef.apiVersion`: found `v1`, allowed is a group and a version such as apps/v1",
+                "`spec.scaleTargetRef.apiVersion`: invalid value `v1`: expected a group and a version such as apps/v1",
             ),
             ("/spec/scaleTargetRef/name", json!(""), "`spec.scaleTargetRef`: field `name` is missing"),
             (
                 &format!("{external}/metric/name"),
                 json!("a/b"),
-                "`spec.metrics[0].external.metric.name`: found `a/b`, allowed is a name other than . and .., without / and %",
+                "`spec.metrics[0].external.metric.name`: invalid value `a/b`: expected a name other than . and .., without / and %",
             ),
             (
                 &format!("{external}/target/value"),
                 json!("0"),
-                "`spec.metrics[0].external.target.value`: found `0`, allowed is a quantity above 0",
+                "`spec.metrics[0].external.target.value`: invalid value `0`: expected a quantity above 0",
             ),
             (
                 &format!("{external}/target/averageValue"),
@@ -290,13 +290,13 @@ mod tests {
             (
                 "/spec/metrics/0/pods",
                 json!({}),
-                "`spec.metrics[0]`: found `pods`, allowed is no such field with type External",
+                "`spec.metrics[0]`: invalid value `pods`: expected no such field with type External",
             ),
             ("/spec/metrics/0/external", Value::Null, "`spec.metrics[0]`: field `external` is missing"),
             (
                 "/spec/metrics/1/resource/target/averageUtilization",
                 json!(0),
-                "`spec.metrics[1].resource.target.averageUtilization`: found `0`, allowed is 1 or more",
+                "`spec.metrics[1].resource.target.averageUtilization`: invalid value `0`: expected 1 or more",
             ),
             (
                 "/spec/metrics/2/pods/target/averageValue",
@@ -306,27 +306,27 @@ mod tests {
             (
                 &format!("{rules}/stabilizationWindowSeconds"),
                 json!(3601),
-                "`spec.behavior.scaleUp.stabilizationWindowSeconds`: found `3601`, allowed is 0 to 3600",
+                "`spec.behavior.scaleUp.stabilizationWindowSeconds`: invalid value `3601`: expected 0 to 3600",
             ),
             (
                 &format!("{rules}/tolerance"),
                 json!("-0.1"),
-                "`spec.behavior.scaleUp.tolerance`: found `-100m`, allowed is a quantity of 0 or more",
+                "`spec.behavior.scaleUp.tolerance`: invalid value `-100m`: expected a quantity of 0 or more",
             ),
             (
                 &format!("{rules}/policies"),
                 json!([]),
-                "`spec.behavior.scaleUp.policies`: found `[]`, allowed is one policy or more",
+                "`spec.behavior.scaleUp.policies`: invalid value `[]`: expected one policy or more",
             ),
             (
                 &format!("{policy}/value"),
                 json!(0),
-                "`spec.behavior.scaleUp.policies[0].value`: found `0`, allowed is 1 or more",
+                "`spec.behavior.scaleUp.policies[0].value`: invalid value `0`: expected 1 or more",
             ),
             (
                 &format!("{policy}/periodSeconds"),
                 json!(1801),
-                "`spec.behavior.scaleUp.policies[0].periodSeconds`: found `1801`, allowed is 1 to 1800",
+                "`spec.behavior.scaleUp.policies[0].periodSeconds`: invalid value `1801`: expected 1 to 1800",
             ),
             (
                 &format!("{policy}/type"),
@@ -348,6 +348,6 @@ mod tests {
         object.spec.scale_target_ref.kind = "ReplicationController".into();
         object.spec.scale_target_ref.name = "web".into();
         let said = validate(&object, &options).expect_err("no metric").to_string();
-        assert!(said.ends_with("allowed is 1 or more without a metric of type Object or External"), "{said}");
+        assert!(said.ends_with("expected 1 or more without a metric of type Object or External"), "{said}");
     }
 }

@@ -134,8 +134,8 @@ mod tests {
         assert_eq!(
             said(json!({"amd.com/gpus": 1})),
             [
-                "NodePool `gpu`: `spec.limits.amd.com/gpus`: no instance type has a resource `amd.com/gpus`, so this limit \
-                 never binds"
+                "NodePool `gpu`: `spec.limits.amd.com/gpus`: no instance type has the resource `amd.com/gpus`, so this limit \
+                 has no effect"
             ]
         );
         assert_eq!(said(json!({"cpu": 1, "nodes": 3, "nvidia.com/gpu": 3})), Vec::<String>::new());
