@@ -4,6 +4,7 @@ use crate::catalogue::{Catalogue, CatalogueReference};
 use crate::model::meta::{Str, Time, words};
 use crate::model::objects::{Objects, ObjectsBox};
 use crate::model::wire::wire;
+use crate::version::{KarpenterVersion, Rules};
 use std::sync::Arc;
 
 words! {
@@ -61,12 +62,24 @@ wire! {
         min_values_policy: Option<MinValuesPolicy> = "minValuesPolicy",
         /// Feature gates.
         feature_gates: FeatureGates = "featureGates",
+        /// The version that decides; absent: the newest that is matched.
+        karpenter_version: Option<KarpenterVersion> = "karpenterVersion",
     }
     passed { }
     unmodelled { }
 }
 
 impl Options {
+    /// The version that decides.
+    pub fn version(&self) -> KarpenterVersion {
+        self.karpenter_version.unwrap_or_default()
+    }
+
+    /// The rules of that version.
+    pub fn rules(&self) -> &'static Rules {
+        self.version().rules()
+    }
+
     /// Whether preferences are respected.
     pub fn respects_preferences(&self) -> bool {
         self.preference_policy != Some(PreferencePolicy::Ignore)

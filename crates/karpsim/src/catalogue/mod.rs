@@ -24,6 +24,7 @@ use crate::model::meta::{Labels, Str};
 use crate::model::wire::{leaf, wire};
 use crate::quantity::Quantity;
 use serde::de::{Deserialize, Deserializer};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Dollars an hour, compared as IEEE doubles as Karpenter does.
@@ -83,9 +84,9 @@ wire! {
         available: bool = "available",
         /// How many instances its reservation has left.
         reservation_capacity: i64 = "reservationCapacity",
-        /// Capacity that this offering has beside the type's.
+        /// Capacity of this offering, beside the type's or in its place, as Karpenter's version has it.
         capacity_override: ResourceList = "capacityOverride",
-        /// Overhead that this offering has beside the type's.
+        /// Overhead of this offering, in the same way.
         overhead_override: Option<Overhead> = "overheadOverride",
         /// Where the price is from; shown, never interpreted.
         price_source: Str = "priceSource",
@@ -109,6 +110,8 @@ wire! {
         overhead: Overhead = "overhead",
         /// Where it can be had, at which price.
         offerings: Vec<Offering> = "offerings",
+        /// How many volumes of a CSI driver its nodes can attach.
+        volume_attachment_limits: BTreeMap<Str, i64> = "volumeAttachmentLimits",
     }
     passed { }
     unmodelled { }

@@ -142,13 +142,13 @@ const INTERNED_LEAST: usize = 20_000;
 impl Cluster {
     /// The cluster of `scenario`.
     pub fn new(scenario: &Scenario) -> Self {
-        Self::with_offers(scenario, Offers::new(&scenario.catalogue))
+        Self::with_offers(scenario, Offers::new(&scenario.catalogue, scenario.options.version()))
     }
 
     /// The cluster of `scenario`, whose catalogue is compiled already.
     pub fn with_offers(scenario: &Scenario, offers: Offers) -> Self {
-        let offers =
-            if offers.is_of(&scenario.catalogue) { offers } else { Offers::new(&scenario.catalogue) };
+        let mut offers = offers;
+        follow(&mut offers, scenario);
         Cluster { offers, form: Form::Objects(Box::new(scenario.clone())), interned: 0 }
     }
 
@@ -165,12 +165,10 @@ impl Cluster {
                 Ok(false) | Err(TooFar) => {}
             }
         }
-        if let Change::Catalogue(catalogue) = &change
-            && !self.offers.is_of(catalogue)
-        {
-            self.offers = Offers::new(catalogue);
-        }
         objects::apply(self.scenario_mut(), change);
+        if let Form::Objects(scenario) = &self.form {
+            follow(&mut self.offers, scenario);
+        }
     }
 
     /// Decides a provisioning round.
@@ -294,6 +292,14 @@ impl Cluster {
         let (answer, solver) = question(&state, solver);
         self.form = Form::Compiled(Box::new(Compiled { state, solver, places }));
         answer
+    }
+}
+
+/// Compiles the catalogue anew if `offers` are of another one, or of another version of Karpenter.
+fn follow(offers: &mut Offers, scenario: &Scenario) {
+    let version = scenario.options.version();
+    if !offers.is_of(&scenario.catalogue, version) {
+        *offers = Offers::new(&scenario.catalogue, version);
     }
 }
 

@@ -602,6 +602,7 @@ impl ClusterState {
             &self.scenario,
             &self.api_nodes,
             csi_node,
+            fill::instance_type_of(&node, &self.api_nodes, &self.tables, &self.table_of_pool),
         );
         let state = match known {
             Some(state) => state,

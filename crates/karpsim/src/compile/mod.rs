@@ -27,6 +27,7 @@ use crate::model::karpenter::NodePool;
 use crate::model::meta::{Str, Time};
 use crate::requirements::{Algebra, KeyId, ValueId};
 use crate::scenario::Scenario;
+use crate::version::Rules;
 use nodes::{ApiNode, StateNode};
 use offers::Offers;
 use pods::{ClassId, Pods, Tools};
@@ -120,7 +121,7 @@ pub struct ClusterState {
 
 /// Compiles `scenario` from nothing.
 pub fn compile(scenario: &Scenario) -> (ClusterState, Algebra) {
-    let mut offers = Offers::new(&scenario.catalogue);
+    let mut offers = Offers::new(&scenario.catalogue, scenario.options.version());
     let algebra = std::mem::take(&mut offers.algebra);
     compile_with(scenario.clone(), &mut offers, algebra)
 }
@@ -279,7 +280,8 @@ pub fn compile_with(
     for node in &mut nodes {
         let csi_node =
             node.node.and_then(|api| csi_nodes.get(api_nodes[api].node.metadata.name.as_str()).copied());
-        fill::settle(node, &mut algebra, &taints, &daemons, &scenario, &api_nodes, csi_node);
+        let instance_type = fill::instance_type_of(node, &api_nodes, &tables.all, &tables.of_pool);
+        fill::settle(node, &mut algebra, &taints, &daemons, &scenario, &api_nodes, csi_node, instance_type);
         fill::fill(node, &pods, &resources, &records, &scenario.objects.pods);
     }
     for (pool, limits) in dynamic.iter().zip(&mut limits) {
@@ -336,6 +338,11 @@ impl ClusterState {
             .node_claims
             .iter()
             .any(|claim| crate::label_rules::is_being_launched(claim, &catalogue.provider))
+    }
+
+    /// The rules of Karpenter's version.
+    pub fn karpenter(&self) -> &'static Rules {
+        self.scenario.options.rules()
     }
 
     /// Whether a node is under its NodePool's `consolidateAfter`.

@@ -204,7 +204,7 @@ impl Solver<'_> {
         Ok(())
     }
 
-    /// What each type can cost at worst: the dearest available offering of the first capacity type that it can be had
+    /// What each type can cost at worst: the dearest offering of the first capacity type that it can be launched
     /// as, of reserved, spot, on demand.
     pub(crate) fn worst_launch_prices(&mut self, plan: &Plan) -> Vec<f64> {
         let kinds = self.compatible_kinds(plan.table, plan.constraint);
@@ -217,12 +217,12 @@ impl Solver<'_> {
         let types = self.problem.tables[plan.table].types.iter();
         types
             .map(|it| {
-                let available =
-                    || it.offerings.iter().filter(|offering| offering.available && kinds[offering.kind]);
+                let launchable =
+                    || it.offerings.iter().filter(|offering| offering.launchable && kinds[offering.kind]);
                 by_capacity_type
                     .iter()
                     .find_map(|of_type| {
-                        let prices = available()
+                        let prices = launchable()
                             .filter(|offering| of_type[offering.kind])
                             .map(|offering| offering.price);
                         prices.reduce(|dearest, price| if price > dearest { price } else { dearest })

@@ -108,14 +108,14 @@ impl Solver<'_> {
         crate::go_sort::sort_slice(&mut plan.types, |a, b| prices[*a] < prices[*b]);
     }
 
-    /// The least price of each type among the available offerings that `constraint` allows.
+    /// The least price of each type among the offerings that `constraint` allows and that can be launched.
     pub fn least_prices(&mut self, table: usize, constraint: ConstraintId) -> Vec<f64> {
         let kinds = self.compatible_kinds(table, constraint);
         let types = self.problem.tables[table].types.iter();
         types
             .map(|it| {
                 let offerings =
-                    it.offerings.iter().filter(|offering| offering.available && kinds[offering.kind]);
+                    it.offerings.iter().filter(|offering| offering.launchable && kinds[offering.kind]);
                 offerings.fold(
                     f64::MAX,
                     |least, offering| if offering.price < least { offering.price } else { least },
@@ -177,7 +177,7 @@ impl Solver<'_> {
         let mut cheapest: Option<(&Type, &Offering)> = None;
         for &of in &chosen.types {
             let it = &table.types[of];
-            for offering in it.offerings.iter().filter(|offering| offering.available && kinds[offering.kind])
+            for offering in it.offerings.iter().filter(|offering| offering.launchable && kinds[offering.kind])
             {
                 if !capacity_types.contains(&offering.capacity_type) {
                     capacity_types.push(offering.capacity_type.clone());
