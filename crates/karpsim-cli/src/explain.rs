@@ -303,6 +303,7 @@ fn node_table(explanation: &NodeExplanation) -> String {
 
 fn method_name(method: Method) -> &'static str {
     match method {
+        Method::Repair => "repair",
         Method::Emptiness => "emptiness",
         Method::StaticDrift => "static-drift",
         Method::Drift => "drift",

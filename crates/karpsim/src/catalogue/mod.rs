@@ -59,6 +59,12 @@ impl serde::Serialize for Price {
 }
 leaf!(Price => r#"{"type": "number"}"#);
 
+/// How many volumes can be attached, by CSI driver.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(transparent)]
+pub struct AttachLimits(pub BTreeMap<Str, i64>);
+leaf!(AttachLimits => r#"{"type": "object", "additionalProperties": {"type": "integer"}}"#);
+
 wire! {
     /// What kubelet and system keep for themselves.
     pub struct Overhead {
@@ -111,7 +117,7 @@ wire! {
         /// Where it can be had, at which price.
         offerings: Vec<Offering> = "offerings",
         /// How many volumes of a CSI driver its nodes can attach.
-        volume_attachment_limits: BTreeMap<Str, i64> = "volumeAttachmentLimits",
+        volume_attachment_limits: AttachLimits = "volumeAttachmentLimits",
     }
     passed { }
     unmodelled { }

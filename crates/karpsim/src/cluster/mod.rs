@@ -42,6 +42,7 @@ use crate::model::core::{
 };
 use crate::model::karpenter::{NodeClaim, NodeOverlay, NodePool};
 use crate::model::meta::{Str, Time};
+use crate::model::selecting::{ReplicaSet, ReplicationController, Service, StatefulSet};
 use crate::provisioning::Round;
 use crate::provisioning::solver::{Solver, SolverState};
 use crate::scenario::{Options, Scenario};
@@ -100,6 +101,22 @@ pub enum Change {
     CsiNode(Box<CsiNode>),
     /// The CSINode is gone.
     CsiNodeGone(Str),
+    /// A Service came, or changed.
+    Service(Box<Service>),
+    /// The Service `namespace/name` is gone.
+    ServiceGone(Str),
+    /// A ReplicationController came, or changed.
+    ReplicationController(Box<ReplicationController>),
+    /// The ReplicationController `namespace/name` is gone.
+    ReplicationControllerGone(Str),
+    /// A ReplicaSet came, or changed.
+    ReplicaSet(Box<ReplicaSet>),
+    /// The ReplicaSet `namespace/name` is gone.
+    ReplicaSetGone(Str),
+    /// A StatefulSet came, or changed.
+    StatefulSet(Box<StatefulSet>),
+    /// The StatefulSet `namespace/name` is gone.
+    StatefulSetGone(Str),
     /// The clock.
     Now(Time),
     /// Nodes that a recent round has promised to pods.
@@ -183,7 +200,11 @@ impl Cluster {
     pub fn disrupt(&mut self, methods: &[Method]) -> DisruptionDecision {
         let asked: Vec<(Method, Option<usize>)> = methods.iter().map(|&method| (method, None)).collect();
         let commands = self.examine(&asked, false).into_iter().flat_map(|(commands, _)| commands).collect();
-        DisruptionDecision { commands }
+        let pod_deletion_cost = self.ask(|state, solver| {
+            let budgets = PodBudgets::new(&state.scenario.objects);
+            (disruption::pod_deletion_costs(state, &budgets), solver)
+        });
+        DisruptionDecision { commands, pod_deletion_cost }
     }
 
     /// Asks methods one after the other, each with the most removals that it has time to simulate, until one has a command.

@@ -3,6 +3,7 @@
 
 pub mod asked;
 pub(crate) mod changes;
+pub mod default_spread;
 mod fill;
 pub mod min_values;
 pub mod nodes;
@@ -28,6 +29,7 @@ use crate::model::meta::{Str, Time};
 use crate::requirements::{Algebra, KeyId, ValueId};
 use crate::scenario::Scenario;
 use crate::version::Rules;
+use default_spread::DefaultSpread;
 use nodes::{ApiNode, StateNode};
 use offers::Offers;
 use pods::{ClassId, Pods, Tools};
@@ -150,7 +152,7 @@ pub fn compile_with(
         &mut taints,
         objects,
         &api_nodes,
-        &scenario.memory,
+        (&scenario.memory, &scenario.options),
         provider,
     );
     for node in &api_nodes {
@@ -166,6 +168,7 @@ pub fn compile_with(
             resources: &mut resources,
             taints: &mut taints,
             storage: &storage,
+            default_spread: &DefaultSpread::new(&scenario),
         };
         pods.classify(&mut tools, objects.pods.iter().map(|pod| &**pod))
     };
@@ -176,6 +179,7 @@ pub fn compile_with(
     }
     let marked: FxHashSet<&str> =
         nodes.iter().filter(|node| node.marked).map(|node| node.name.as_str()).collect();
+    let cost_source = scenario.options.cost_source();
     let records: Vec<PodRecord> = objects
         .pods
         .iter()
@@ -187,7 +191,7 @@ pub fn compile_with(
             exempt: pod.status.phase == "Pending" || marked.contains(pod.spec.node_name.as_str()),
             reschedulable: is_reschedulable(pod),
             annotated: pod.metadata.annotations.get(DO_NOT_DISRUPT).is_some(),
-            eviction_cost: eviction_cost(pod),
+            eviction_cost: eviction_cost(pod, cost_source),
         })
         .collect();
 

@@ -64,7 +64,7 @@ pub(crate) fn consolidate(cluster: &Cluster<'_>, method: Method) -> Vec<Command>
     let mut names: Vec<Str> = candidates.into_iter().map(|candidate| candidate.name).collect();
     names.sort();
     let replacements = replacement.map(|plan| plan.launched(cluster)).into_iter().collect();
-    vec![Command { method, reason: method.reason().as_str(), candidates: names, replacements }]
+    vec![Command::new(method, names, replacements)]
 }
 
 type Found<'a> = Option<(Vec<Candidate<'a>>, Option<Plan>)>;
