@@ -7,6 +7,7 @@ use clap::Args;
 use karpsim::model::meta::Duration;
 use karpsim::problem::near_miss;
 use karpsim::scenario::{MinValuesPolicy, Options, PreferencePolicy};
+use karpsim::version::KarpenterVersion;
 use karpsim::yaml;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -15,6 +16,9 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Karpenter's settings (they override the scenario's options)")]
 pub(crate) struct SettingsFlags {
+    /// Which Karpenter decides: 1.14 (v1.14.1), 1.14.3 or 1.15 (v1.15.0)
+    #[arg(long, value_name = "VERSION", env = "KARPENTER_VERSION", hide_env_values = true)]
+    karpenter_version: Option<String>,
     /// How preferences are treated: Respect or Ignore
     #[arg(long, value_name = "POLICY", env = "PREFERENCE_POLICY", hide_env_values = true)]
     preference_policy: Option<String>,
@@ -80,6 +84,7 @@ pub(crate) fn duration(text: &str, place: &str) -> Result<Duration, Failure> {
 /// Settings that override a scenario's options.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Settings {
+    version: Option<KarpenterVersion>,
     preference_policy: Option<PreferencePolicy>,
     min_values_policy: Option<MinValuesPolicy>,
     gates: Vec<(Gate, bool)>,
@@ -95,16 +100,23 @@ enum Gate {
     SpotToSpotConsolidation,
     NodeOverlay,
     StaticCapacity,
+    NodeRepair,
+    TerminateFirstDrift,
+    TerminateFirstRepair,
+    PodDeletionCostManagement,
     /// Of no consequence here.
     Other,
 }
 
-const GATES: [(&str, Gate); 6] = [
+const GATES: [(&str, Gate); 9] = [
     ("NodeOverlay", Gate::NodeOverlay),
-    ("NodeRepair", Gate::Other),
+    ("NodeRepair", Gate::NodeRepair),
+    ("PodDeletionCostManagement", Gate::PodDeletionCostManagement),
     ("ReservedCapacity", Gate::ReservedCapacity),
     ("SpotToSpotConsolidation", Gate::SpotToSpotConsolidation),
     ("StaticCapacity", Gate::StaticCapacity),
+    ("TerminateFirstDrift", Gate::TerminateFirstDrift),
+    ("TerminateFirstRepair", Gate::TerminateFirstRepair),
     ("CapacityBuffer", Gate::Other),
 ];
 
@@ -118,6 +130,9 @@ impl SettingsFlags {
         let mut settings = Settings::default();
         if let Some(path) = &self.values {
             settings.take_values(path)?;
+        }
+        if let Some(word) = &self.karpenter_version {
+            settings.version = Some(version(word, "--karpenter-version")?);
         }
         if let Some(word) = &self.preference_policy {
             settings.preference_policy = Some(preference_policy(word, "--preference-policy")?);
@@ -143,6 +158,7 @@ impl SettingsFlags {
 impl Settings {
     /// Lays these settings over `options`.
     pub(crate) fn apply(&self, options: &mut Options) {
+        options.karpenter_version = self.version.or(options.karpenter_version);
         options.preference_policy = self.preference_policy.or(options.preference_policy);
         options.min_values_policy = self.min_values_policy.or(options.min_values_policy);
         let gates = &mut options.feature_gates;
@@ -152,6 +168,10 @@ impl Settings {
                 Gate::SpotToSpotConsolidation => gates.spot_to_spot_consolidation = Some(*on),
                 Gate::NodeOverlay => gates.node_overlay = Some(*on),
                 Gate::StaticCapacity => gates.static_capacity = Some(*on),
+                Gate::NodeRepair => gates.node_repair = Some(*on),
+                Gate::TerminateFirstDrift => gates.terminate_first_drift = Some(*on),
+                Gate::TerminateFirstRepair => gates.terminate_first_repair = Some(*on),
+                Gate::PodDeletionCostManagement => gates.pod_deletion_cost_management = Some(*on),
                 Gate::Other => {}
             }
         }
@@ -199,6 +219,13 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+fn version(word: &str, place: &str) -> Result<KarpenterVersion, Failure> {
+    KarpenterVersion::named(word).ok_or_else(|| {
+        let known = KarpenterVersion::WORDS;
+        wrong(place, word, &format!("one of {}", known.join(", ")), near_miss(word, known.iter().copied()))
+    })
 }
 
 fn preference_policy(word: &str, place: &str) -> Result<PreferencePolicy, Failure> {

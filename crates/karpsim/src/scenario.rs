@@ -183,7 +183,8 @@ impl Options {
 
     /// Whether pods' deletion costs are managed.
     pub fn manages_pod_deletion_cost(&self) -> bool {
-        self.rules().manages_pod_deletion_cost && self.feature_gates.pod_deletion_cost_management == Some(true)
+        self.rules().manages_pod_deletion_cost
+            && self.feature_gates.pod_deletion_cost_management == Some(true)
     }
 
     /// What says what it costs to evict a pod.

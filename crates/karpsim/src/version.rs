@@ -39,6 +39,14 @@ impl KarpenterVersion {
         }
     }
 
+    /// The version that is called so: `1.15`, or the release itself, `v1.15.0` or `1.15.0`.
+    pub fn named(text: &str) -> Option<Self> {
+        let text = text.strip_prefix('v').unwrap_or(text);
+        let is_it =
+            |version: &Self| version.as_str() == text || version.release().strip_prefix('v') == Some(text);
+        Self::ALL.into_iter().find(is_it)
+    }
+
     /// Its column of the table.
     pub const fn rules(self) -> &'static Rules {
         match self {

@@ -12,7 +12,8 @@ use karpsim::decision::Method;
 use karpsim::kubernetes::pods::pod_key;
 use karpsim::model::Objects;
 use karpsim::model::meta::Time;
-use karpsim::scenario::{ClusterMemory, Scenario, ScenarioKind, ScenarioText};
+use karpsim::scenario::{ClusterMemory, Options, Scenario, ScenarioKind, ScenarioText};
+use karpsim::version::KarpenterVersion;
 use libtest_mimic::{Arguments, Failed, Trial};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -88,6 +89,12 @@ fn arrivals(objects: &Objects) -> (Vec<Change>, Vec<Change>) {
     settled.extend(
         objects.pod_disruption_budgets.iter().cloned().map(|it| Change::PodDisruptionBudget(Box::new(it))),
     );
+    settled.extend(objects.services.iter().cloned().map(|it| Change::Service(Box::new(it))));
+    settled.extend(
+        objects.replication_controllers.iter().cloned().map(|it| Change::ReplicationController(Box::new(it))),
+    );
+    settled.extend(objects.replica_sets.iter().cloned().map(|it| Change::ReplicaSet(Box::new(it))));
+    settled.extend(objects.stateful_sets.iter().cloned().map(|it| Change::StatefulSet(Box::new(it))));
     let mut passing: Vec<Change> = Vec::new();
     passing.extend(objects.pods.iter().map(|it| Change::Pod(Arc::clone(it))));
     passing.extend(objects.nodes.iter().map(|it| Change::Node(Arc::clone(it))));
@@ -168,7 +175,14 @@ fn play(scenario: &Scenario, seed: u64, asked_on_the_way: usize) -> Result<usize
     let (mut settled, mut passing) = arrivals(&scenario.objects);
     random.shuffle(&mut settled);
     random.shuffle(&mut passing);
+    // An upgrade on the way decides by the new rules from then on.
     let mut steps: Vec<Change> = Vec::new();
+    let upgraded = random.below(4) == 0;
+    if upgraded {
+        let karpenter_version = Some(KarpenterVersion::V1_14_3);
+        let before = Options { karpenter_version, ..scenario.options.clone() };
+        steps.push(Change::Options(Box::new(before)));
+    }
     let mut guests: Vec<Change> = Vec::new();
     for change in &passing {
         if random.below(3) == 0
@@ -194,6 +208,9 @@ fn play(scenario: &Scenario, seed: u64, asked_on_the_way: usize) -> Result<usize
         }
     }
     steps.extend(guests);
+    if upgraded {
+        steps.push(Change::Options(Box::new(scenario.options.clone())));
+    }
     // Half of the time everything else is there before; else it comes in between.
     if random.below(2) == 0 {
         for change in settled {
@@ -230,10 +247,16 @@ fn play(scenario: &Scenario, seed: u64, asked_on_the_way: usize) -> Result<usize
     Ok(count)
 }
 
-fn check_family(name: &str, lines: &[&str], catalogues: &Catalogues) -> Result<(), Failed> {
+fn check_family(
+    name: &str,
+    lines: &[&str],
+    catalogues: &Catalogues,
+    version: KarpenterVersion,
+) -> Result<(), Failed> {
     let mut changes = 0;
     for (at, line) in (0..).zip(lines) {
-        let scenario = sorted(scenario_of(line, catalogues));
+        let mut scenario = sorted(scenario_of(line, catalogues));
+        scenario.options.karpenter_version = Some(version);
         changes += play(&scenario, at, 4).map_err(|problem| format!("{}: {problem}", scenario.name))?;
     }
     println!("{name}: {} histories with {changes} changes", lines.len());
@@ -244,7 +267,7 @@ fn main() {
     let arguments = Arguments::from_args();
     let catalogues: &'static Catalogues = Box::leak(Box::default());
     let mut trials = Vec::new();
-    for kind in ["provisioning", "disruption", "beyond"] {
+    for kind in ["provisioning", "disruption", "beyond", "v1.15"] {
         let text: &'static str = Box::leak(data::text(&format!("conformance/{kind}.jsonl")).into_boxed_str());
         let mut families: BTreeMap<String, Vec<&'static str>> = BTreeMap::new();
         for line in text.lines() {
@@ -257,7 +280,9 @@ fn main() {
             let most = if family == "packing-full-catalogue" || family == "large" { 2 } else { usize::MAX };
             let kept = lines.len().min(most);
             let name = format!("{kind}::{family}");
-            trials.push(Trial::test(name.clone(), move || check_family(&name, &lines[..kept], catalogues)));
+            let version = if kind == "v1.15" { KarpenterVersion::V1_15 } else { KarpenterVersion::V1_14 };
+            let check = move || check_family(&name, &lines[..kept], catalogues, version);
+            trials.push(Trial::test(format!("{kind}::{family}"), check));
         }
     }
     libtest_mimic::run(&arguments, trials).exit();

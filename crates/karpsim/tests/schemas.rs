@@ -45,7 +45,7 @@ fn embedded_catalogues_are_valid() {
 fn recorded_scenarios_and_decisions_are_valid() {
     let (scenarios, decisions) = (validator(Document::Scenario), validator(Document::Decision));
     let mut count = 0;
-    for name in ["provisioning", "disruption"] {
+    for name in ["provisioning", "disruption", "v1.15"] {
         let lines = BufReader::new(decompressed(&data(&format!("conformance/{name}.jsonl.zst")))).lines();
         for line in lines {
             let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
@@ -55,7 +55,7 @@ fn recorded_scenarios_and_decisions_are_valid() {
             count += 1;
         }
     }
-    assert_eq!(count, 2392 + 921);
+    assert_eq!(count, 2392 + 921 + 273);
 }
 
 #[test]

@@ -597,8 +597,7 @@ impl ClusterState {
             let name = &self.api_nodes[api].node.metadata.name;
             self.scenario.objects.csi_nodes.iter().find(|csi| csi.metadata.name == *name)
         });
-        let instance_type =
-            fill::instance_type_of(&node, &self.api_nodes, &self.tables, &self.table_of_pool);
+        let instance_type = fill::instance_type_of(&node, &self.api_nodes, &self.tables, &self.table_of_pool);
         fill::settle(
             &mut node,
             algebra,

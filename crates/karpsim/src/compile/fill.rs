@@ -56,12 +56,15 @@ fn attach_limits(rules: &Rules, csi_node: Option<&CsiNode>, instance_type: Optio
         .iter()
         .filter_map(|driver| {
             let count = driver.allocatable.as_ref()?.count;
-            let count = if rules.csi_drivers_without_count_are_unbounded { count? } else { count.unwrap_or(0) };
+            let count =
+                if rules.csi_drivers_without_count_are_unbounded { count? } else { count.unwrap_or(0) };
             Some((driver.name.clone(), count))
         })
         .collect();
     let of_type = instance_type.map_or(&[][..], |it| &it.attach_limits);
-    limits.extend(of_type.iter().filter(|(name, _)| drivers.iter().all(|driver| driver.name != *name)).cloned());
+    limits.extend(
+        of_type.iter().filter(|(name, _)| drivers.iter().all(|driver| driver.name != *name)).cloned(),
+    );
     limits
 }
 

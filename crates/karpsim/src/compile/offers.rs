@@ -166,7 +166,9 @@ impl Offers {
                 (vec![self.table(algebra, resources)], of_pool, self.reservations.len())
             }
             RawTables::Overlaid(of_pool, tables, reservations) => {
-                let tables = tables.iter().map(|types| Arc::new(TypeTable::new(self.karpenter(), algebra, resources, types)));
+                let tables = tables
+                    .iter()
+                    .map(|types| Arc::new(TypeTable::new(self.karpenter(), algebra, resources, types)));
                 (tables.collect(), of_pool, reservations)
             }
         };

@@ -396,10 +396,8 @@ impl Pods {
             })
             .collect();
         // Selectors first: they decide which labels tell pods apart.
-        let compiled: Vec<Class> = representatives
-            .iter()
-            .map(|(pod, given)| self.compile(tools, pod, given.as_deref()))
-            .collect();
+        let compiled: Vec<Class> =
+            representatives.iter().map(|(pod, given)| self.compile(tools, pod, given.as_deref())).collect();
         let first = self.classes.len();
         for ((pod, _), mut class) in representatives.into_iter().zip(compiled) {
             class.labels = self.selectors.label_set(&pod.metadata.labels);
@@ -422,11 +420,7 @@ impl Pods {
     }
 
     /// The class of pods like this one, if there is one.
-    pub(crate) fn known_class(
-        &self,
-        pod: &Arc<Pod>,
-        default_spread: &DefaultSpread<'_>,
-    ) -> Option<ClassId> {
+    pub(crate) fn known_class(&self, pod: &Arc<Pod>, default_spread: &DefaultSpread<'_>) -> Option<ClassId> {
         self.alike.get(&Alike(Arc::clone(pod), default_spread.of(pod))).copied()
     }
 

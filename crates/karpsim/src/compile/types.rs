@@ -275,7 +275,8 @@ pub fn compile_type<'a>(
     }
     let mut attach_limits = Vec::new();
     if karpenter.instance_types_limit_volumes {
-        attach_limits.extend(it.volume_attachment_limits.0.iter().map(|(driver, limit)| (driver.clone(), *limit)));
+        attach_limits
+            .extend(it.volume_attachment_limits.0.iter().map(|(driver, limit)| (driver.clone(), *limit)));
     }
     RawType { name: it.name.clone(), constraint, capacity, shapes, offerings, attach_limits }
 }

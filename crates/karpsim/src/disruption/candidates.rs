@@ -1,11 +1,11 @@
 //! Which nodes can be disrupted at all, and why the others cannot.
 
+use super::policies::{Policies, Repair};
 use crate::compile::ClusterState;
+use crate::compile::nodes::is_registered;
 use crate::compile::pools::is_managed;
 use crate::decision::Method;
 use crate::kubernetes::eviction::{Hold, PodBudgets};
-use super::policies::{Policies, Repair};
-use crate::compile::nodes::is_registered;
 use crate::kubernetes::labels::{self, DO_NOT_DISRUPT, DO_NOT_REPAIR};
 use crate::model::karpenter::{ConsolidationPolicy, NodePool};
 use crate::model::meta::{Duration, Str, condition_is_true};
@@ -111,7 +111,10 @@ pub fn candidates<'a>(
     problem
         .nodes_by_name
         .iter()
-        .map(|&node| candidate(problem, &pools, budgets, (method, &policies), node).map_err(|obstacle| (node, obstacle)))
+        .map(|&node| {
+            candidate(problem, &pools, budgets, (method, &policies), node)
+                .map_err(|obstacle| (node, obstacle))
+        })
         .collect()
 }
 
@@ -119,10 +122,7 @@ pub fn candidates<'a>(
 pub(super) fn managed_pools(problem: &ClusterState) -> BTreeMap<&str, &NodePool> {
     let provider = &problem.scenario.catalogue.provider;
     let pools = problem.scenario.objects.node_pools.iter();
-    pools
-        .filter(|pool| is_managed(pool, provider))
-        .map(|pool| (pool.metadata.name.as_str(), pool))
-        .collect()
+    pools.filter(|pool| is_managed(pool, provider)).map(|pool| (pool.metadata.name.as_str(), pool)).collect()
 }
 
 /// What a node costs, in dollars an hour; 0 if that is not known.
@@ -208,7 +208,11 @@ fn candidate<'a>(
 }
 
 /// The pod that holds a node, if one does.
-pub(super) fn pod_obstacle(problem: &ClusterState, budgets: &PodBudgets<'_>, node: usize) -> Option<Obstacle> {
+pub(super) fn pod_obstacle(
+    problem: &ClusterState,
+    budgets: &PodBudgets<'_>,
+    node: usize,
+) -> Option<Obstacle> {
     let pods = &problem.nodes[node].pods;
     if let Some(&pod) = pods.iter().find(|&&pod| !problem.is_disruptable(pod)) {
         return Some(Obstacle::PodAnnotated(problem.pod_name(pod)));

@@ -125,7 +125,8 @@ pub(crate) fn validated_by(
     if names.len() != command.candidates.len() {
         return None;
     }
-    let simulation = solver.simulate(&budgets, &allowed, Question { consolidating: true, ..Question::default() })?;
+    let simulation =
+        solver.simulate(&budgets, &allowed, Question { consolidating: true, ..Question::default() })?;
     let same = match (simulation.launches.as_slice(), command.replacements.as_slice()) {
         ([], []) => true,
         ([launch], [replacement]) => {

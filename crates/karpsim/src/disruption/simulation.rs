@@ -159,7 +159,8 @@ impl Solver<'_> {
             return Some(Replacement::Staged(simulation.launches));
         }
         if may_go_first && let Some(freed) = self.freed_by(candidate) {
-            let simulation = self.simulate(budgets, candidates, Question { freed: Some(freed), ..question })?;
+            let simulation =
+                self.simulate(budgets, candidates, Question { freed: Some(freed), ..question })?;
             if simulation.stranded.is_empty() {
                 return Some(Replacement::Afterwards);
             }
@@ -172,9 +173,9 @@ impl Solver<'_> {
         let problem = self.problem;
         let labels = problem.nodes[candidate.node].labels_of(&problem.api_nodes);
         let name = labels.get(problem.rules.reservation_id()).filter(|name| !name.is_empty())?;
-        let mut offerings =
-            problem.tables.iter().flat_map(|table| &table.types).flat_map(|it| &it.offerings);
-        let known = offerings.find(|offering| offering.reservation.is_some() && offering.reservation_name == name);
+        let mut offerings = problem.tables.iter().flat_map(|table| &table.types).flat_map(|it| &it.offerings);
+        let known =
+            offerings.find(|offering| offering.reservation.is_some() && offering.reservation_name == name);
         (candidate.capacity_type == RESERVED).then(|| Freed(known.and_then(|offering| offering.reservation)))
     }
 

@@ -69,7 +69,11 @@ pub(super) fn full_reservations(solver: &mut Solver<'_>, pool: &NodePool) -> Opt
 }
 
 /// Whether the node holds an instance of one of these reservations.
-pub(super) fn holds_one_of(problem: &ClusterState, candidate: &Candidate<'_>, offered: &BTreeSet<Str>) -> bool {
+pub(super) fn holds_one_of(
+    problem: &ClusterState,
+    candidate: &Candidate<'_>,
+    offered: &BTreeSet<Str>,
+) -> bool {
     let labels = problem.nodes[candidate.node].labels_of(&problem.api_nodes);
     let held = labels.get(problem.rules.reservation_id());
     candidate.capacity_type == RESERVED && held.is_some_and(|held| offered.contains(held))
@@ -134,9 +138,10 @@ pub(super) fn static_drift(solver: &mut Solver<'_>, field: &Field<'_>) -> Vec<Co
         let room = standing.room(pool);
         if room == 0 && may_go_first && is_refilled(pool) {
             let going = members.iter().take(most);
-            commands.extend(going.map(|candidate| {
-                go_first(Method::StaticDrift, candidate, TerminateFirst::StaticAtLimit)
-            }));
+            commands
+                .extend(going.map(|candidate| {
+                    go_first(Method::StaticDrift, candidate, TerminateFirst::StaticAtLimit)
+                }));
             continue;
         }
         let most = most.min(usize::try_from(room).unwrap_or(usize::MAX));

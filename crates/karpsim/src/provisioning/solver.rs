@@ -342,7 +342,12 @@ impl Knowledge {
                     offerings.filter_map(move |offering| {
                         let full = offering.reservation_capacity == 0;
                         let kind = offering.kind;
-                        offering.reservation.map(|reservation| ReservedOffering { of, kind, reservation, full })
+                        offering.reservation.map(|reservation| ReservedOffering {
+                            of,
+                            kind,
+                            reservation,
+                            full,
+                        })
                     })
                 })
                 .collect()
