@@ -124,6 +124,10 @@ impl Controller {
         let mut asked: Vec<(usize, Method)> = Vec::new();
         let mut next = None;
         for (index, method) in Method::ALL.into_iter().enumerate().skip(first) {
+            // Nodes fall ill in no replay yet.
+            if method == Method::Repair {
+                continue;
+            }
             if method == Method::Emptiness && self.settings.profile == Profile::Karpenter06 {
                 continue;
             }
@@ -228,7 +232,9 @@ impl Controller {
     /// What is left of `command` after its wait.
     fn second_look(&mut self, command: &Command, now: Nanos) -> Option<Command> {
         let candidates = self.decider.validate(self.moment.of(&mut self.cluster, now), command)?;
-        Some(Command { candidates, ..command.clone() })
+        let mut left = command.clone();
+        left.candidates = candidates;
+        Some(left)
     }
 
     fn carry_out(&mut self, commands: &[Command], now: Nanos) {

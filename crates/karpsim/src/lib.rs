@@ -51,6 +51,7 @@ pub mod quantity;
 pub mod requirements;
 pub mod scenario;
 pub mod topology;
+pub mod version;
 pub mod yaml;
 
 pub use decision::Decision;

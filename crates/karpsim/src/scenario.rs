@@ -1,9 +1,12 @@
 //! A scenario: one moment of a cluster, to decide on.
 
 use crate::catalogue::{Catalogue, CatalogueReference};
-use crate::model::meta::{Str, Time, words};
+use crate::kubernetes::pods::CostSource;
+use crate::model::core::TopologySpreadConstraint;
+use crate::model::meta::{Duration, Str, Time, words};
 use crate::model::objects::{Objects, ObjectsBox};
 use crate::model::wire::wire;
+use crate::version::{KarpenterVersion, Rules};
 use std::sync::Arc;
 
 words! {
@@ -37,7 +40,7 @@ words! {
 }
 
 wire! {
-    /// Feature gates; absent ones are at Karpenter v1.14.1's default.
+    /// Feature gates; absent ones are at Karpenter's default.
     pub struct FeatureGates {
         /// Capacity reservations; on.
         reserved_capacity: Option<bool> = "reservedCapacity",
@@ -47,9 +50,69 @@ wire! {
         node_overlay: Option<bool> = "nodeOverlay",
         /// Static NodePools; off. Without it they are passed over like others that are not dynamic.
         static_capacity: Option<bool> = "staticCapacity",
+        /// Unhealthy nodes are repaired; off.
+        node_repair: Option<bool> = "nodeRepair",
+        /// A drifted node goes first if only what it holds can take its pods; off.
+        terminate_first_drift: Option<bool> = "terminateFirstDrift",
+        /// The same for an unhealthy node; off.
+        terminate_first_repair: Option<bool> = "terminateFirstRepair",
+        /// Pods' deletion costs follow the order in which their nodes would go; off.
+        pod_deletion_cost_management: Option<bool> = "podDeletionCostManagement",
     }
-    passed { "nodeRepair" }
+    passed { }
     unmodelled { "capacityBuffer" }
+}
+
+wire! {
+    /// Topology spread of pods that have none of their own.
+    pub struct PodTopologySpread {
+        /// The constraints, without selectors: those follow from each pod's Services and owner.
+        default_constraints: Vec<TopologySpreadConstraint> = "defaultConstraints",
+    }
+    passed { }
+    unmodelled { }
+}
+
+wire! {
+    /// `--scheduler-config`: what the cluster's scheduler is configured to do.
+    pub struct SchedulerConfig {
+        /// Topology spread.
+        pod_topology_spread: PodTopologySpread = "podTopologySpread",
+    }
+    passed { "apiVersion", "kind" }
+    unmodelled { }
+}
+
+words! {
+    /// What repairs a node.
+    pub enum RepairAction {
+        /// It is rebooted.
+        RebootNode = "RebootNode",
+        /// It is replaced.
+        ReplaceNode = "ReplaceNode",
+    }
+}
+
+wire! {
+    /// When and how the provider wants an unhealthy node repaired.
+    pub struct RepairPolicy {
+        /// The node's condition.
+        condition_type: Str = "conditionType",
+        /// The status that is unhealthy.
+        condition_status: Str = "conditionStatus",
+        /// What the condition's reason must match; absent: the fallback of conditions whose reason matches no policy.
+        reason_regex: Str = "reasonRegex",
+        /// For how long the condition is tolerated.
+        toleration_duration: Duration = "tolerationDuration",
+        /// How long the drain may take; absent: as the NodeClaim says.
+        termination_grace_period: Option<Duration> = "terminationGracePeriod",
+        /// 0 to 100; the higher goes first.
+        priority: i64 = "priority",
+        /// What is done; absent: the node is replaced.
+        action: Option<RepairAction> = "action",
+    }
+    passed { }
+    unmodelled { }
 }
 
 wire! {
@@ -61,12 +124,28 @@ wire! {
         min_values_policy: Option<MinValuesPolicy> = "minValuesPolicy",
         /// Feature gates.
         feature_gates: FeatureGates = "featureGates",
+        /// The version that decides; absent: the newest that is matched.
+        karpenter_version: Option<KarpenterVersion> = "karpenterVersion",
+        /// What the cluster's scheduler is configured to do.
+        scheduler_config: SchedulerConfig = "schedulerConfig",
+        /// What the provider wants repaired.
+        repair_policies: Vec<RepairPolicy> = "repairPolicies",
     }
     passed { }
     unmodelled { }
 }
 
 impl Options {
+    /// The version that decides.
+    pub fn version(&self) -> KarpenterVersion {
+        self.karpenter_version.unwrap_or_default()
+    }
+
+    /// The rules of that version.
+    pub fn rules(&self) -> &'static Rules {
+        self.version().rules()
+    }
+
     /// Whether preferences are respected.
     pub fn respects_preferences(&self) -> bool {
         self.preference_policy != Some(PreferencePolicy::Ignore)
@@ -85,6 +164,45 @@ impl Options {
     /// Whether spot nodes are replaced by spot nodes.
     pub fn spot_to_spot_consolidation(&self) -> bool {
         self.feature_gates.spot_to_spot_consolidation.unwrap_or(false)
+    }
+
+    /// Whether unhealthy nodes are repaired by a method of disruption.
+    pub fn repairs_nodes(&self) -> bool {
+        self.rules().repair_is_a_method && self.feature_gates.node_repair == Some(true)
+    }
+
+    /// Whether a drifted node goes before there is a replacement, if only what it holds can take its pods.
+    pub fn terminates_first_for_drift(&self) -> bool {
+        self.rules().terminates_first && self.feature_gates.terminate_first_drift == Some(true)
+    }
+
+    /// The same for an unhealthy node.
+    pub fn terminates_first_for_repair(&self) -> bool {
+        self.rules().terminates_first && self.feature_gates.terminate_first_repair == Some(true)
+    }
+
+    /// Whether pods' deletion costs are managed.
+    pub fn manages_pod_deletion_cost(&self) -> bool {
+        self.rules().manages_pod_deletion_cost
+            && self.feature_gates.pod_deletion_cost_management == Some(true)
+    }
+
+    /// What says what it costs to evict a pod.
+    pub fn cost_source(&self) -> CostSource {
+        match (self.rules().pods_name_disruption_cost, self.manages_pod_deletion_cost()) {
+            (false, _) => CostSource::DeletionCost,
+            (true, false) => CostSource::DisruptionCostFirst,
+            (true, true) => CostSource::DisruptionCostOnly,
+        }
+    }
+
+    /// Topology spread of pods that have none of their own.
+    pub fn default_spread(&self) -> &[TopologySpreadConstraint] {
+        if self.rules().default_topology_spread {
+            &self.scheduler_config.pod_topology_spread.default_constraints
+        } else {
+            &[]
+        }
     }
 
     /// Whether NodeOverlays apply.

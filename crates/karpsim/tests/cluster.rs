@@ -9,7 +9,8 @@ use karpsim::decision::Method;
 use karpsim::kubernetes::pods::pod_key;
 use karpsim::model::Objects;
 use karpsim::model::meta::Time;
-use karpsim::scenario::{ClusterMemory, Scenario, ScenarioKind};
+use karpsim::scenario::{ClusterMemory, Options, Scenario, ScenarioKind};
+use karpsim::version::KarpenterVersion;
 use karpsim_testkit::{Recording, Recordings};
 use libtest_mimic::{Arguments, Failed, Trial};
 use rand_chacha::ChaCha8Rng;
@@ -51,6 +52,12 @@ fn arrivals(objects: &Objects) -> (Vec<Change>, Vec<Change>) {
     settled.extend(
         objects.pod_disruption_budgets.iter().cloned().map(|it| Change::PodDisruptionBudget(Box::new(it))),
     );
+    settled.extend(objects.services.iter().cloned().map(|it| Change::Service(Box::new(it))));
+    settled.extend(
+        objects.replication_controllers.iter().cloned().map(|it| Change::ReplicationController(Box::new(it))),
+    );
+    settled.extend(objects.replica_sets.iter().cloned().map(|it| Change::ReplicaSet(Box::new(it))));
+    settled.extend(objects.stateful_sets.iter().cloned().map(|it| Change::StatefulSet(Box::new(it))));
     let mut passing: Vec<Change> = Vec::new();
     passing.extend(objects.pods.iter().map(|it| Change::Pod(Arc::clone(it))));
     passing.extend(objects.nodes.iter().map(|it| Change::Node(Arc::clone(it))));
@@ -131,7 +138,14 @@ fn play(scenario: &Scenario, seed: u64, asked_on_the_way: usize) -> Result<usize
     let (mut settled, mut passing) = arrivals(&scenario.objects);
     random.shuffle(&mut settled);
     random.shuffle(&mut passing);
+    // An upgrade on the way decides by the new rules from then on.
     let mut steps: Vec<Change> = Vec::new();
+    let upgraded = random.below(4) == 0;
+    if upgraded {
+        let karpenter_version = Some(KarpenterVersion::V1_14_3);
+        let before = Options { karpenter_version, ..scenario.options.clone() };
+        steps.push(Change::Options(Box::new(before)));
+    }
     let mut guests: Vec<Change> = Vec::new();
     for change in &passing {
         if random.below(3) == 0
@@ -157,6 +171,9 @@ fn play(scenario: &Scenario, seed: u64, asked_on_the_way: usize) -> Result<usize
         }
     }
     steps.extend(guests);
+    if upgraded {
+        steps.push(Change::Options(Box::new(scenario.options.clone())));
+    }
     // Half of the time everything else is there before; else it comes in between.
     if random.below(2) == 0 {
         for change in settled {
@@ -193,10 +210,11 @@ fn play(scenario: &Scenario, seed: u64, asked_on_the_way: usize) -> Result<usize
     Ok(count)
 }
 
-fn check_family(name: &str, recordings: &[Recording<'_>]) -> Result<(), Failed> {
+fn check_family(name: &str, recordings: &[Recording<'_>], version: KarpenterVersion) -> Result<(), Failed> {
     let mut changes = 0;
     for (at, recording) in (0..).zip(recordings) {
-        let scenario = sorted(recording.scenario());
+        let mut scenario = sorted(recording.scenario());
+        scenario.options.karpenter_version = Some(version);
         changes += play(&scenario, at, 4).map_err(|problem| format!("{}: {problem}", scenario.name))?;
     }
     println!("{name}: {} histories with {changes} changes", recordings.len());
@@ -206,14 +224,15 @@ fn check_family(name: &str, recordings: &[Recording<'_>]) -> Result<(), Failed> 
 fn main() {
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
-    for kind in ["provisioning", "disruption", "beyond"] {
+    for kind in ["provisioning", "disruption", "beyond", "v1.15"] {
         let recordings: &'static Recordings = Box::leak(Box::new(Recordings::read(kind)));
         for (family, mut recordings) in recordings.families() {
             // The whole catalogue takes its time; the mechanism is the same.
             let most = if family == "packing-full-catalogue" || family == "large" { 2 } else { usize::MAX };
             recordings.truncate(most);
             let name = format!("{kind}::{family}");
-            trials.push(Trial::test(name.clone(), move || check_family(&name, &recordings)));
+            let version = if kind == "v1.15" { KarpenterVersion::V1_15 } else { KarpenterVersion::V1_14 };
+            trials.push(Trial::test(name.clone(), move || check_family(&name, &recordings, version)));
         }
     }
     libtest_mimic::run(&arguments, trials).exit();

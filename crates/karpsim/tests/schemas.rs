@@ -37,7 +37,7 @@ fn embedded_catalogues_are_valid() {
 fn recorded_scenarios_and_decisions_are_valid() {
     let (scenarios, decisions) = (validator(Document::Scenario), validator(Document::Decision));
     let mut count = 0;
-    for name in ["provisioning", "disruption"] {
+    for name in ["provisioning", "disruption", "v1.15"] {
         for recording in Recordings::read(name).iter() {
             let read = |text: &str| serde_json::from_str::<Value>(text).unwrap();
             assert_valid(&scenarios, &read(recording.scenario), recording.name);
@@ -45,7 +45,7 @@ fn recorded_scenarios_and_decisions_are_valid() {
             count += 1;
         }
     }
-    assert_eq!(count, 2392 + 921);
+    assert_eq!(count, 2392 + 921 + 273);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::processor;
 use clap::Args;
 use karpsim::Decision;
 use karpsim::compile::compile;
-use karpsim::decision::{DisruptionDecision, Method};
+use karpsim::decision::Method;
 use karpsim::disruption::disrupt_compiled;
 use karpsim::input::{self, Findings};
 use karpsim::provider::aws::scenario::{self, AwsScenario};
@@ -341,7 +341,9 @@ fn decide(scenario: &Scenario, timed: bool, timing: &mut Timing) -> Decision {
                 commands.extend(disrupt_compiled(&problem, algebra.clone(), &[method]).commands);
                 timing.methods.insert(method, processor::seconds() - start);
             }
-            Decision::Disruption(DisruptionDecision { commands })
+            let mut decision = disrupt_compiled(&problem, algebra, &[]);
+            decision.commands = commands;
+            Decision::Disruption(decision)
         }
         ScenarioKind::Disruption => Decision::Disruption(disrupt_compiled(&problem, algebra, &Method::ALL)),
     };

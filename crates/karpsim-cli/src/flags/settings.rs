@@ -8,6 +8,7 @@ use clap::Args;
 use karpsim::model::meta::Duration;
 use karpsim::problem::near_miss;
 use karpsim::scenario::{MinValuesPolicy, Options, PreferencePolicy};
+use karpsim::version::KarpenterVersion;
 use karpsim::yaml;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -16,6 +17,9 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Karpenter settings (these override the options in the input)")]
 pub(crate) struct SettingsFlags {
+    /// Which Karpenter decides: 1.14 (v1.14.1), 1.14.3 or 1.15 (v1.15.0)
+    #[arg(long, value_name = "VERSION", env = "KARPENTER_VERSION", hide_env_values = true, value_parser = karpenter_version)]
+    karpenter_version: Option<KarpenterVersion>,
     /// How to treat preferences: Respect or Ignore
     #[arg(long, value_name = "POLICY", env = "PREFERENCE_POLICY", hide_env_values = true, value_parser = preference_policy)]
     preference_policy: Option<PreferencePolicy>,
@@ -67,6 +71,7 @@ impl BatchFlags {
 /// Settings that override a scenario's options.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Settings {
+    version: Option<KarpenterVersion>,
     preference_policy: Option<PreferencePolicy>,
     min_values_policy: Option<MinValuesPolicy>,
     gates: Vec<(Gate, bool)>,
@@ -82,16 +87,23 @@ enum Gate {
     SpotToSpotConsolidation,
     NodeOverlay,
     StaticCapacity,
+    NodeRepair,
+    TerminateFirstDrift,
+    TerminateFirstRepair,
+    PodDeletionCostManagement,
     /// Of no consequence here.
     Other,
 }
 
-const GATES: [(&str, Gate); 6] = [
+const GATES: [(&str, Gate); 9] = [
     ("NodeOverlay", Gate::NodeOverlay),
-    ("NodeRepair", Gate::Other),
+    ("NodeRepair", Gate::NodeRepair),
+    ("PodDeletionCostManagement", Gate::PodDeletionCostManagement),
     ("ReservedCapacity", Gate::ReservedCapacity),
     ("SpotToSpotConsolidation", Gate::SpotToSpotConsolidation),
     ("StaticCapacity", Gate::StaticCapacity),
+    ("TerminateFirstDrift", Gate::TerminateFirstDrift),
+    ("TerminateFirstRepair", Gate::TerminateFirstRepair),
     ("CapacityBuffer", Gate::Other),
 ];
 
@@ -106,6 +118,7 @@ impl SettingsFlags {
         if let Some(path) = &self.values {
             settings.take_values(path)?;
         }
+        settings.version = self.karpenter_version.or(settings.version);
         settings.preference_policy = self.preference_policy.or(settings.preference_policy);
         settings.min_values_policy = self.min_values_policy.or(settings.min_values_policy);
         settings.gates.extend(self.feature_gates.iter().flat_map(|gates| &gates.0));
@@ -116,6 +129,7 @@ impl SettingsFlags {
 impl Settings {
     /// Lays these settings over `options`.
     pub(crate) fn apply(&self, options: &mut Options) {
+        options.karpenter_version = self.version.or(options.karpenter_version);
         options.preference_policy = self.preference_policy.or(options.preference_policy);
         options.min_values_policy = self.min_values_policy.or(options.min_values_policy);
         let gates = &mut options.feature_gates;
@@ -125,6 +139,10 @@ impl Settings {
                 Gate::SpotToSpotConsolidation => gates.spot_to_spot_consolidation = Some(*on),
                 Gate::NodeOverlay => gates.node_overlay = Some(*on),
                 Gate::StaticCapacity => gates.static_capacity = Some(*on),
+                Gate::NodeRepair => gates.node_repair = Some(*on),
+                Gate::TerminateFirstDrift => gates.terminate_first_drift = Some(*on),
+                Gate::TerminateFirstRepair => gates.terminate_first_repair = Some(*on),
+                Gate::PodDeletionCostManagement => gates.pod_deletion_cost_management = Some(*on),
                 Gate::Other => {}
             }
         }
@@ -179,6 +197,13 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+fn karpenter_version(word: &str) -> Result<KarpenterVersion, String> {
+    let known = KarpenterVersion::WORDS;
+    KarpenterVersion::named(word).ok_or_else(|| {
+        expected(&format!("one of {}", known.join(", ")), near_miss(word, known.iter().copied()))
+    })
 }
 
 fn preference_policy(word: &str) -> Result<PreferencePolicy, String> {

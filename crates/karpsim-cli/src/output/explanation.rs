@@ -196,6 +196,7 @@ pub(crate) fn node(explanation: &NodeExplanation) -> String {
 
 fn method_name(method: Method) -> &'static str {
     match method {
+        Method::Repair => "repair",
         Method::Emptiness => "emptiness",
         Method::StaticDrift => "static-drift",
         Method::Drift => "drift",

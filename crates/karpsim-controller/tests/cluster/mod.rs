@@ -116,7 +116,7 @@ impl Decider for Rules {
             candidates.iter().filter(has).map(|name| (*name).clone()).collect()
         };
         let command = |candidates: Vec<Str>, replacements: Vec<NewNodeClaim>| Found {
-            commands: vec![Command { method, reason: method.reason().as_str(), candidates, replacements }],
+            commands: vec![Command::new(method, candidates, replacements)],
             had_candidates: true,
             simulations: 1,
             ..Found::default()

@@ -24,6 +24,7 @@ use crate::model::meta::{Labels, Str};
 use crate::model::wire::{leaf, wire};
 use crate::quantity::Quantity;
 use serde::de::{Deserialize, Deserializer};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Dollars an hour, compared as IEEE doubles as Karpenter does.
@@ -58,6 +59,12 @@ impl serde::Serialize for Price {
 }
 leaf!(Price => r#"{"type": "number"}"#);
 
+/// How many volumes can be attached, by CSI driver.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(transparent)]
+pub struct AttachLimits(pub BTreeMap<Str, i64>);
+leaf!(AttachLimits => r#"{"type": "object", "additionalProperties": {"type": "integer"}}"#);
+
 wire! {
     /// What kubelet and system keep for themselves.
     pub struct Overhead {
@@ -83,9 +90,9 @@ wire! {
         available: bool = "available",
         /// How many instances its reservation has left.
         reservation_capacity: i64 = "reservationCapacity",
-        /// Capacity that this offering has beside the type's.
+        /// Capacity of this offering, beside the type's or in its place, as Karpenter's version has it.
         capacity_override: ResourceList = "capacityOverride",
-        /// Overhead that this offering has beside the type's.
+        /// Overhead of this offering, in the same way.
         overhead_override: Option<Overhead> = "overheadOverride",
         /// Where the price is from; shown, never interpreted.
         price_source: Str = "priceSource",
@@ -109,6 +116,8 @@ wire! {
         overhead: Overhead = "overhead",
         /// Where it can be had, at which price.
         offerings: Vec<Offering> = "offerings",
+        /// How many volumes of a CSI driver its nodes can attach.
+        volume_attachment_limits: AttachLimits = "volumeAttachmentLimits",
     }
     passed { }
     unmodelled { }

@@ -95,6 +95,9 @@ impl Serialize for InstanceType {
         map.serialize_entry("capacity", &Amounts(&self.capacity))?;
         map.serialize_entry("overhead", &self.overhead)?;
         map.serialize_entry("offerings", &self.offerings)?;
+        if !self.volume_attachment_limits.0.is_empty() {
+            map.serialize_entry("volumeAttachmentLimits", &self.volume_attachment_limits.0)?;
+        }
         map.end()
     }
 }

@@ -42,6 +42,7 @@ use crate::model::core::{
 };
 use crate::model::karpenter::{NodeClaim, NodeOverlay, NodePool};
 use crate::model::meta::{Str, Time};
+use crate::model::selecting::{ReplicaSet, ReplicationController, Service, StatefulSet};
 use crate::provisioning::solver::{Solver, SolverState};
 use crate::provisioning::{Reasons, Round};
 use crate::scenario::{Options, Scenario};
@@ -100,6 +101,22 @@ pub enum Change {
     CsiNode(Box<CsiNode>),
     /// The CSINode is gone.
     CsiNodeGone(Str),
+    /// A Service came, or changed.
+    Service(Box<Service>),
+    /// The Service `namespace/name` is gone.
+    ServiceGone(Str),
+    /// A ReplicationController came, or changed.
+    ReplicationController(Box<ReplicationController>),
+    /// The ReplicationController `namespace/name` is gone.
+    ReplicationControllerGone(Str),
+    /// A ReplicaSet came, or changed.
+    ReplicaSet(Box<ReplicaSet>),
+    /// The ReplicaSet `namespace/name` is gone.
+    ReplicaSetGone(Str),
+    /// A StatefulSet came, or changed.
+    StatefulSet(Box<StatefulSet>),
+    /// The StatefulSet `namespace/name` is gone.
+    StatefulSetGone(Str),
     /// The clock.
     Now(Time),
     /// Nodes that a recent round has promised to pods.
@@ -142,13 +159,13 @@ const INTERNED_LEAST: usize = 20_000;
 impl Cluster {
     /// The cluster of `scenario`.
     pub fn new(scenario: &Scenario) -> Self {
-        Self::with_offers(scenario, Offers::new(&scenario.catalogue))
+        Self::with_offers(scenario, Offers::new(&scenario.catalogue, scenario.options.version()))
     }
 
     /// The cluster of `scenario`, whose catalogue is compiled already.
     pub fn with_offers(scenario: &Scenario, offers: Offers) -> Self {
-        let offers =
-            if offers.is_of(&scenario.catalogue) { offers } else { Offers::new(&scenario.catalogue) };
+        let mut offers = offers;
+        follow(&mut offers, scenario);
         Cluster { offers, form: Form::Objects(Box::new(scenario.clone())), interned: 0 }
     }
 
@@ -165,12 +182,10 @@ impl Cluster {
                 Ok(false) | Err(TooFar) => {}
             }
         }
-        if let Change::Catalogue(catalogue) = &change
-            && !self.offers.is_of(catalogue)
-        {
-            self.offers = Offers::new(catalogue);
-        }
         objects::apply(self.scenario_mut(), change);
+        if let Form::Objects(scenario) = &self.form {
+            follow(&mut self.offers, scenario);
+        }
     }
 
     /// Decides a provisioning round.
@@ -189,7 +204,11 @@ impl Cluster {
     pub fn disrupt(&mut self, methods: &[Method]) -> DisruptionDecision {
         let asked: Vec<(Method, Option<usize>)> = methods.iter().map(|&method| (method, None)).collect();
         let commands = self.examine(&asked, false).into_iter().flat_map(|(commands, _)| commands).collect();
-        DisruptionDecision { commands }
+        let pod_deletion_cost = self.ask(|state, solver| {
+            let budgets = PodBudgets::new(&state.scenario.objects);
+            (disruption::pod_deletion_costs(state, &budgets), solver)
+        });
+        DisruptionDecision { commands, pod_deletion_cost }
     }
 
     /// Asks methods one after the other, each with the most removals that it has time to simulate, until one has a command.
@@ -298,6 +317,14 @@ impl Cluster {
         let (answer, solver) = question(&state, solver);
         self.form = Form::Compiled(Box::new(Compiled { state, solver, places }));
         answer
+    }
+}
+
+/// Compiles the catalogue anew if `offers` are of another one, or of another version of Karpenter.
+fn follow(offers: &mut Offers, scenario: &Scenario) {
+    let version = scenario.options.version();
+    if !offers.is_of(&scenario.catalogue, version) {
+        *offers = Offers::new(&scenario.catalogue, version);
     }
 }
 

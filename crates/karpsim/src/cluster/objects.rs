@@ -52,6 +52,18 @@ pub(super) fn apply(scenario: &mut Scenario, change: Change) {
         Change::StorageClassGone(key) => drop_one(&mut objects.storage_classes, &key, |it| &it.metadata),
         Change::CsiNode(it) => put(&mut objects.csi_nodes, *it, |it| &it.metadata),
         Change::CsiNodeGone(key) => drop_one(&mut objects.csi_nodes, &key, |it| &it.metadata),
+        Change::Service(it) => put(&mut objects.services, *it, |it| &it.metadata),
+        Change::ServiceGone(key) => drop_one(&mut objects.services, &key, |it| &it.metadata),
+        Change::ReplicationController(it) => {
+            put(&mut objects.replication_controllers, *it, |it| &it.metadata)
+        }
+        Change::ReplicationControllerGone(key) => {
+            drop_one(&mut objects.replication_controllers, &key, |it| &it.metadata)
+        }
+        Change::ReplicaSet(it) => put(&mut objects.replica_sets, *it, |it| &it.metadata),
+        Change::ReplicaSetGone(key) => drop_one(&mut objects.replica_sets, &key, |it| &it.metadata),
+        Change::StatefulSet(it) => put(&mut objects.stateful_sets, *it, |it| &it.metadata),
+        Change::StatefulSetGone(key) => drop_one(&mut objects.stateful_sets, &key, |it| &it.metadata),
         Change::Now(now) => scenario.now = now,
         Change::Nominated(names) => scenario.memory.nominated = names,
         Change::MarkedForDeletion(names) => scenario.memory.marked_for_deletion = names,

@@ -4,6 +4,7 @@
 //! is not made here: the change is refused ([`TooFar`]), nothing is touched, and the cluster is compiled anew.
 
 use super::asked::Host;
+use super::default_spread::DefaultSpread;
 use super::fill;
 use super::nodes::{self, ApiNode, StateNode};
 use super::pods::{ClassId, Tools};
@@ -72,7 +73,7 @@ impl Places {
     /// The places of what has just been compiled. An error: two objects share what should be unique.
     pub(crate) fn new(state: &mut ClusterState) -> Result<Self, TooFar> {
         let classes = state.scenario.objects.pods.iter().zip(state.records.iter().map(|it| it.class));
-        state.pods.index(classes);
+        state.pods.index(classes, &DefaultSpread::new(&state.scenario));
         let mut places = Places { state_of: vec![None; state.api_nodes.len()], ..Places::default() };
         for (index, pod) in state.scenario.objects.pods.iter().enumerate() {
             places.pods.insert(pod_key(pod), index);
@@ -200,7 +201,7 @@ impl ClusterState {
         let stands_in = is_owned_by_daemon_set(&pod) && {
             let unchanged = before.as_ref().is_some_and(|before| {
                 before.metadata.creation_timestamp == pod.metadata.creation_timestamp
-                    && self.pods.known_class(before) == Some(class)
+                    && self.pods.known_class(before, &DefaultSpread::new(&self.scenario)) == Some(class)
             });
             let sets = &self.scenario.objects.daemon_sets;
             !unchanged && !pools::is_stood_for(&self.daemons, sets, &pod)
@@ -245,7 +246,7 @@ impl ClusterState {
             exempt: self.is_exempt(&pod, state),
             reschedulable: is_reschedulable(&pod),
             annotated: pod.metadata.annotations.get(DO_NOT_DISRUPT).is_some(),
-            eviction_cost: eviction_cost(&pod),
+            eviction_cost: eviction_cost(&pod, self.scenario.options.cost_source()),
         };
         self.put_pod_on(at, state, &mut touched);
         if stands_in {
@@ -373,10 +374,11 @@ impl ClusterState {
 
     /// The class of `pod`, new if there is no like of it.
     fn class_for(&mut self, algebra: &mut Algebra, pod: &Arc<Pod>) -> Result<ClassId, TooFar> {
-        if let Some(class) = self.pods.known_class(pod) {
+        let default_spread = DefaultSpread::new(&self.scenario);
+        if let Some(class) = self.pods.known_class(pod, &default_spread) {
             return Ok(class);
         }
-        if !self.resources.covers(&pod_requests(pod)) || self.pods.would_look_further(pod) {
+        if !self.resources.covers(&pod_requests(pod)) || self.pods.would_look_further(pod, &default_spread) {
             return Err(TooFar);
         }
         let none = Objects::default();
@@ -387,6 +389,7 @@ impl ClusterState {
             resources: &mut self.resources,
             taints: &mut self.taints,
             storage: &storage,
+            default_spread: &default_spread,
         };
         Ok(self.pods.add_class(&mut tools, pod))
     }
@@ -667,7 +670,7 @@ impl ClusterState {
             &self.rules,
             &mut self.taints,
             &self.api_nodes,
-            &self.scenario.memory,
+            (&self.scenario.memory, &self.scenario.options),
             api,
             claim.as_ref(),
         );
@@ -675,6 +678,7 @@ impl ClusterState {
             let name = &self.api_nodes[api].node.metadata.name;
             self.scenario.objects.csi_nodes.iter().find(|csi| csi.metadata.name == *name)
         });
+        let instance_type = fill::instance_type_of(&node, &self.api_nodes, &self.tables, &self.table_of_pool);
         fill::settle(
             &mut node,
             algebra,
@@ -683,6 +687,7 @@ impl ClusterState {
             &self.scenario,
             &self.api_nodes,
             csi_node,
+            instance_type,
         );
         let state = match known {
             Some(state) => state,
@@ -784,6 +789,7 @@ impl StateNode {
             host: ValueId(0),
             taints: super::taints::TaintsId(0),
             initialized: false,
+            rebooting: false,
             young_until: None,
             marked: true,
             remaining: Amounts::new(),

@@ -7,12 +7,16 @@ use super::pods::{Pods, PortsId};
 use super::pools::{self, Daemon};
 use super::resources::Resources;
 use super::taints::TaintRules;
+use super::types::{Type, TypeTable};
+use crate::kubernetes::labels;
 use crate::kubernetes::pods::{is_owned_by_daemon_set, is_terminal};
 use crate::kubernetes::requests::{RawAmounts, add};
 use crate::model::core::{CsiNode, Pod};
-use crate::model::meta::condition;
+use crate::model::meta::{Str, condition};
 use crate::requirements::{Algebra, Undefined};
 use crate::scenario::Scenario;
+use crate::version::Rules;
+use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
 /// Fills in what follows from the node itself, the daemons and its NodePool.
@@ -24,6 +28,7 @@ pub(super) fn settle(
     scenario: &Scenario,
     api_nodes: &[ApiNode],
     csi_node: Option<&CsiNode>,
+    instance_type: Option<&Type>,
 ) {
     let mut belonging = RawAmounts::new();
     for daemon in daemons {
@@ -35,19 +40,44 @@ pub(super) fn settle(
         }
     }
     node.belonging = belonging;
-    if let Some(csi) = csi_node {
-        let drivers = csi.spec.drivers.iter();
-        node.attach_limits = drivers
-            .filter_map(|driver| {
-                driver.allocatable.as_ref().map(|limit| (driver.name.clone(), limit.count.unwrap_or(0)))
-            })
-            .collect();
-    }
+    node.attach_limits = attach_limits(scenario.options.rules(), csi_node, instance_type);
     node.young_until = young_until(scenario, api_nodes, node);
     if node.host_label == Host::None {
         // Karpenter adds the hostname by itself.
         node.host_label = Host::Named(node.host);
     }
+}
+
+/// How many volumes a node can attach: what its CSINode says, and of drivers that it does not name what the instance type
+/// says.
+fn attach_limits(rules: &Rules, csi_node: Option<&CsiNode>, instance_type: Option<&Type>) -> Vec<(Str, i64)> {
+    let drivers = csi_node.map_or(&[][..], |csi| &csi.spec.drivers);
+    let mut limits: Vec<(Str, i64)> = drivers
+        .iter()
+        .filter_map(|driver| {
+            let count = driver.allocatable.as_ref()?.count;
+            let count =
+                if rules.csi_drivers_without_count_are_unbounded { count? } else { count.unwrap_or(0) };
+            Some((driver.name.clone(), count))
+        })
+        .collect();
+    let of_type = instance_type.map_or(&[][..], |it| &it.attach_limits);
+    limits.extend(
+        of_type.iter().filter(|(name, _)| drivers.iter().all(|driver| driver.name != *name)).cloned(),
+    );
+    limits
+}
+
+/// The instance type of a node, if its NodePool is offered it.
+pub(super) fn instance_type_of<'t>(
+    node: &StateNode,
+    api_nodes: &[ApiNode],
+    tables: &'t [Arc<TypeTable>],
+    table_of_pool: &FxHashMap<Str, usize>,
+) -> Option<&'t Type> {
+    let labels = node.labels_of(api_nodes);
+    let table = &tables[*table_of_pool.get(labels.get(labels::NODE_POOL)?)?];
+    table.find(labels.get(labels::INSTANCE_TYPE)?).map(|of| &table.types[of])
 }
 
 /// Fills in what its pods leave of it.

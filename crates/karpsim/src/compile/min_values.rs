@@ -2,7 +2,7 @@
 
 use crate::compile::shapes::ShapeSet;
 use crate::compile::types::TypeTable;
-use crate::requirements::{Algebra, ConstraintId, KeyId, ValueSet};
+use crate::requirements::{Algebra, ConstraintId, KeyId, RequirementId, ValueSet};
 
 /// The keys of `constraint` whose `minValues` the types of `shapes` do not meet, with how many values they have.
 pub fn unmet(
@@ -32,7 +32,7 @@ pub fn unmet_by(
         let Some(least) = algebra.get(requirement).min_values else { continue };
         let mut values = ValueSet::new();
         for &of in types {
-            add_values(algebra, table, of, key, &mut values);
+            add_values(algebra, table, of, (key, requirement), &mut values);
         }
         let count = values.len() as u32;
         if count < least {
@@ -44,15 +44,15 @@ pub fn unmet_by(
 
 /// How many of `types`, in their order, it takes to meet all `minValues`; all of them if they do not.
 pub fn needed(algebra: &Algebra, table: &TypeTable, types: &[usize], constraint: ConstraintId) -> usize {
-    let wanted: Vec<(KeyId, u32)> = algebra
+    let wanted: Vec<((KeyId, RequirementId), u32)> = algebra
         .requirements(constraint)
         .iter()
-        .filter_map(|&(key, id)| algebra.get(id).min_values.map(|least| (key, least)))
+        .filter_map(|&(key, id)| algebra.get(id).min_values.map(|least| ((key, id), least)))
         .collect();
     let mut values = vec![ValueSet::new(); wanted.len()];
     for (index, &of) in types.iter().enumerate() {
-        for ((key, _), values) in wanted.iter().zip(&mut values) {
-            add_values(algebra, table, of, *key, values);
+        for ((wanted, _), values) in wanted.iter().zip(&mut values) {
+            add_values(algebra, table, of, *wanted, values);
         }
         if wanted.iter().zip(&values).all(|((_, least), values)| values.len() as u32 >= *least) {
             return index + 1;
@@ -61,8 +61,19 @@ pub fn needed(algebra: &Algebra, table: &TypeTable, types: &[usize], constraint:
     types.len()
 }
 
-fn add_values(algebra: &Algebra, table: &TypeTable, of: usize, key: KeyId, values: &mut ValueSet) {
-    if let Some(requirement) = algebra.of(table.types[of].constraint, key) {
-        requirement.values.iter().for_each(|value| values.insert(value));
+/// Adds what the type `of` has of a label that `asked` is about.
+fn add_values(
+    algebra: &Algebra,
+    table: &TypeTable,
+    of: usize,
+    (key, asked): (KeyId, RequirementId),
+    values: &mut ValueSet,
+) {
+    let Some(offered) = algebra.of(table.types[of].constraint, key) else { return };
+    let (asked, integers) = (algebra.get(asked), algebra.integers(key));
+    for value in offered.values.iter() {
+        if !table.rules.min_values_count_allowed_only || asked.has(value, integers) {
+            values.insert(value);
+        }
     }
 }

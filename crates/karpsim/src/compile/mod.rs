@@ -3,6 +3,7 @@
 
 pub mod asked;
 pub(crate) mod changes;
+pub mod default_spread;
 mod fill;
 pub mod min_values;
 pub mod nodes;
@@ -27,6 +28,8 @@ use crate::model::karpenter::NodePool;
 use crate::model::meta::{Str, Time};
 use crate::requirements::{Algebra, KeyId, ValueId};
 use crate::scenario::Scenario;
+use crate::version::Rules;
+use default_spread::DefaultSpread;
 use nodes::{ApiNode, StateNode};
 use offers::Offers;
 use pods::{ClassId, Pods, Tools};
@@ -120,7 +123,7 @@ pub struct ClusterState {
 
 /// Compiles `scenario` from nothing.
 pub fn compile(scenario: &Scenario) -> (ClusterState, Algebra) {
-    let mut offers = Offers::new(&scenario.catalogue);
+    let mut offers = Offers::new(&scenario.catalogue, scenario.options.version());
     let algebra = std::mem::take(&mut offers.algebra);
     compile_with(scenario.clone(), &mut offers, algebra)
 }
@@ -149,7 +152,7 @@ pub fn compile_with(
         &mut taints,
         objects,
         &api_nodes,
-        &scenario.memory,
+        (&scenario.memory, &scenario.options),
         provider,
     );
     for node in &api_nodes {
@@ -165,6 +168,7 @@ pub fn compile_with(
             resources: &mut resources,
             taints: &mut taints,
             storage: &storage,
+            default_spread: &DefaultSpread::new(&scenario),
         };
         pods.classify(&mut tools, objects.pods.iter().map(|pod| &**pod))
     };
@@ -175,6 +179,7 @@ pub fn compile_with(
     }
     let marked: FxHashSet<&str> =
         nodes.iter().filter(|node| node.marked).map(|node| node.name.as_str()).collect();
+    let cost_source = scenario.options.cost_source();
     let records: Vec<PodRecord> = objects
         .pods
         .iter()
@@ -186,7 +191,7 @@ pub fn compile_with(
             exempt: pod.status.phase == "Pending" || marked.contains(pod.spec.node_name.as_str()),
             reschedulable: is_reschedulable(pod),
             annotated: pod.metadata.annotations.get(DO_NOT_DISRUPT).is_some(),
-            eviction_cost: eviction_cost(pod),
+            eviction_cost: eviction_cost(pod, cost_source),
         })
         .collect();
 
@@ -279,7 +284,8 @@ pub fn compile_with(
     for node in &mut nodes {
         let csi_node =
             node.node.and_then(|api| csi_nodes.get(api_nodes[api].node.metadata.name.as_str()).copied());
-        fill::settle(node, &mut algebra, &taints, &daemons, &scenario, &api_nodes, csi_node);
+        let instance_type = fill::instance_type_of(node, &api_nodes, &tables.all, &tables.of_pool);
+        fill::settle(node, &mut algebra, &taints, &daemons, &scenario, &api_nodes, csi_node, instance_type);
         fill::fill(node, &pods, &resources, &records, &scenario.objects.pods);
     }
     for (pool, limits) in dynamic.iter().zip(&mut limits) {
@@ -336,6 +342,11 @@ impl ClusterState {
             .node_claims
             .iter()
             .any(|claim| crate::label_rules::is_being_launched(claim, &catalogue.provider))
+    }
+
+    /// The rules of Karpenter's version.
+    pub fn karpenter(&self) -> &'static Rules {
+        self.scenario.options.rules()
     }
 
     /// Whether a node is under its NodePool's `consolidateAfter`.

@@ -6,7 +6,7 @@ use super::resources::Amounts;
 use super::taints::{TaintRules, TaintsId};
 use crate::kubernetes::labels::{self, HOSTNAME, INITIALIZED, NODE_POOL, REGISTERED};
 use crate::kubernetes::requests::{RawAmounts, add, raw};
-use crate::kubernetes::taints::{is_ephemeral, same_taint};
+use crate::kubernetes::taints::{is_ephemeral, is_rebooting, same_taint};
 use crate::label_rules::LabelRules;
 use crate::model::Objects;
 use crate::model::core::{Node, ResourceList, Taint};
@@ -14,7 +14,7 @@ use crate::model::karpenter::NodeClaim;
 use crate::model::meta::{Labels, ObjectMeta, Str, condition_is_true};
 use crate::quantity::Quantity;
 use crate::requirements::{Algebra, ConstraintId, ValueId};
-use crate::scenario::ClusterMemory;
+use crate::scenario::{ClusterMemory, Options};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
@@ -50,6 +50,8 @@ pub struct StateNode {
     pub taints: TaintsId,
     /// Whether it is ready for pods for good.
     pub initialized: bool,
+    /// Whether it is being rebooted, and will be back.
+    pub rebooting: bool,
     /// Until when it is under its NodePool's `consolidateAfter`, in nanoseconds of the epoch.
     pub young_until: Option<i128>,
     /// Whether it is going to be removed.
@@ -105,7 +107,7 @@ impl StateNode {
     }
 }
 
-pub(super) fn is_registered(node: &Node) -> bool {
+pub(crate) fn is_registered(node: &Node) -> bool {
     node.metadata.labels.get(REGISTERED) == Some("true")
 }
 
@@ -152,7 +154,7 @@ pub fn state_nodes(
     taints: &mut TaintRules,
     objects: &Objects,
     nodes: &[ApiNode],
-    memory: &ClusterMemory,
+    scenario: (&ClusterMemory, &Options),
     provider: &str,
 ) -> Vec<StateNode> {
     let mut claims: Vec<&Arc<NodeClaim>> = objects
@@ -193,7 +195,7 @@ pub fn state_nodes(
     }
     let mut state: Vec<StateNode> = joined
         .into_iter()
-        .map(|(node, claim)| state_node(algebra, rules, taints, nodes, memory, node, claim))
+        .map(|(node, claim)| state_node(algebra, rules, taints, nodes, scenario, node, claim))
         .collect();
     state.sort_by(|a, b| a.name.cmp(&b.name));
     state
@@ -204,7 +206,7 @@ pub(super) fn state_node(
     rules: &LabelRules,
     taint_rules: &mut TaintRules,
     nodes: &[ApiNode],
-    memory: &ClusterMemory,
+    (memory, options): (&ClusterMemory, &Options),
     index: Option<usize>,
     claim: Option<&Arc<NodeClaim>>,
 ) -> StateNode {
@@ -218,6 +220,9 @@ pub(super) fn state_node(
         (_, Some(claim)) => claim.metadata.name.clone(),
         (None, None) => Str::default(),
     };
+    let returns = options.rules().rebooting_nodes_return;
+    let rebooting =
+        returns && claim.is_some_and(|claim| condition_is_true(&claim.status.conditions, "Rebooting"));
     let deleting = match (claim, node) {
         (Some(claim), _) => {
             claim.metadata.deletion_timestamp.is_some()
@@ -232,10 +237,11 @@ pub(super) fn state_node(
         _ => &[],
     };
     let taints: Vec<Taint> = match claim {
-        Some(claim) if !initialized => written
+        Some(claim) if !initialized || rebooting => written
             .iter()
             .filter(|taint| {
                 !is_ephemeral(taint)
+                    && !(returns && is_rebooting(taint))
                     && !claim.spec.startup_taints.iter().any(|startup| same_taint(startup, taint))
             })
             .cloned()
@@ -277,6 +283,7 @@ pub(super) fn state_node(
         host,
         taints: taint_rules.taints(&taints),
         initialized,
+        rebooting,
         young_until: None,
         belonging: RawAmounts::new(),
         remaining: Amounts::new(),

@@ -16,6 +16,7 @@ use crate::model::meta::Str;
 use crate::quantity::Quantity;
 use crate::requirements::Algebra;
 use crate::scenario::Scenario;
+use crate::version::{KarpenterVersion, Rules};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct Offers {
     catalogue: Arc<Catalogue>,
+    version: KarpenterVersion,
     pub(super) rules: LabelRules,
     pub(super) algebra: Algebra,
     /// Units in which the catalogue's amounts are whole, and those of the clusters that were compiled with it.
@@ -51,8 +53,8 @@ pub(super) enum RawTables {
 }
 
 impl Offers {
-    /// Compiles `catalogue`.
-    pub fn new(catalogue: &Arc<Catalogue>) -> Self {
+    /// Compiles `catalogue` by the rules of `version`.
+    pub fn new(catalogue: &Arc<Catalogue>, version: KarpenterVersion) -> Self {
         let rules = LabelRules::new(catalogue);
         let mut algebra = Algebra::default();
         algebra.key(HOSTNAME, |_| false);
@@ -62,7 +64,7 @@ impl Offers {
             resources.note_one(name, least);
         }
         let mut reservations = FxHashMap::default();
-        let mut reader = Reader::new(&rules);
+        let mut reader = Reader::new(&rules, version.rules());
         let raw = catalogue
             .instance_types
             .iter()
@@ -79,7 +81,8 @@ impl Offers {
                 )
             })
             .collect();
-        Offers { catalogue: Arc::clone(catalogue), rules, algebra, resources, reservations, raw, table: None }
+        let catalogue = Arc::clone(catalogue);
+        Offers { catalogue, version, rules, algebra, resources, reservations, raw, table: None }
     }
 
     /// The algebra that clusters begin with.
@@ -87,9 +90,13 @@ impl Offers {
         &self.algebra
     }
 
-    /// Whether it was compiled from `catalogue`.
-    pub fn is_of(&self, catalogue: &Arc<Catalogue>) -> bool {
-        Arc::ptr_eq(&self.catalogue, catalogue)
+    /// Whether it was compiled from `catalogue` by the rules of `version`.
+    pub fn is_of(&self, catalogue: &Arc<Catalogue>, version: KarpenterVersion) -> bool {
+        Arc::ptr_eq(&self.catalogue, catalogue) && self.version == version
+    }
+
+    fn karpenter(&self) -> &'static Rules {
+        self.version.rules()
     }
 
     /// The types that each NodePool of `scenario` is offered, their amounts noted in `resources`.
@@ -112,7 +119,7 @@ impl Offers {
             return RawTables::AsOffered(managed().map(|pool| (pool.metadata.name.clone(), 0)).collect());
         }
         let mut reservations = self.reservations.clone();
-        let mut reader = Reader::new(&self.rules);
+        let mut reader = Reader::new(&self.rules, self.karpenter());
         let mut table = |pool: &str| -> Vec<RawType> {
             let types = self.catalogue.instance_types.iter().enumerate();
             types
@@ -159,7 +166,9 @@ impl Offers {
                 (vec![self.table(algebra, resources)], of_pool, self.reservations.len())
             }
             RawTables::Overlaid(of_pool, tables, reservations) => {
-                let tables = tables.iter().map(|types| Arc::new(TypeTable::new(algebra, resources, types)));
+                let tables = tables
+                    .iter()
+                    .map(|types| Arc::new(TypeTable::new(self.karpenter(), algebra, resources, types)));
                 (tables.collect(), of_pool, reservations)
             }
         };
@@ -179,7 +188,7 @@ impl Offers {
         {
             return Arc::clone(known);
         }
-        let table = Arc::new(TypeTable::new(algebra, resources, &self.raw));
+        let table = Arc::new(TypeTable::new(self.karpenter(), algebra, resources, &self.raw));
         if !resources.are_fine() {
             self.resources = resources.clone();
             self.table = Some(Arc::clone(&table));

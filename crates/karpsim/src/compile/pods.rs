@@ -1,6 +1,7 @@
 //! Pods, compiled: those that differ only in name are one class.
 
 use super::asked::Asked;
+use super::default_spread::{DefaultSpread, GivenSpread};
 use super::resources::{Amounts, Resources};
 use super::selectors::{LabelSetId, SelectorId, Selectors};
 use super::taints::{TaintRules, TolerationsId};
@@ -133,6 +134,7 @@ pub struct Class {
 /// What a pod's placement depends on.
 struct Decisive<'a> {
     pod: &'a Pod,
+    given: GivenSpread,
 }
 
 fn decisive_fields(
@@ -172,6 +174,7 @@ impl PartialEq for Decisive<'_> {
             && a.resource_claims == b.resource_claims
             && (a.volumes.is_empty() && b.volumes.is_empty() || claims(a) == claims(b))
             && self.own_name() == other.own_name()
+            && self.given == other.given
             && has_infeasible_resize(self.pod) == has_infeasible_resize(other.pod)
             && self.pod.status.container_statuses == other.pod.status.container_statuses
             && self.pod.status.init_container_statuses == other.pod.status.init_container_statuses
@@ -195,6 +198,7 @@ impl Hash for Decisive<'_> {
             volume.persistent_volume_claim.as_ref().map(|source| &source.claim_name).hash(state);
         }
         self.own_name().hash(state);
+        self.given.hash(state);
     }
 }
 
@@ -205,18 +209,24 @@ fn hash_container<H: Hasher>(container: &Container, state: &mut H) {
 
 /// A pod as a key: equal to others that decide alike.
 #[derive(Debug, Clone)]
-struct Alike(Arc<Pod>);
+struct Alike(Arc<Pod>, GivenSpread);
+
+impl Alike {
+    fn decisive(&self) -> Decisive<'_> {
+        Decisive { pod: &self.0, given: self.1.clone() }
+    }
+}
 
 impl PartialEq for Alike {
     fn eq(&self, other: &Self) -> bool {
-        Decisive { pod: &self.0 } == Decisive { pod: &other.0 }
+        self.decisive() == other.decisive()
     }
 }
 impl Eq for Alike {}
 
 impl Hash for Alike {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        Decisive { pod: &self.0 }.hash(state);
+        self.decisive().hash(state);
     }
 }
 
@@ -253,6 +263,8 @@ pub struct Tools<'a, 'b> {
     pub taints: &'a mut TaintRules,
     /// Volumes.
     pub storage: &'a Storage<'b>,
+    /// Topology spread of pods that have none of their own.
+    pub default_spread: &'a DefaultSpread<'b>,
 }
 
 /// Compiles expressions over node labels, the hostname apart. Keys are normalised.
@@ -373,19 +385,21 @@ impl Pods {
         pods: impl Iterator<Item = &'p Pod> + Clone,
     ) -> Vec<ClassId> {
         let mut index: FxHashMap<Decisive<'p>, usize> = FxHashMap::default();
-        let mut representatives: Vec<&Pod> = Vec::new();
+        let mut representatives: Vec<(&Pod, GivenSpread)> = Vec::new();
         let specs: Vec<usize> = pods
             .map(|pod| {
-                *index.entry(Decisive { pod }).or_insert_with(|| {
-                    representatives.push(pod);
+                let given = tools.default_spread.of(pod);
+                *index.entry(Decisive { pod, given: given.clone() }).or_insert_with(|| {
+                    representatives.push((pod, given));
                     representatives.len() - 1
                 })
             })
             .collect();
         // Selectors first: they decide which labels tell pods apart.
-        let compiled: Vec<Class> = representatives.iter().map(|pod| self.compile(tools, pod)).collect();
+        let compiled: Vec<Class> =
+            representatives.iter().map(|(pod, given)| self.compile(tools, pod, given.as_deref())).collect();
         let first = self.classes.len();
-        for (pod, mut class) in representatives.into_iter().zip(compiled) {
+        for ((pod, _), mut class) in representatives.into_iter().zip(compiled) {
             class.labels = self.selectors.label_set(&pod.metadata.labels);
             self.classes.push(class);
         }
@@ -394,20 +408,24 @@ impl Pods {
     }
 
     /// Notes the classes of `pods`, so that others can be found by being like them.
-    pub(crate) fn index<'p>(&mut self, pods: impl Iterator<Item = (&'p Arc<Pod>, ClassId)>) {
+    pub(crate) fn index<'p>(
+        &mut self,
+        pods: impl Iterator<Item = (&'p Arc<Pod>, ClassId)>,
+        default_spread: &DefaultSpread<'_>,
+    ) {
         for (pod, class) in pods {
-            self.alike.entry(Alike(Arc::clone(pod))).or_insert(class);
+            self.alike.entry(Alike(Arc::clone(pod), default_spread.of(pod))).or_insert(class);
         }
         self.decisive = (0..).zip(&self.classes).map(|(at, class)| (class_key(class), ClassId(at))).collect();
     }
 
     /// The class of pods like this one, if there is one.
-    pub(crate) fn known_class(&self, pod: &Arc<Pod>) -> Option<ClassId> {
-        self.alike.get(&Alike(Arc::clone(pod))).copied()
+    pub(crate) fn known_class(&self, pod: &Arc<Pod>, default_spread: &DefaultSpread<'_>) -> Option<ClassId> {
+        self.alike.get(&Alike(Arc::clone(pod), default_spread.of(pod))).copied()
     }
 
     /// Whether a selector of the pod looks at labels that none has looked at before.
-    pub(crate) fn would_look_further(&self, pod: &Pod) -> bool {
+    pub(crate) fn would_look_further(&self, pod: &Pod, default_spread: &DefaultSpread<'_>) -> bool {
         let affinity = pod.spec.affinity.as_deref();
         let near = affinity.and_then(|it| it.pod_affinity.as_ref());
         let away = affinity.and_then(|it| it.pod_anti_affinity.as_ref());
@@ -416,7 +434,8 @@ impl Pods {
         let preferred = near.into_iter().flat_map(|it| &it.preferred);
         let preferred = preferred.chain(away.into_iter().flat_map(|it| &it.preferred));
         let terms = required.chain(preferred.map(|it| &it.pod_affinity_term));
-        let spread = &pod.spec.topology_spread_constraints;
+        let given = default_spread.of(pod);
+        let spread = given.as_deref().unwrap_or(&pod.spec.topology_spread_constraints);
         terms.map(|term| term.label_selector.as_ref()).any(|it| self.selectors.looks_further(it))
             || spread.iter().any(|it| {
                 self.selectors.looks_further(it.label_selector.as_ref())
@@ -429,7 +448,8 @@ impl Pods {
 
     /// A class for a pod that is like none so far.
     pub(crate) fn add_class(&mut self, tools: &mut Tools<'_, '_>, pod: &Arc<Pod>) -> ClassId {
-        let mut class = self.compile(tools, pod);
+        let given = tools.default_spread.of(pod);
+        let mut class = self.compile(tools, pod, given.as_deref());
         class.labels = self.selectors.label_set(&pod.metadata.labels);
         class.requests = tools.resources.dense(&class.raw_requests);
         let next = ClassId(self.classes.len() as u32);
@@ -437,7 +457,7 @@ impl Pods {
             self.classes.push(class);
             next
         });
-        self.alike.insert(Alike(Arc::clone(pod)), id);
+        self.alike.insert(Alike(Arc::clone(pod), given), id);
         id
     }
 
@@ -465,7 +485,12 @@ impl Pods {
         places
     }
 
-    fn compile(&mut self, tools: &mut Tools<'_, '_>, pod: &Pod) -> Class {
+    fn compile(
+        &mut self,
+        tools: &mut Tools<'_, '_>,
+        pod: &Pod,
+        given: Option<&[TopologySpreadConstraint]>,
+    ) -> Class {
         let namespace = self.namespace(&pod.metadata.namespace);
         let raw_requests = pod_requests(pod);
         tools.resources.note(&raw_requests);
@@ -491,9 +516,8 @@ impl Pods {
             .collect();
         let near = affinity.and_then(|affinity| affinity.pod_affinity.as_ref());
         let away = affinity.and_then(|affinity| affinity.pod_anti_affinity.as_ref());
-        let spread = pod
-            .spec
-            .topology_spread_constraints
+        let spread = given
+            .unwrap_or(&pod.spec.topology_spread_constraints)
             .iter()
             .map(|spread| self.spread(tools, pod, spread))
             .collect();

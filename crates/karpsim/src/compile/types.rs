@@ -13,6 +13,7 @@ use crate::model::core::NodeSelectorRequirement;
 use crate::model::meta::{Operator, Str};
 use crate::quantity::Quantity;
 use crate::requirements::{Algebra, ConstraintId, KeyId, RequirementId, Undefined};
+use crate::version::Rules;
 use rustc_hash::FxHashMap;
 
 /// An instance type with one allocatable.
@@ -35,8 +36,10 @@ pub struct Offering {
     pub kind: usize,
     /// Dollars an hour.
     pub price: f64,
-    /// Whether it can be had.
+    /// Whether it is on offer.
     pub available: bool,
+    /// Whether a node can be launched from it now: it is on offer, and its reservation, if it has one, is not full.
+    pub launchable: bool,
     /// Its reservation, if its capacity type is reserved.
     pub reservation: Option<ReservationId>,
     /// The name of that.
@@ -62,11 +65,15 @@ pub struct Type {
     pub capacity: Amounts,
     /// Offerings, in the catalogue's order.
     pub offerings: Vec<Offering>,
+    /// How many volumes of a driver its nodes can attach, as far as that is known before there is one.
+    pub attach_limits: Vec<(Str, i64)>,
 }
 
 /// The instance types that a NodePool is offered.
 #[derive(Debug, Clone)]
 pub struct TypeTable {
+    /// The rules of Karpenter's version.
+    pub rules: &'static Rules,
     /// Types, in the catalogue's order.
     pub types: Vec<Type>,
     by_name: FxHashMap<Str, usize>,
@@ -82,6 +89,8 @@ pub struct TypeTable {
     at_least: Vec<Vec<(i64, ShapeSet)>>,
     /// Shapes none of whose allocatables is negative.
     sound: ShapeSet,
+    /// Some type has a limit of volumes.
+    limits_volumes: bool,
 }
 
 /// An instance type before the units of resources are known.
@@ -92,19 +101,21 @@ pub struct RawType {
     capacity: RawAmounts,
     pub(super) shapes: Vec<RawAmounts>,
     offerings: Vec<(Offering, usize)>,
+    attach_limits: Vec<(Str, i64)>,
 }
 
 /// Compiles the requirements of types and offerings, each only once: a catalogue repeats itself.
 pub struct Reader<'a> {
     rules: &'a LabelRules,
+    karpenter: &'static Rules,
     expressions: FxHashMap<&'a NodeSelectorRequirement, (KeyId, RequirementId)>,
     lists: FxHashMap<&'a [NodeSelectorRequirement], ConstraintId>,
 }
 
 impl<'a> Reader<'a> {
     /// A reader that normalises keys by `rules`.
-    pub fn new(rules: &'a LabelRules) -> Self {
-        Reader { rules, expressions: FxHashMap::default(), lists: FxHashMap::default() }
+    pub fn new(rules: &'a LabelRules, karpenter: &'static Rules) -> Self {
+        Reader { rules, karpenter, expressions: FxHashMap::default(), lists: FxHashMap::default() }
     }
 
     /// The constraint of a type's expressions.
@@ -188,6 +199,11 @@ pub(crate) fn allocatable(capacity: &RawAmounts, overhead: &RawAmounts) -> RawAm
     left
 }
 
+/// Amounts of `own` in the place of those of `amounts`.
+fn replace(amounts: &mut RawAmounts, own: &RawAmounts) {
+    amounts.extend(own.iter().map(|(name, quantity)| (name.clone(), *quantity)));
+}
+
 /// Compiles `it`, noting its amounts. `capacity` is after overlays; `prices` are what overlays make of each offering's.
 pub fn compile_type<'a>(
     algebra: &mut Algebra,
@@ -198,7 +214,7 @@ pub fn compile_type<'a>(
     capacity: RawAmounts,
     prices: &[Option<f64>],
 ) -> RawType {
-    let rules = reader.rules;
+    let (rules, karpenter) = (reader.rules, reader.karpenter);
     let constraint = reader.of_type(algebra, &it.requirements);
     let overhead = total(&it.overhead);
     let mut overrides: Vec<(&crate::model::core::ResourceList, Option<&Overhead>)> = Vec::new();
@@ -212,14 +228,14 @@ pub fn compile_type<'a>(
         } else if let Some(at) = overrides.iter().position(|known| *known == own) {
             at + 1
         } else {
-            // Karpenter adds the override to what the type has.
-            let mut more = capacity.clone();
-            add(&mut more, &raw(own.0));
+            let combine = if karpenter.offering_overrides_replace { replace } else { add };
+            let mut own_capacity = capacity.clone();
+            combine(&mut own_capacity, &raw(own.0));
             let mut kept = overhead.clone();
             if let Some(own) = own.1 {
-                add(&mut kept, &total(own));
+                combine(&mut kept, &total(own));
             }
-            shapes.push(allocatable(&more, &kept));
+            shapes.push(allocatable(&own_capacity, &kept));
             overrides.push(own);
             overrides.len()
         };
@@ -237,6 +253,10 @@ pub fn compile_type<'a>(
             kind: reader.of_offering(algebra, &offering.requirements).0 as usize,
             price: changed_price.unwrap_or(offering.price.0),
             available: offering.available,
+            launchable: offering.available
+                && (reservation.is_none()
+                    || !karpenter.full_reservations_fall_back
+                    || offering.reservation_capacity > 0),
             reservation,
             reservation_name: if reservation.is_some() {
                 label(rules.reservation_id())
@@ -253,14 +273,20 @@ pub fn compile_type<'a>(
     for shape in &shapes {
         resources.note(shape);
     }
-    RawType { name: it.name.clone(), constraint, capacity, shapes, offerings }
+    let mut attach_limits = Vec::new();
+    if karpenter.instance_types_limit_volumes {
+        attach_limits
+            .extend(it.volume_attachment_limits.0.iter().map(|(driver, limit)| (driver.clone(), *limit)));
+    }
+    RawType { name: it.name.clone(), constraint, capacity, shapes, offerings, attach_limits }
 }
 
 impl TypeTable {
     /// The table of `types`, in the units of `resources`.
-    pub fn new(algebra: &Algebra, resources: &Resources, types: &[RawType]) -> Self {
+    pub fn new(rules: &'static Rules, algebra: &Algebra, resources: &Resources, types: &[RawType]) -> Self {
         let count = types.iter().map(|it| it.shapes.len()).sum();
         let mut table = TypeTable {
+            rules,
             types: Vec::with_capacity(types.len()),
             by_name: FxHashMap::default(),
             shapes: Vec::with_capacity(count),
@@ -269,6 +295,7 @@ impl TypeTable {
             columns: FxHashMap::default(),
             at_least: Vec::new(),
             sound: ShapeSet::none(count),
+            limits_volumes: types.iter().any(|it| !it.attach_limits.is_empty()),
         };
         for raw in types {
             let of = table.types.len();
@@ -308,6 +335,7 @@ impl TypeTable {
                 constraint: raw.constraint,
                 capacity: resources.dense(&raw.capacity),
                 offerings,
+                attach_limits: raw.attach_limits.clone(),
             });
         }
         let mut by_name: Vec<&mut Type> = table.types.iter_mut().collect();
@@ -359,6 +387,22 @@ impl TypeTable {
                 match thresholds.get(thresholds.partition_point(|(least, _)| *least < amount)) {
                     Some((_, enough)) => set.keep(enough),
                     None => *set = ShapeSet::none(self.shapes.len()),
+                }
+            }
+        }
+    }
+
+    /// Leaves in `set` the shapes that can attach all volumes of `attached`, which are sorted by driver.
+    pub fn keep_attaching(&self, set: &mut ShapeSet, attached: &[(Str, Str)]) {
+        if !self.limits_volumes {
+            return;
+        }
+        for volumes in attached.chunk_by(|a, b| a.0 == b.0) {
+            let (driver, count) = (&volumes[0].0, volumes.len() as i64);
+            for (shape, Shape { of, .. }) in self.shapes.iter().enumerate() {
+                let limits = &self.types[*of].attach_limits;
+                if limits.iter().any(|(limited, limit)| limited == driver && count > *limit) {
+                    set.remove(shape);
                 }
             }
         }

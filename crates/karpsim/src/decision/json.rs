@@ -3,8 +3,8 @@
 
 use super::reasons::PodError;
 use super::{Command, DecidedRequirement, Decision, FilledNode, Launch, Method, NewNodeClaim};
-use super::{DisruptionDecision, ProvisioningDecision};
-use crate::model::meta::Str;
+use super::{DisruptionDecision, PodDeletionCosts, ProvisioningDecision, TerminateFirst};
+use crate::model::meta::{Duration, Str};
 use crate::quantity::Quantity;
 use rustc_hash::FxHashMap;
 use serde::Serialize;
@@ -28,9 +28,10 @@ impl Decision {
                 let text = ProvisioningText { new_node_claims, existing_nodes, pod_errors, ignored_pods };
                 serde_json::to_writer(out, &text)
             }
-            Decision::Disruption(DisruptionDecision { commands }) => {
+            Decision::Disruption(DisruptionDecision { commands, pod_deletion_cost }) => {
                 let commands = commands.iter().map(|command| lists.in_command(command)).collect();
-                serde_json::to_writer(out, &DisruptionText { commands })
+                let pod_deletion_cost = pod_deletion_cost.as_ref();
+                serde_json::to_writer(out, &DisruptionText { commands, pod_deletion_cost })
             }
         }
     }
@@ -70,8 +71,16 @@ impl Lists {
     }
 
     fn in_command<'a>(&'a self, command: &'a Command) -> CommandText<'a> {
-        let Command { method, reason, candidates, replacements } = command;
-        CommandText { method: *method, reason, candidates, replacements: self.in_claims(replacements) }
+        CommandText {
+            method: command.method,
+            reason: command.reason,
+            candidates: &command.candidates,
+            replacements: self.in_claims(&command.replacements),
+            terminate_first: command.terminate_first,
+            reboot: command.reboot,
+            condition: command.condition.as_ref(),
+            termination_grace_period: command.termination_grace_period,
+        }
     }
 }
 
@@ -87,17 +96,29 @@ struct ProvisioningText<'a> {
 
 /// [`DisruptionDecision`].
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct DisruptionText<'a> {
     commands: Vec<CommandText<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pod_deletion_cost: Option<&'a PodDeletionCosts>,
 }
 
 /// [`Command`].
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct CommandText<'a> {
     method: Method,
     reason: &'static str,
     candidates: &'a [Str],
     replacements: Vec<ClaimText<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    terminate_first: Option<TerminateFirst>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    reboot: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    condition: Option<&'a Str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    termination_grace_period: Option<Duration>,
 }
 
 /// [`NewNodeClaim`].

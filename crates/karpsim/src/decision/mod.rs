@@ -6,7 +6,7 @@ mod json;
 pub mod reasons;
 
 use crate::catalogue::Price;
-use crate::model::meta::Str;
+use crate::model::meta::{Duration, Str};
 use crate::quantity::Quantity;
 use reasons::PodError;
 use serde::Serialize;
@@ -88,6 +88,8 @@ pub struct ProvisioningDecision {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
+    /// Unhealthy nodes are replaced or rebooted.
+    Repair,
     /// Empty nodes are deleted.
     Emptiness,
     /// Drifted nodes of static NodePools are replaced.
@@ -102,7 +104,8 @@ pub enum Method {
 
 impl Method {
     /// All, in Karpenter's order.
-    pub const ALL: [Method; 5] = [
+    pub const ALL: [Method; 6] = [
+        Method::Repair,
         Method::Emptiness,
         Method::StaticDrift,
         Method::Drift,
@@ -114,6 +117,7 @@ impl Method {
     pub const fn reason(self) -> crate::model::karpenter::DisruptionReason {
         use crate::model::karpenter::DisruptionReason;
         match self {
+            Method::Repair => DisruptionReason::Unhealthy,
             Method::Emptiness => DisruptionReason::Empty,
             Method::StaticDrift | Method::Drift => DisruptionReason::Drifted,
             Method::MultiNodeConsolidation | Method::SingleNodeConsolidation => {
@@ -123,8 +127,20 @@ impl Method {
     }
 }
 
+/// Why a node goes before there is a replacement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TerminateFirst {
+    /// Only the reservation that it holds can take its pods.
+    NoReservedCapacity,
+    /// Its static NodePool may have no more nodes.
+    StaticAtLimit,
+}
+
 /// Nodes to be removed, and what comes in their place.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct Command {
     /// The method that found it.
     pub method: Method,
@@ -134,13 +150,50 @@ pub struct Command {
     pub candidates: Vec<Str>,
     /// NodeClaims to be created first, by their first pod.
     pub replacements: Vec<NewNodeClaim>,
+    /// The nodes go before there is a replacement.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub terminate_first: Option<TerminateFirst>,
+    /// The node is not removed but rebooted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub reboot: bool,
+    /// Of repair: the condition that decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub condition: Option<Str>,
+    /// How long the drain may take, if not as the NodeClaim says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub termination_grace_period: Option<Duration>,
 }
+
+impl Command {
+    /// A command of `method`. `candidates` and `replacements` are sorted.
+    pub fn new(method: Method, candidates: Vec<Str>, replacements: Vec<NewNodeClaim>) -> Self {
+        Command {
+            method,
+            reason: method.reason().as_str(),
+            candidates,
+            replacements,
+            terminate_first: None,
+            reboot: false,
+            condition: None,
+            termination_grace_period: None,
+        }
+    }
+}
+
+/// Deletion costs by node.
+pub type PodDeletionCosts = BTreeMap<Str, Option<i64>>;
 
 /// What disruption decides: the command of each method, each from the same state.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct DisruptionDecision {
     /// Commands, in the order of the methods.
     pub commands: Vec<Command>,
+    /// By node: the deletion cost that its ReplicaSets' pods get; `None`: theirs is taken away. Absent: deletion costs are
+    /// not managed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod_deletion_cost: Option<PodDeletionCosts>,
 }
 
 /// What was decided for a scenario.

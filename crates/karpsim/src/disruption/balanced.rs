@@ -53,11 +53,12 @@ pub fn totals(problem: &ClusterState, candidates: &[Candidate<'_>]) -> BTreeMap<
 }
 
 fn disruption_cost_of_all_pods(problem: &ClusterState, node: usize) -> f64 {
+    let source = problem.scenario.options.cost_source();
     let mut cost = 1.0;
     for &pod in &problem.nodes[node].pods {
         let pod = problem.pod(pod);
         if !is_terminal(pod) && !is_owned_by(pod, "apps/v1", "DaemonSet") {
-            cost += eviction_cost(pod).max(0.0);
+            cost += eviction_cost(pod, source).max(0.0);
         }
     }
     cost

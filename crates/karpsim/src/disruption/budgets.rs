@@ -27,7 +27,10 @@ pub fn allowances(problem: &ClusterState, reason: DisruptionReason) -> BTreeMap<
     let provider = &problem.scenario.catalogue.provider;
     let mut allowances: BTreeMap<Str, Allowance> = BTreeMap::new();
     for node in &problem.nodes {
-        let (Some(claim), true, Some(api)) = (&node.claim, node.initialized, node.node) else { continue };
+        let (Some(claim), Some(api)) = (&node.claim, node.node) else { continue };
+        if !node.initialized && !node.rebooting {
+            continue;
+        }
         if condition_is_true(&claim.status.conditions, "InstanceTerminating") {
             continue;
         }
@@ -35,7 +38,9 @@ pub fn allowances(problem: &ClusterState, reason: DisruptionReason) -> BTreeMap<
         allowance.nodes += 1;
         let ready = condition(&problem.api_nodes[api].node.status.conditions, "Ready")
             .is_some_and(|condition| condition.status == "True");
-        if !ready || node.marked {
+        // A node that is not ready is what repair is for.
+        let unready = !ready && reason != DisruptionReason::Unhealthy;
+        if unready || node.marked || node.rebooting {
             allowance.disrupting += 1;
         }
     }

@@ -1,10 +1,12 @@
 //! Which nodes can be disrupted at all, and why the others cannot.
 
+use super::policies::{Policies, Repair};
 use crate::compile::ClusterState;
+use crate::compile::nodes::is_registered;
 use crate::compile::pools::is_managed;
 use crate::decision::Method;
 use crate::kubernetes::eviction::{Hold, PodBudgets};
-use crate::kubernetes::labels::{self, DO_NOT_DISRUPT};
+use crate::kubernetes::labels::{self, DO_NOT_DISRUPT, DO_NOT_REPAIR};
 use crate::model::karpenter::{ConsolidationPolicy, NodePool};
 use crate::model::meta::{Duration, Str, condition_is_true};
 use std::collections::BTreeMap;
@@ -30,6 +32,10 @@ pub struct Candidate<'a> {
     pub price: f64,
     /// What it costs to disrupt it: 1 and what each pod adds.
     pub disruption_cost: f64,
+    /// A pod holds it: it can go only if its drain is bounded.
+    pub held: bool,
+    /// What its conditions ask of repair, if that is asking.
+    pub repair: Option<Repair>,
 }
 
 /// Why a node cannot be disrupted.
@@ -41,6 +47,8 @@ pub enum Obstacle {
     NoNode,
     /// It is not initialised.
     Uninitialized,
+    /// It is being rebooted.
+    Rebooting,
     /// It is being removed already.
     Deleting,
     /// A pod has been promised to it.
@@ -73,6 +81,14 @@ pub enum Obstacle {
     NotConsolidatable,
     /// The condition `Drifted` is not true.
     NotDrifted,
+    /// No condition asks for repair, or none has lasted long enough.
+    Healthy,
+    /// `karpenter.sh/do-not-repair` on the node.
+    NotToBeRepaired,
+    /// A pod holds it, and nothing bounds its drain.
+    Unbounded,
+    /// It is not registered.
+    Unregistered,
 }
 
 /// Whether drift, which is bounded by the grace period, is asking: then pods that hold their node do not count if the
@@ -87,44 +103,67 @@ pub fn candidates<'a>(
     budgets: &PodBudgets<'_>,
     method: Method,
 ) -> Vec<Result<Candidate<'a>, (usize, Obstacle)>> {
-    let provider = &problem.scenario.catalogue.provider;
-    let pools: BTreeMap<&str, &NodePool> = problem
-        .scenario
-        .objects
-        .node_pools
-        .iter()
-        .filter(|pool| is_managed(pool, provider))
-        .map(|pool| (pool.metadata.name.as_str(), pool))
-        .collect();
+    let pools = managed_pools(problem);
+    let policies = match method {
+        Method::Repair => Policies::new(&problem.scenario.options),
+        _ => Policies::default(),
+    };
     problem
         .nodes_by_name
         .iter()
-        .map(|&node| candidate(problem, &pools, budgets, method, node).map_err(|obstacle| (node, obstacle)))
+        .map(|&node| {
+            candidate(problem, &pools, budgets, (method, &policies), node)
+                .map_err(|obstacle| (node, obstacle))
+        })
         .collect()
+}
+
+/// The NodePools that are Karpenter's, by name.
+pub(super) fn managed_pools(problem: &ClusterState) -> BTreeMap<&str, &NodePool> {
+    let provider = &problem.scenario.catalogue.provider;
+    let pools = problem.scenario.objects.node_pools.iter();
+    pools.filter(|pool| is_managed(pool, provider)).map(|pool| (pool.metadata.name.as_str(), pool)).collect()
+}
+
+/// What a node costs, in dollars an hour; 0 if that is not known.
+pub(super) fn price_of(problem: &ClusterState, node: usize) -> f64 {
+    let labels = problem.nodes[node].labels_of(&problem.api_nodes);
+    let label = |key: &str| labels.get(key).unwrap_or("");
+    let Some(&table) = problem.table_of_pool.get(label(labels::NODE_POOL)) else { return 0.0 };
+    let types = &problem.tables[table];
+    let Some(of) = types.find(label(labels::INSTANCE_TYPE)) else { return 0.0 };
+    types.price_at(of, label(labels::ZONE), label(labels::CAPACITY_TYPE))
 }
 
 fn candidate<'a>(
     problem: &'a ClusterState,
     pools: &BTreeMap<&str, &'a NodePool>,
     budgets: &PodBudgets<'_>,
-    method: Method,
+    (method, policies): (Method, &Policies),
     index: usize,
 ) -> Result<Candidate<'a>, Obstacle> {
     let node = &problem.nodes[index];
     let claim = node.claim.as_ref().ok_or(Obstacle::Unmanaged)?;
-    if node.node.is_none() {
-        return Err(Obstacle::NoNode);
+    let api = node.node.ok_or(Obstacle::NoNode)?;
+    let repairing = method == Method::Repair;
+    if node.rebooting {
+        return Err(Obstacle::Rebooting);
     }
-    if !node.initialized {
+    if !node.initialized && !repairing {
         return Err(Obstacle::Uninitialized);
     }
     if node.marked {
         return Err(Obstacle::Deleting);
     }
-    if problem.scenario.memory.nominated.contains(&node.name) {
+    if !node.initialized && !is_registered(&problem.api_nodes[api].node) {
+        return Err(Obstacle::Unregistered);
+    }
+    // A node that is not initialised waits for pods as long as they wait for it; repair does not.
+    if node.initialized && problem.scenario.memory.nominated.contains(&node.name) {
         return Err(Obstacle::Nominated);
     }
-    if node.metadata_of(&problem.api_nodes).annotations.get(DO_NOT_DISRUPT) == Some("true") {
+    let annotations = &node.metadata_of(&problem.api_nodes).annotations;
+    if !repairing && annotations.get(DO_NOT_DISRUPT) == Some("true") {
         return Err(Obstacle::Annotated);
     }
     let written = node.labels_of(&problem.api_nodes);
@@ -135,17 +174,13 @@ fn candidate<'a>(
         return Err(Obstacle::NoNodePool);
     }
     let bounded = is_eventual(method) && claim.spec.termination_grace_period.is_some();
-    if !bounded {
-        for &pod in &node.pods {
-            if !problem.is_disruptable(pod) {
-                return Err(Obstacle::PodAnnotated(problem.pod_name(pod)));
-            }
+    let mut held = false;
+    if !bounded && let Some(obstacle) = pod_obstacle(problem, budgets, index) {
+        // Whether repair is bounded is known when its policies are.
+        if !repairing {
+            return Err(obstacle);
         }
-        for &pod in node.pods.iter().filter(|_| !budgets.is_empty()) {
-            if let Some(hold) = budgets.holds_now(problem.pod(pod), problem.now()) {
-                return Err(Obstacle::PodHeld(problem.pod_name(pod), hold));
-            }
-        }
+        held = true;
     }
     let reschedulable: Vec<usize> =
         node.pods.iter().copied().filter(|&pod| problem.records[pod].reschedulable).collect();
@@ -156,8 +191,7 @@ fn candidate<'a>(
         disruption_cost += if cost < 0.0 { 0.0 } else { cost };
     }
     let instance_type = written.get(labels::INSTANCE_TYPE).and_then(|name| types.find(name));
-    let (zone, capacity_type) = (written.get(labels::ZONE).unwrap_or(""), written.get(labels::CAPACITY_TYPE));
-    let price = instance_type.map_or(0.0, |of| types.price_at(of, zone, capacity_type.unwrap_or("")));
+    let capacity_type = written.get(labels::CAPACITY_TYPE);
     Ok(Candidate {
         node: index,
         name: node.name.clone(),
@@ -166,8 +200,29 @@ fn candidate<'a>(
         instance_type,
         capacity_type: capacity_type.unwrap_or("").into(),
         reschedulable,
-        price,
+        price: price_of(problem, index),
         disruption_cost,
+        held,
+        repair: repairing.then(|| Repair::of(problem, policies, index)).flatten(),
+    })
+}
+
+/// The pod that holds a node, if one does.
+pub(super) fn pod_obstacle(
+    problem: &ClusterState,
+    budgets: &PodBudgets<'_>,
+    node: usize,
+) -> Option<Obstacle> {
+    let pods = &problem.nodes[node].pods;
+    if let Some(&pod) = pods.iter().find(|&&pod| !problem.is_disruptable(pod)) {
+        return Some(Obstacle::PodAnnotated(problem.pod_name(pod)));
+    }
+    if budgets.is_empty() {
+        return None;
+    }
+    pods.iter().find_map(|&pod| {
+        let hold = budgets.holds_now(problem.pod(pod), problem.now())?;
+        Some(Obstacle::PodHeld(problem.pod_name(pod), hold))
     })
 }
 
@@ -186,6 +241,18 @@ impl Candidate<'_> {
         self.pool.spec.disruption.consolidate_after.and_then(|after| after.0)
     }
 
+    /// What stands in the way of repair in particular.
+    fn repair_obstacle(&self, problem: &ClusterState) -> Option<Obstacle> {
+        let Some(repair) = &self.repair else { return Some(Obstacle::Healthy) };
+        let node = &problem.nodes[self.node];
+        if node.metadata_of(&problem.api_nodes).annotations.get(DO_NOT_REPAIR) == Some("true") {
+            return Some(Obstacle::NotToBeRepaired);
+        }
+        let bound = node.claim.as_ref().and_then(|claim| claim.spec.termination_grace_period);
+        let unbounded = repair.termination_grace_period.is_none() && bound.is_none();
+        (self.held && unbounded).then_some(Obstacle::Unbounded)
+    }
+
     /// What stands in the way of `method` in particular.
     pub fn obstacle(&self, problem: &ClusterState, method: Method) -> Option<Obstacle> {
         let conditions = problem.nodes[self.node]
@@ -194,12 +261,14 @@ impl Candidate<'_> {
             .map_or(&[][..], |claim| claim.status.conditions.as_slice());
         let is_static = self.pool.spec.replicas.is_some();
         match method {
+            Method::Repair => return self.repair_obstacle(problem),
             Method::StaticDrift if !is_static => return Some(Obstacle::NotStatic),
             Method::StaticDrift => {}
             _ if is_static => return Some(Obstacle::Static),
             _ => {}
         }
         match method {
+            Method::Repair => {}
             Method::Drift | Method::StaticDrift => {
                 return (!condition_is_true(conditions, "Drifted")).then_some(Obstacle::NotDrifted);
             }

@@ -3,14 +3,14 @@
 use super::balanced::{self, PoolTotals};
 use super::budgets::{Allowance, allowances};
 use super::candidates::{Candidate, candidates};
-use super::simulation::Proposal;
+use super::repair::repair;
+use super::simulation::{Proposal, Question, Replacement};
+use super::static_pools::static_drift;
 use crate::compile::ClusterState;
-use crate::compile::pools;
-use crate::decision::{Command, Method, NewNodeClaim};
+use crate::decision::{Command, Method, NewNodeClaim, TerminateFirst};
 use crate::kubernetes::eviction::PodBudgets;
-use crate::model::meta::{Str, condition, condition_is_true};
+use crate::model::meta::{Str, condition};
 use crate::provisioning::by_first_pod;
-use crate::provisioning::plan::decided_requirements;
 use crate::provisioning::solver::Solver;
 use std::collections::BTreeMap;
 
@@ -73,9 +73,10 @@ pub(super) fn commands(
         return Vec::new();
     }
     let found = match method {
+        Method::Repair => return repair(solver, budgets, field).into_iter().collect(),
         Method::Emptiness => emptiness(&mut field),
         Method::StaticDrift => return static_drift(solver, &field),
-        Method::Drift => drift(solver, budgets, &mut field),
+        Method::Drift => return drift(solver, budgets, &mut field).into_iter().collect(),
         Method::MultiNodeConsolidation => multi_node(solver, budgets, &mut field, course),
         Method::SingleNodeConsolidation => single_node(solver, budgets, &mut field, course),
     };
@@ -87,7 +88,7 @@ struct NothingToLaunchFrom;
 
 type Found<'a> = Option<(Vec<Candidate<'a>>, Proposal)>;
 
-fn command(
+pub(super) fn command(
     solver: &mut Solver<'_>,
     method: Method,
     candidates: &[Candidate<'_>],
@@ -98,7 +99,7 @@ fn command(
     let mut replacements: Vec<NewNodeClaim> =
         proposal.replacements.iter().map(|plan| solver.render(plan)).collect();
     replacements.sort_by(by_first_pod);
-    Command { method, reason: method.reason().as_str(), candidates: names, replacements }
+    Command::new(method, names, replacements)
 }
 
 /// By savings ratio, the highest first; among equals by name. A ratio that is no number comes last: the order must be one.
@@ -121,7 +122,7 @@ fn take(allowances: &mut BTreeMap<Str, Allowance>, candidate: &Candidate<'_>) ->
     }
 }
 
-fn has_allowance(allowances: &BTreeMap<Str, Allowance>, candidate: &Candidate<'_>) -> bool {
+pub(super) fn has_allowance(allowances: &BTreeMap<Str, Allowance>, candidate: &Candidate<'_>) -> bool {
     allowances.get(&candidate.pool.metadata.name).is_some_and(|allowance| allowance.allowed > 0)
 }
 
@@ -135,22 +136,32 @@ fn emptiness<'a>(field: &mut Field<'a>) -> Found<'a> {
 }
 
 /// The first drifted node whose pods find a place: those without pods first, then the longest drifted.
-fn drift<'a>(solver: &mut Solver<'_>, budgets: &PodBudgets<'_>, field: &mut Field<'a>) -> Found<'a> {
+fn drift(solver: &mut Solver<'_>, budgets: &PodBudgets<'_>, field: &mut Field<'_>) -> Option<Command> {
     let problem = solver.problem;
     let since = |candidate: &Candidate<'_>| {
         let claim = problem.nodes[candidate.node].claim.as_ref();
         claim.and_then(|claim| condition(&claim.status.conditions, "Drifted")?.last_transition_time)
     };
     field.candidates.sort_by_key(|candidate| (!candidate.reschedulable.is_empty(), since(candidate)));
+    let may_go_first = problem.scenario.options.terminates_first_for_drift();
     for candidate in field.candidates.drain(..) {
         if !has_allowance(&field.allowances, &candidate) {
             continue;
         }
-        let candidates = vec![candidate];
         // Without a NodePool to launch from, Karpenter gives up on the method.
-        let simulation = solver.simulate(budgets, &candidates, false)?;
-        if simulation.stranded.is_empty() {
-            return Some((candidates, Proposal { replacements: simulation.launches }));
+        let outcome = solver.replace_one(budgets, &candidate, Question::default(), may_go_first)?;
+        let candidates = [candidate];
+        match outcome {
+            Replacement::Staged(replacements) => {
+                let proposal = Proposal { replacements };
+                return Some(command(solver, Method::Drift, &candidates, &proposal));
+            }
+            Replacement::Afterwards => {
+                let mut command = command(solver, Method::Drift, &candidates, &Proposal::default());
+                command.terminate_first = Some(TerminateFirst::NoReservedCapacity);
+                return Some(command);
+            }
+            Replacement::Impossible => {}
         }
     }
     None
@@ -245,71 +256,4 @@ pub(super) fn interleaved<'a>(candidates: impl Iterator<Item = Candidate<'a>>) -
         .collect();
     ranked.sort_by(|a, b| (a.0, &a.1.pool.metadata.name).cmp(&(b.0, &b.1.pool.metadata.name)));
     ranked.into_iter().map(|(_, candidate)| candidate).collect()
-}
-
-/// Drifted nodes of static NodePools, each with a replacement: as many as budget and `limits.nodes` leave room for.
-fn static_drift(solver: &mut Solver<'_>, field: &Field<'_>) -> Vec<Command> {
-    let problem = solver.problem;
-    let mut by_pool: BTreeMap<&str, Vec<&Candidate<'_>>> = BTreeMap::new();
-    for candidate in &field.candidates {
-        by_pool.entry(candidate.pool.metadata.name.as_str()).or_default().push(candidate);
-    }
-    let mut commands = Vec::new();
-    for (name, members) in by_pool {
-        let pool = members[0].pool;
-        let budget = field.allowances.get(name).map_or(0, |allowance| allowance.allowed);
-        let (active, deleting) = node_claim_counts(problem, name);
-        if budget == 0 || active > pool.spec.replicas.unwrap_or(0) {
-            continue;
-        }
-        let limit = pool.spec.limits.as_ref().and_then(|limits| limits.get("nodes"));
-        let room = limit
-            .map_or(i64::MAX, super::super::quantity::Quantity::units_rounded_up)
-            .saturating_sub(active + deleting);
-        let count = budget.min(room).max(0) as usize;
-        for candidate in members.into_iter().take(count) {
-            let written = pools::written_constraint(&mut solver.algebra, &problem.rules, pool);
-            let constraint = pools::template_constraint(&mut solver.algebra, &problem.rules, pool, written);
-            let replacement = NewNodeClaim {
-                node_pool: pool.metadata.name.clone(),
-                pods: Vec::new(),
-                instance_types: std::sync::Arc::default(),
-                requirements: decided_requirements(&mut solver.algebra, constraint, None),
-                requests: BTreeMap::new(),
-                launch: None,
-            };
-            commands.push(Command {
-                method: Method::StaticDrift,
-                reason: Method::StaticDrift.reason().as_str(),
-                candidates: vec![candidate.name.clone()],
-                replacements: vec![replacement],
-            });
-        }
-    }
-    commands
-}
-
-/// NodeClaims of a NodePool: those that stay, and those that are going.
-fn node_claim_counts(problem: &ClusterState, pool: &str) -> (i64, i64) {
-    let provider = &problem.scenario.catalogue.provider;
-    let (mut active, mut deleting) = (0, 0);
-    for claim in &problem.scenario.objects.node_claims {
-        let ours = crate::label_rules::is_known_node_class(provider, &claim.spec.node_class_ref);
-        if !ours || claim.metadata.labels.get(crate::kubernetes::labels::NODE_POOL) != Some(pool) {
-            continue;
-        }
-        let state = problem
-            .nodes
-            .iter()
-            .find(|node| node.claim.as_ref().is_some_and(|own| own.metadata.name == claim.metadata.name));
-        let going = match state {
-            Some(node) => node.marked,
-            None => {
-                claim.metadata.deletion_timestamp.is_some()
-                    || condition_is_true(&claim.status.conditions, "InstanceTerminating")
-            }
-        };
-        *(if going { &mut deleting } else { &mut active }) += 1;
-    }
-    (active, deleting)
 }

@@ -3,8 +3,12 @@
 pub mod balanced;
 pub mod budgets;
 pub mod candidates;
+mod deletion_cost;
 mod methods;
+pub mod policies;
+mod repair;
 pub mod simulation;
+mod static_pools;
 
 use crate::compile::{ClusterState, compile};
 use crate::decision::{Command, DisruptionDecision, Method};
@@ -12,6 +16,9 @@ use crate::kubernetes::eviction::PodBudgets;
 use crate::provisioning::solver::Solver;
 use crate::requirements::Algebra;
 use crate::scenario::Scenario;
+use simulation::Question;
+
+pub(crate) use deletion_cost::costs as pod_deletion_costs;
 pub use methods::Course;
 
 /// Asks each of `methods` for its commands, each from the same state.
@@ -31,7 +38,7 @@ pub fn disrupt_compiled(problem: &ClusterState, algebra: Algebra, methods: &[Met
         .iter()
         .flat_map(|&method| methods::commands(&mut solver, &budgets, method, &mut Course::default()))
         .collect();
-    DisruptionDecision { commands }
+    DisruptionDecision { commands, pod_deletion_cost: deletion_cost::costs(problem, &budgets) }
 }
 
 /// Asks `method` alone, and tells how it went. Consolidation simulates at most `limit` removals, if there is a limit.
@@ -118,7 +125,8 @@ pub(crate) fn validated_by(
     if names.len() != command.candidates.len() {
         return None;
     }
-    let simulation = solver.simulate(&budgets, &allowed, true)?;
+    let simulation =
+        solver.simulate(&budgets, &allowed, Question { consolidating: true, ..Question::default() })?;
     let same = match (simulation.launches.as_slice(), command.replacements.as_slice()) {
         ([], []) => true,
         ([launch], [replacement]) => {

@@ -3,6 +3,7 @@
 use super::balanced::sum;
 use super::candidates::Candidate;
 use crate::compile::min_values;
+use crate::compile::types::ReservationId;
 use crate::kubernetes::eviction::PodBudgets;
 use crate::kubernetes::labels::{self, ON_DEMAND, RESERVED, SPOT};
 use crate::kubernetes::pods::is_provisionable;
@@ -21,6 +22,32 @@ pub struct Simulation {
     pub launches: Vec<Plan>,
     /// Pods that are not pending and would have no place, or only one on a node that is not initialised.
     pub stranded: Vec<usize>,
+}
+
+/// How a removal is simulated.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Question {
+    /// For consolidation: nodes under `consolidateAfter` are spared, and one new node is the most.
+    pub consolidating: bool,
+    /// Pods that cannot be evicted now are to find a place too.
+    pub with_held_pods: bool,
+    /// The removal frees an instance of this reservation; then nothing but reserved capacity will do where there is some.
+    pub freed: Option<Freed>,
+}
+
+/// A reservation of which an instance is freed; `None`: one that no instance type is offered in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Freed(Option<ReservationId>);
+
+/// How a node could be replaced.
+#[derive(Debug, Clone)]
+pub enum Replacement {
+    /// By these nodes, which come first.
+    Staged(Vec<Plan>),
+    /// Once it is gone: only the reservation that it holds can take its pods.
+    Afterwards,
+    /// Not at all.
+    Impossible,
 }
 
 /// Nodes to be removed, and what would come in their place.
@@ -64,8 +91,9 @@ impl Solver<'_> {
         &mut self,
         budgets: &PodBudgets<'_>,
         candidates: &[Candidate<'_>],
-        consolidating: bool,
+        question: Question,
     ) -> Option<Simulation> {
+        let Question { consolidating, with_held_pods, freed } = question;
         let problem = self.problem;
         if problem.dynamic.is_empty() {
             return None;
@@ -73,7 +101,7 @@ impl Solver<'_> {
         let moving = candidates
             .iter()
             .flat_map(|candidate| candidate.reschedulable.iter().copied())
-            .filter(|&pod| budgets.will_move(problem.pod(pod), problem.now()));
+            .filter(|&pod| with_held_pods || budgets.will_move(problem.pod(pod), problem.now()));
         let pods: Vec<usize> =
             problem.pending.iter().copied().chain(moving).chain(problem.leaving.iter().copied()).collect();
         let removed: Vec<usize> = candidates.iter().map(|candidate| candidate.node).collect();
@@ -82,8 +110,12 @@ impl Solver<'_> {
         let settled =
             problem.templates.iter().all(|template| !self.algebra.has_min_values(template.constraint));
         let most_new_nodes = (consolidating && settled).then_some(1);
-        let rules =
-            RoundRules { strict_reservations: false, spares_young_nodes: consolidating, most_new_nodes };
+        let rules = RoundRules {
+            strict_reservations: freed.is_some(),
+            spares_young_nodes: consolidating,
+            most_new_nodes,
+            credited: freed.and_then(|freed| freed.0),
+        };
         let outcome = self.run_round(&pods, &removed, rules);
         let mut simulation = Simulation::default();
         let mut strand = |pod: usize| {
@@ -113,13 +145,49 @@ impl Solver<'_> {
         Some(simulation)
     }
 
+    /// How `candidate` could be replaced, whatever that costs. `may_go_first`: it may go before there is a replacement if
+    /// it holds a reservation. `None`: no NodePool is ready.
+    pub fn replace_one(
+        &mut self,
+        budgets: &PodBudgets<'_>,
+        candidate: &Candidate<'_>,
+        question: Question,
+        may_go_first: bool,
+    ) -> Option<Replacement> {
+        let candidates = std::slice::from_ref(candidate);
+        let simulation = self.simulate(budgets, candidates, question)?;
+        if simulation.stranded.is_empty() {
+            return Some(Replacement::Staged(simulation.launches));
+        }
+        if may_go_first && let Some(freed) = self.freed_by(candidate) {
+            let simulation =
+                self.simulate(budgets, candidates, Question { freed: Some(freed), ..question })?;
+            if simulation.stranded.is_empty() {
+                return Some(Replacement::Afterwards);
+            }
+        }
+        Some(Replacement::Impossible)
+    }
+
+    /// The reservation that `candidate` holds.
+    fn freed_by(&self, candidate: &Candidate<'_>) -> Option<Freed> {
+        let problem = self.problem;
+        let labels = problem.nodes[candidate.node].labels_of(&problem.api_nodes);
+        let name = labels.get(problem.rules.reservation_id()).filter(|name| !name.is_empty())?;
+        let mut offerings = problem.tables.iter().flat_map(|table| &table.types).flat_map(|it| &it.offerings);
+        let known =
+            offerings.find(|offering| offering.reservation.is_some() && offering.reservation_name == name);
+        (candidate.capacity_type == RESERVED).then(|| Freed(known.and_then(|offering| offering.reservation)))
+    }
+
     /// Whether removing `candidates` pays: their pods fit elsewhere, or on one node that is cheaper than they are.
     pub fn consolidate(
         &mut self,
         budgets: &PodBudgets<'_>,
         candidates: &[Candidate<'_>],
     ) -> Result<Proposal, Unconsolidatable> {
-        let simulation = self.simulate(budgets, candidates, true).ok_or(Unconsolidatable::NoNodePools)?;
+        let question = Question { consolidating: true, ..Question::default() };
+        let simulation = self.simulate(budgets, candidates, question).ok_or(Unconsolidatable::NoNodePools)?;
         if !simulation.stranded.is_empty() {
             return Err(Unconsolidatable::Stranded(simulation.stranded));
         }
@@ -205,7 +273,7 @@ impl Solver<'_> {
         Ok(())
     }
 
-    /// What each type can cost at worst: the dearest available offering of the first capacity type that it can be had
+    /// What each type can cost at worst: the dearest offering of the first capacity type that it can be launched
     /// as, of reserved, spot, on demand.
     pub(crate) fn worst_launch_prices(&mut self, plan: &Plan) -> Rc<[f64]> {
         let of = (plan.table, plan.constraint);
@@ -221,13 +289,13 @@ impl Solver<'_> {
         });
         let types = self.problem.tables[plan.table].types.iter();
         let worst = types.map(|it| {
-            let available =
-                || it.offerings.iter().filter(|offering| offering.available && kinds[offering.kind]);
+            let launchable =
+                || it.offerings.iter().filter(|offering| offering.launchable && kinds[offering.kind]);
             by_capacity_type
                 .iter()
                 .find_map(|of_type| {
                     let prices =
-                        available().filter(|offering| of_type[offering.kind]).map(|offering| offering.price);
+                        launchable().filter(|offering| of_type[offering.kind]).map(|offering| offering.price);
                     prices.reduce(|dearest, price| if price > dearest { price } else { dearest })
                 })
                 .unwrap_or(f64::MAX)

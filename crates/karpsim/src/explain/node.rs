@@ -11,7 +11,7 @@ use crate::disruption::balanced;
 use crate::disruption::budgets::allowances;
 use crate::disruption::candidates::{Candidate, Obstacle, candidates};
 use crate::disruption::disrupt_compiled;
-use crate::disruption::simulation::Unconsolidatable;
+use crate::disruption::simulation::{Question, Unconsolidatable};
 use crate::kubernetes::eviction::{Hold, PodBudgets};
 use crate::kubernetes::labels;
 use crate::kubernetes::pods::is_provisionable;
@@ -201,8 +201,10 @@ pub fn node(scenario: &Scenario, name: &str) -> Option<NodeExplanation> {
     let mut solver = Solver::new(&problem, algebra);
     let state = &problem.nodes[index];
     let label = |key: &str| state.labels_of(&problem.api_nodes).get(key).map(Str::from);
+    let repairs = scenario.options.repairs_nodes();
     let methods = Method::ALL
         .iter()
+        .filter(|method| repairs || **method != Method::Repair)
         .map(|&method| explain_method(&mut solver, &budgets, method, index, &commands))
         .collect();
     let method = Method::SingleNodeConsolidation;
@@ -310,7 +312,7 @@ fn explain_method(
         Method::SingleNodeConsolidation | Method::MultiNodeConsolidation => {
             consolidation_fault(solver, budgets, &candidate, method)
         }
-        Method::Emptiness | Method::StaticDrift => None,
+        Method::Repair | Method::Emptiness | Method::StaticDrift => None,
     };
     match why {
         Some(why) => explained(Some("Unconsolidatable"), Verdict::Unconsolidatable { why }, budget),
@@ -336,6 +338,8 @@ fn sentence(obstacle: &Obstacle) -> String {
         Obstacle::Unmanaged => "it is not managed by Karpenter".to_owned(),
         Obstacle::NoNode => "its NodeClaim has no node yet".to_owned(),
         Obstacle::Uninitialized => "it is not initialized".to_owned(),
+        Obstacle::Rebooting => "it is being rebooted".to_owned(),
+        Obstacle::Unregistered => "it is not registered".to_owned(),
         Obstacle::Deleting => "it is already being removed".to_owned(),
         Obstacle::Nominated => "it is nominated for pending pods".to_owned(),
         Obstacle::Annotated => format!("annotation {} on the node", labels::DO_NOT_DISRUPT),
@@ -353,6 +357,9 @@ fn sentence(obstacle: &Obstacle) -> String {
         Obstacle::NotConsolidatable => {
             "consolidateAfter has not passed since the last pod event (condition Consolidatable)".to_owned()
         }
+        Obstacle::Healthy => "no condition asks for repair, or none has lasted long enough".to_owned(),
+        Obstacle::NotToBeRepaired => format!("annotation {} on the node", labels::DO_NOT_REPAIR),
+        Obstacle::Unbounded => "a pod holds it, and no terminationGracePeriod bounds its drain".to_owned(),
         Obstacle::NotDrifted => "it has not drifted (condition Drifted)".to_owned(),
     }
 }
@@ -362,7 +369,7 @@ fn drift_fault(
     budgets: &PodBudgets<'_>,
     candidate: &Candidate<'_>,
 ) -> Option<String> {
-    match solver.simulate(budgets, std::slice::from_ref(candidate), false) {
+    match solver.simulate(budgets, std::slice::from_ref(candidate), Question::default()) {
         None => Some(NOTHING_TO_LAUNCH_FROM.to_owned()),
         Some(simulation) if simulation.stranded.is_empty() => None,
         Some(simulation) => Some(stranded_sentence(solver.problem, &simulation.stranded)),
@@ -477,7 +484,8 @@ fn arithmetic(
             disruption_share: share(candidate.disruption_cost, totals.disruption_cost),
         });
     }
-    let Some(simulation) = solver.simulate(budgets, std::slice::from_ref(candidate), true) else {
+    let question = Question { consolidating: true, ..Question::default() };
+    let Some(simulation) = solver.simulate(budgets, std::slice::from_ref(candidate), question) else {
         return sums;
     };
     sums.new_nodes = simulation.launches.len();

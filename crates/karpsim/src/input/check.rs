@@ -53,8 +53,6 @@ const WELL_KNOWN: &[&str] = &[
     "PodTemplate",
     "PriorityClass",
     "PriorityLevelConfiguration",
-    "ReplicaSet",
-    "ReplicationController",
     "ResourceClaim",
     "ResourceClaimTemplate",
     "ResourceQuota",
@@ -63,9 +61,7 @@ const WELL_KNOWN: &[&str] = &[
     "RoleBinding",
     "RuntimeClass",
     "Secret",
-    "Service",
     "ServiceAccount",
-    "StatefulSet",
     "TestNodeClass",
     "ValidatingAdmissionPolicy",
     "ValidatingAdmissionPolicyBinding",
@@ -89,6 +85,10 @@ const DECIDING: &[(&str, &str)] = &[
     ("storage.k8s.io/v1", "StorageClass"),
     ("storage.k8s.io/v1", "CSINode"),
     ("policy/v1", "PodDisruptionBudget"),
+    ("v1", "Service"),
+    ("v1", "ReplicationController"),
+    ("apps/v1", "ReplicaSet"),
+    ("apps/v1", "StatefulSet"),
 ];
 
 /// Checks everything in `text`. Notices of converted objects are taken out of it.
@@ -246,7 +246,11 @@ fn names(objects: &Objects) -> Checked {
     unique("PersistentVolumeClaim", objects.persistent_volume_claims.iter().map(|claim| &claim.metadata))?;
     unique("StorageClass", objects.storage_classes.iter().map(|class| &class.metadata))?;
     unique("CSINode", objects.csi_nodes.iter().map(|node| &node.metadata))?;
-    unique("PodDisruptionBudget", objects.pod_disruption_budgets.iter().map(|budget| &budget.metadata))
+    unique("PodDisruptionBudget", objects.pod_disruption_budgets.iter().map(|budget| &budget.metadata))?;
+    unique("Service", objects.services.iter().map(|it| &it.metadata))?;
+    unique("ReplicationController", objects.replication_controllers.iter().map(|it| &it.metadata))?;
+    unique("ReplicaSet", objects.replica_sets.iter().map(|it| &it.metadata))?;
+    unique("StatefulSet", objects.stateful_sets.iter().map(|it| &it.metadata))
 }
 
 /// The fields of every object, and what stands in them.
@@ -270,7 +274,11 @@ fn each_object(objects: &Objects, findings: &mut Findings) -> Checked {
     each("PersistentVolumeClaim", &objects.persistent_volume_claims, |it| &it.metadata, findings)?;
     each("StorageClass", &objects.storage_classes, |it| &it.metadata, findings)?;
     each("CSINode", &objects.csi_nodes, |it| &it.metadata, findings)?;
-    each("PodDisruptionBudget", &objects.pod_disruption_budgets, |it| &it.metadata, findings)
+    each("PodDisruptionBudget", &objects.pod_disruption_budgets, |it| &it.metadata, findings)?;
+    each("Service", &objects.services, |it| &it.metadata, findings)?;
+    each("ReplicationController", &objects.replication_controllers, |it| &it.metadata, findings)?;
+    each("ReplicaSet", &objects.replica_sets, |it| &it.metadata, findings)?;
+    each("StatefulSet", &objects.stateful_sets, |it| &it.metadata, findings)
 }
 
 /// A scenario's NodePool counts only with its three conditions.

@@ -275,11 +275,15 @@ fn decision(definitions: &mut Definitions) -> Value {
         object(
             json!({
                 "method": {"enum": [
-                    "emptiness", "static-drift", "drift", "multi-node-consolidation", "single-node-consolidation",
+                    "repair", "emptiness", "static-drift", "drift", "multi-node-consolidation", "single-node-consolidation",
                 ]},
                 "reason": {"enum": crate::model::karpenter::DisruptionReason::WORDS},
                 "candidates": texts(),
                 "replacements": claims,
+                "terminateFirst": {"enum": ["no-reserved-capacity", "static-at-limit"]},
+                "reboot": {"type": "boolean"},
+                "condition": {"type": "string"},
+                "terminationGracePeriod": {"type": "string"},
             }),
             &["method", "reason", "candidates", "replacements"],
         ),
@@ -294,6 +298,7 @@ fn decision(definitions: &mut Definitions) -> Value {
             "podErrors": {"type": "object", "additionalProperties": {"type": "string"}},
             "ignoredPods": texts(),
             "commands": {"type": "array", "items": {"$ref": "#/$defs/Command"}},
+            "podDeletionCost": {"type": "object", "additionalProperties": {"type": ["integer", "null"]}},
         },
         "oneOf": [
             {"required": ["newNodeClaims", "existingNodes", "podErrors", "ignoredPods"]},

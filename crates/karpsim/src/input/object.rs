@@ -11,6 +11,7 @@ use crate::model::core::{
 };
 use crate::model::karpenter::{Budget, NodeClaim, NodeOverlay, NodePool, RequirementWithMinValues};
 use crate::model::meta::{Duration, NillableDuration, Operator, Str};
+use crate::model::selecting::{ReplicaSet, ReplicationController, Service, StatefulSet};
 use crate::model::wire::{Audit, LeftoverField, Path, Sink};
 use crate::problem::{Notice, NoticeKind, Place, Problem, ProblemKind, near_miss};
 use serde::de::DeserializeOwned;
@@ -230,6 +231,10 @@ impl Object for PersistentVolumeClaim {}
 impl Object for StorageClass {}
 impl Object for CsiNode {}
 impl Object for PodDisruptionBudget {}
+impl Object for Service {}
+impl Object for ReplicationController {}
+impl Object for ReplicaSet {}
+impl Object for StatefulSet {}
 // What must hold of their values hangs together, and is checked where they are put to use.
 impl Object for HorizontalPodAutoscaler {}
 impl Object for HorizontalPodAutoscalerV1 {}

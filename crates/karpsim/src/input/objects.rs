@@ -52,6 +52,10 @@ impl Objects {
             ("storage.k8s.io/v1", "StorageClass") => self.storage_classes.push(read!()),
             ("storage.k8s.io/v1", "CSINode") => self.csi_nodes.push(read!()),
             ("policy/v1", "PodDisruptionBudget") => self.pod_disruption_budgets.push(read!()),
+            ("v1", "Service") => self.services.push(read!()),
+            ("v1", "ReplicationController") => self.replication_controllers.push(read!()),
+            ("apps/v1", "ReplicaSet") => self.replica_sets.push(read!()),
+            ("apps/v1", "StatefulSet") => self.stateful_sets.push(read!()),
             ("karpenter.sh/v1alpha5", "Provisioner") | ("karpenter.sh/v1beta1", "NodePool" | "NodeClaim") => {
                 let old = serde::de::value::MapAccessDeserializer::new(rest);
                 let mut old = serde_json::Value::deserialize(old)?;

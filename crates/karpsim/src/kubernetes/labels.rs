@@ -24,6 +24,12 @@ pub const REGISTERED: &str = "karpenter.sh/registered";
 pub const INITIALIZED: &str = "karpenter.sh/initialized";
 /// The annotation `karpenter.sh/do-not-disrupt`.
 pub const DO_NOT_DISRUPT: &str = "karpenter.sh/do-not-disrupt";
+/// The annotation `karpenter.sh/do-not-repair`.
+pub const DO_NOT_REPAIR: &str = "karpenter.sh/do-not-repair";
+/// The annotation `karpenter.sh/disruption-cost`.
+pub const DISRUPTION_COST: &str = "karpenter.sh/disruption-cost";
+/// The annotation `controller.kubernetes.io/pod-deletion-cost`.
+pub const POD_DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 
 /// The capacity type of reserved offerings.
 pub const RESERVED: &str = "reserved";

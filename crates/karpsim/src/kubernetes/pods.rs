@@ -1,8 +1,8 @@
 //! What the state of a pod means: whether it has ended, waits, moves, may be disrupted, and what its eviction costs.
 
-use super::labels::DO_NOT_DISRUPT;
+use super::labels::{DISRUPTION_COST, DO_NOT_DISRUPT, POD_DELETION_COST};
 use crate::model::core::Pod;
-use crate::model::meta::{Duration, Str, Time};
+use crate::model::meta::{Duration, OwnerReference, Str, Time};
 
 /// `namespace/name`.
 pub fn pod_key(pod: &Pod) -> Str {
@@ -31,6 +31,16 @@ pub fn is_active(pod: &Pod) -> bool {
 /// Whether an object of this kind owns the pod.
 pub fn is_owned_by(pod: &Pod, api_version: &str, kind: &str) -> bool {
     pod.metadata.owner_references.iter().any(|owner| owner.api_version == api_version && owner.kind == kind)
+}
+
+/// Whether an object of this kind is the pod's controller.
+pub fn is_controlled_by(pod: &Pod, api_version: &str, kind: &str) -> bool {
+    controller_of(pod).is_some_and(|owner| owner.api_version == api_version && owner.kind == kind)
+}
+
+/// The object that makes the pod anew when it is gone.
+pub fn controller_of(pod: &Pod) -> Option<&OwnerReference> {
+    pod.metadata.owner_references.iter().find(|owner| owner.controller)
 }
 
 /// Whether a DaemonSet owns the pod.
@@ -81,14 +91,36 @@ pub fn is_provisionable(pod: &Pod) -> bool {
         && !is_owned_by_node(pod)
 }
 
-/// What it costs to evict the pod: 1, more or less by deletion cost and priority, between −10 and 10. Doubles, in
-/// Karpenter's order of operations.
-pub fn eviction_cost(pod: &Pod) -> f64 {
+/// Which annotations say what it costs to evict a pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CostSource {
+    /// The deletion cost, read as a double.
+    DeletionCost,
+    /// The disruption cost, and only without it the deletion cost; both are whole numbers.
+    DisruptionCostFirst,
+    /// The disruption cost: Karpenter itself writes deletion costs.
+    DisruptionCostOnly,
+}
+
+/// What the annotations add to a pod's eviction cost, in 2^-27. What cannot be read counts 0.
+fn annotated_cost(pod: &Pod, source: CostSource) -> Option<f64> {
+    let annotations = &pod.metadata.annotations;
+    let deletion_cost = annotations.get(POD_DELETION_COST);
+    if source == CostSource::DeletionCost {
+        return parse_go_float(deletion_cost?);
+    }
+    let cost = annotations
+        .get(DISRUPTION_COST)
+        .or_else(|| deletion_cost.filter(|_| source == CostSource::DisruptionCostFirst))?;
+    cost.parse::<i32>().ok().map(f64::from)
+}
+
+/// What it costs to evict the pod: 1, more or less by what its annotations say and by its priority, between −10 and 10.
+/// Doubles, in Karpenter's order of operations.
+pub fn eviction_cost(pod: &Pod, source: CostSource) -> f64 {
     let mut cost = 1.0;
-    if let Some(deletion_cost) = pod.metadata.annotations.get("controller.kubernetes.io/pod-deletion-cost")
-        && let Some(deletion_cost) = parse_go_float(deletion_cost)
-    {
-        cost += deletion_cost / 134_217_728.0;
+    if let Some(annotated) = annotated_cost(pod, source) {
+        cost += annotated / 134_217_728.0;
     }
     if let Some(priority) = pod.spec.priority {
         cost += priority as f64 / 33_554_432.0;

@@ -38,3 +38,8 @@ pub fn is_ephemeral(taint: &Taint) -> bool {
     known.iter().any(|(key, effect)| taint.key == key && taint.effect == Some(*effect))
         || taint.key.starts_with("readiness.k8s.io/")
 }
+
+/// The taint of nodes that are being rebooted.
+pub fn is_rebooting(taint: &Taint) -> bool {
+    taint.key == "karpenter.sh/rebooting" && taint.effect == Some(TaintEffect::NoSchedule)
+}

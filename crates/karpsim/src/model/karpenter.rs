@@ -87,6 +87,8 @@ words! {
         Empty = "Empty",
         /// It is not what its NodePool asks for any more.
         Drifted = "Drifted",
+        /// It is broken.
+        Unhealthy = "Unhealthy",
     }
 }
 

@@ -199,6 +199,43 @@ impl Duration {
     }
 }
 
+/// As Go prints it: `10m0s`, `1h0m0s`, `1.5s`, `0s`.
+impl std::fmt::Display for Duration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (sign, nanos) = (if self.nanos < 0 { "-" } else { "" }, self.nanos.unsigned_abs());
+        let with_fraction = |unit: u64| {
+            let (whole, rest) = (nanos / unit, nanos % unit);
+            let digits = unit.ilog10() as usize;
+            let fraction = format!("{rest:0digits$}");
+            let fraction = fraction.trim_end_matches('0');
+            if rest == 0 { whole.to_string() } else { format!("{whole}.{fraction}") }
+        };
+        match nanos {
+            0 => f.write_str("0s"),
+            1..1_000 => write!(f, "{sign}{nanos}ns"),
+            1_000..1_000_000 => write!(f, "{sign}{}µs", with_fraction(1_000)),
+            1_000_000..1_000_000_000 => write!(f, "{sign}{}ms", with_fraction(1_000_000)),
+            _ => {
+                let (minutes, nanos) = (nanos / 60_000_000_000, nanos % 60_000_000_000);
+                let fraction = format!("{:09}", nanos % 1_000_000_000);
+                let fraction = fraction.trim_end_matches('0');
+                let point = if fraction.is_empty() { "" } else { "." };
+                let seconds = format!("{}{point}{fraction}s", nanos / 1_000_000_000);
+                match (minutes / 60, minutes % 60) {
+                    (0, 0) => write!(f, "{sign}{seconds}"),
+                    (0, minutes) => write!(f, "{sign}{minutes}m{seconds}"),
+                    (hours, minutes) => write!(f, "{sign}{hours}h{minutes}m{seconds}"),
+                }
+            }
+        }
+    }
+}
+impl serde::Serialize for Duration {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl<'de> Deserialize<'de> for Duration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct DurationVisitor;

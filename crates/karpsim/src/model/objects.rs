@@ -6,6 +6,7 @@ use super::core::{
 };
 use super::karpenter::{NodeClaim, NodeOverlay, NodePool};
 use super::meta::Str;
+use super::selecting::{ReplicaSet, ReplicationController, Service, StatefulSet};
 use super::wire::{Audit, Path, Sink};
 use crate::problem::{Notice, Problem};
 use std::sync::Arc;
@@ -48,6 +49,14 @@ pub struct Objects {
     pub csi_nodes: Vec<CsiNode>,
     /// `policy/v1` PodDisruptionBudget.
     pub pod_disruption_budgets: Vec<PodDisruptionBudget>,
+    /// `v1` Service.
+    pub services: Vec<Service>,
+    /// `v1` ReplicationController.
+    pub replication_controllers: Vec<ReplicationController>,
+    /// `apps/v1` ReplicaSet.
+    pub replica_sets: Vec<ReplicaSet>,
+    /// `apps/v1` StatefulSet.
+    pub stateful_sets: Vec<StatefulSet>,
     /// Kinds that decide nothing.
     pub others: Vec<OtherObject>,
     /// How many objects were read, of all kinds.
@@ -73,6 +82,10 @@ impl Objects {
         self.storage_classes.append(&mut more.storage_classes);
         self.csi_nodes.append(&mut more.csi_nodes);
         self.pod_disruption_budgets.append(&mut more.pod_disruption_budgets);
+        self.services.append(&mut more.services);
+        self.replication_controllers.append(&mut more.replication_controllers);
+        self.replica_sets.append(&mut more.replica_sets);
+        self.stateful_sets.append(&mut more.stateful_sets);
         for other in &mut more.others {
             other.index += self.count;
         }
@@ -107,6 +120,10 @@ impl Audit for Objects {
         each("StorageClass", self.storage_classes.iter(), path, sink);
         each("CSINode", self.csi_nodes.iter(), path, sink);
         each("PodDisruptionBudget", self.pod_disruption_budgets.iter(), path, sink);
+        each("Service", self.services.iter(), path, sink);
+        each("ReplicationController", self.replication_controllers.iter(), path, sink);
+        each("ReplicaSet", self.replica_sets.iter(), path, sink);
+        each("StatefulSet", self.stateful_sets.iter(), path, sink);
     }
 }
 

@@ -59,6 +59,7 @@ impl Describe for ObjectsBox {
             PodDisruptionBudget, StorageClass,
         };
         use super::karpenter::{NodeClaim, NodeOverlay, NodePool};
+        use super::selecting::{ReplicaSet, ReplicationController, Service, StatefulSet};
         let kinds = kinds! { definitions;
             "v1" "Pod" Pod,
             "v1" "Node" Node,
@@ -72,6 +73,10 @@ impl Describe for ObjectsBox {
             "storage.k8s.io/v1" "StorageClass" StorageClass,
             "storage.k8s.io/v1" "CSINode" CsiNode,
             "policy/v1" "PodDisruptionBudget" PodDisruptionBudget,
+            "v1" "Service" Service,
+            "v1" "ReplicationController" ReplicationController,
+            "apps/v1" "ReplicaSet" ReplicaSet,
+            "apps/v1" "StatefulSet" StatefulSet,
         };
         let cases: Vec<Value> = kinds
             .into_iter()

@@ -131,7 +131,7 @@ impl Solver<'_> {
         crate::go_sort::sort_slice(&mut plan.types, |a, b| prices[*a] < prices[*b]);
     }
 
-    /// The least price of each type among the available offerings that `constraint` allows.
+    /// The least price of each type among the offerings that `constraint` allows and that can be launched.
     pub fn least_prices(&mut self, table: usize, constraint: ConstraintId) -> Rc<[f64]> {
         if let Some(known) = self.known.prices.least.get(&(table, constraint)) {
             return Rc::clone(known);
@@ -139,7 +139,8 @@ impl Solver<'_> {
         let kinds = self.compatible_kinds(table, constraint);
         let types = self.problem.tables[table].types.iter();
         let least = types.map(|it| {
-            let offerings = it.offerings.iter().filter(|offering| offering.available && kinds[offering.kind]);
+            let offerings =
+                it.offerings.iter().filter(|offering| offering.launchable && kinds[offering.kind]);
             offerings
                 .fold(f64::MAX, |least, offering| if offering.price < least { offering.price } else { least })
         });
@@ -201,7 +202,7 @@ impl Solver<'_> {
         let mut cheapest: Option<(&Type, &Offering)> = None;
         for &of in &chosen.types {
             let it = &table.types[of];
-            for offering in it.offerings.iter().filter(|offering| offering.available && kinds[offering.kind])
+            for offering in it.offerings.iter().filter(|offering| offering.launchable && kinds[offering.kind])
             {
                 if !capacity_types.contains(&offering.capacity_type) {
                     capacity_types.push(offering.capacity_type.clone());

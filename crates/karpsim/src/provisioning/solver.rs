@@ -43,6 +43,8 @@ pub struct RoundRules {
     pub spares_young_nodes: bool,
     /// The round is given up once it needs more new nodes than this.
     pub most_new_nodes: Option<usize>,
+    /// A reservation counts as having one instance more: a node that is to go will free it.
+    pub credited: Option<ReservationId>,
 }
 
 /// A node to be launched, while the round fills it.
@@ -62,6 +64,8 @@ pub struct Claim {
     pub ports: SmallVec<[PortsId; 2]>,
     /// Reservations that it holds.
     pub reserved: SmallVec<[ReservationId; 2]>,
+    /// Volumes of its pods: driver and claim, sorted.
+    pub attached: Vec<(crate::model::meta::Str, crate::model::meta::Str)>,
     host: HostId,
 }
 
@@ -169,11 +173,22 @@ pub(crate) struct Knowledge {
     unrelaxed: FxHashMap<ClassId, VariantId>,
     /// By table and constraint: the shapes that are allowed and on offer.
     allowed: Vec<FxHashMap<ConstraintId, Rc<ShapeSet>>>,
-    reserved_offerings: Vec<Vec<(usize, usize, ReservationId)>>,
+    reserved_offerings: Vec<Vec<ReservedOffering>>,
     verdicts: Verdicts,
     stances: Stances,
     pub(super) options: KnownOptions,
     pub(crate) prices: KnownPrices,
+}
+
+/// A reserved offering that is available.
+#[derive(Debug, Clone, Copy)]
+struct ReservedOffering {
+    /// Index of the instance type.
+    of: usize,
+    kind: usize,
+    reservation: ReservationId,
+    /// Its reservation has no instance left, as the cloud has it.
+    full: bool,
 }
 
 /// The nodes of the cluster as a round may fill them, by index.
@@ -338,7 +353,14 @@ impl Knowledge {
                 .flat_map(|(of, it)| {
                     let offerings = it.offerings.iter().filter(|offering| offering.available);
                     offerings.filter_map(move |offering| {
-                        offering.reservation.map(|reservation| (of, offering.kind, reservation))
+                        let full = offering.reservation_capacity == 0;
+                        let kind = offering.kind;
+                        offering.reservation.map(|reservation| ReservedOffering {
+                            of,
+                            kind,
+                            reservation,
+                            full,
+                        })
                     })
                 })
                 .collect()
@@ -445,6 +467,9 @@ impl<'p> Solver<'p> {
             }
         }
         self.round.reservations_left.clone_from(&problem.reservations);
+        if let Some(reservation) = rules.credited {
+            self.round.reservations_left[reservation.0 as usize] += 1;
+        }
         let known: Vec<usize> =
             pods.iter().copied().filter(|&pod| !self.class_of(pod).1.volumes.unreachable).collect();
         let taken = known.clone();
@@ -608,6 +633,9 @@ impl<'p> Solver<'p> {
         variant: VariantId,
         groups: &Rc<Groups>,
     ) -> Result<(), Refusal> {
+        if class.volumes.unresolved && self.problem.karpenter().unresolved_volumes_bar_new_nodes {
+            return Err(Refusal::Lasting);
+        }
         let applicant = self.applicant(pod, class, variant, groups);
         if !class.volumes.unresolved && self.place_on_existing(&applicant) {
             return Ok(());

@@ -63,7 +63,7 @@ fn cost_of_claims(cluster: &Cluster<'_>, pool: &NodePool) -> f64 {
 fn cost_of_all_pods(cluster: &Cluster<'_>, pods: &[usize]) -> f64 {
     let pods = pods.iter().map(|&at| cluster.pods[at].pod);
     let counted = pods.filter(|pod| !is_terminal(pod) && !is_owned_by(pod, "apps/v1", "DaemonSet"));
-    1.0 + sum(counted.map(|pod| eviction_cost(pod).max(0.0)))
+    1.0 + sum(counted.map(|pod| eviction_cost(pod, cluster.scenario.options.cost_source()).max(0.0)))
 }
 
 /// Whether every Balanced NodePool that the move takes nodes from approves of it. Savings are shared by what the nodes cost.

@@ -64,7 +64,7 @@ pub(crate) fn consolidate(cluster: &Cluster<'_>, method: Method) -> Vec<Command>
     let mut names: Vec<Str> = candidates.into_iter().map(|candidate| candidate.name).collect();
     names.sort();
     let replacements = replacement.map(|plan| plan.launched(cluster)).into_iter().collect();
-    vec![Command { method, reason: method.reason().as_str(), candidates: names, replacements }]
+    vec![Command::new(method, names, replacements)]
 }
 
 type Found<'a> = Option<(Vec<Candidate<'a>>, Option<Plan>)>;
@@ -186,7 +186,7 @@ fn candidates<'a>(cluster: &Cluster<'a>) -> Vec<Candidate<'a>> {
         }
         let reschedulable: Vec<usize> =
             node.pods.iter().copied().filter(|&at| is_reschedulable(cluster.pods[at].pod)).collect();
-        let costs = reschedulable.iter().map(|&at| eviction_cost(cluster.pods[at].pod));
+        let costs = reschedulable.iter().map(|&at| eviction_cost(cluster.pods[at].pod, scenario.options.cost_source()));
         let disruption_cost = costs.filter(|cost| *cost > 0.0).fold(1.0, |sum, cost| sum + cost);
         let types = types
             .entry(&pool.metadata.name)

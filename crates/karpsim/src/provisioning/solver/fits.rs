@@ -7,6 +7,7 @@ use crate::compile::pods::{Class, PortsId};
 use crate::compile::resources::Amounts;
 use crate::compile::shapes::ShapeSet;
 use crate::compile::types::ReservationId;
+use crate::model::meta::Str;
 use crate::provisioning::stances::{Answer, Ground, GroundId, Stance, StanceId};
 use crate::requirements::{ConstraintId, KeyId, Requirement, Undefined};
 use crate::topology::HostId;
@@ -241,6 +242,9 @@ impl Solver<'_> {
         } else {
             let mut options = claim.shapes.clone();
             options.keep(&allowed);
+            if !class.volumes.attached.is_empty() {
+                table.keep_attaching(&mut options, &both_attached(&claim.attached, class));
+            }
             let requests: Amounts = claim.requests.iter().zip(&class.requests).map(|(a, b)| a + b).collect();
             template.fitting(table, &options, &requests, clashes)
         };
@@ -262,7 +266,7 @@ impl Solver<'_> {
     }
 
     /// Reservations that a node could hold. Under strict rules it is refused if there are some but it gets none, or if
-    /// it would lose the last that it holds.
+    /// it would lose the last that it holds. A full reservation is worth waiting for only if there is nothing else.
     pub(super) fn reserve(
         &mut self,
         table: usize,
@@ -276,26 +280,53 @@ impl Solver<'_> {
         {
             return Ok(reserved);
         }
+        let falls_back = self.problem.karpenter().full_reservations_fall_back;
         let of_table = &self.problem.tables[table];
         let types = of_table.types_of(shapes);
-        let mut compatible = false;
-        for &(of, kind, reservation) in &self.known.reserved_offerings[table] {
-            if types.binary_search(&of).is_err()
-                || !self.algebra.compatible(constraint, of_table.kinds[kind], Undefined::WellKnownAllowed)
+        let (mut with_room, mut full) = (false, false);
+        for offering in &self.known.reserved_offerings[table] {
+            let kind = of_table.kinds[offering.kind];
+            if types.binary_search(&offering.of).is_err()
+                || !self.algebra.compatible(constraint, kind, Undefined::WellKnownAllowed)
             {
                 continue;
             }
-            compatible = true;
+            let reservation = offering.reservation;
+            if falls_back && offering.full && self.round.rules.credited != Some(reservation) {
+                full = true;
+                continue;
+            }
+            with_room = true;
             if held.contains(&reservation) || self.round.reservations_left[reservation.0 as usize] > 0 {
                 reserved.push(reservation);
             }
         }
         reserved.sort_unstable();
         reserved.dedup();
-        if self.round.rules.strict_reservations && reserved.is_empty() && (compatible || !held.is_empty()) {
+        let strict = self.round.rules.strict_reservations;
+        if strict && reserved.is_empty() && with_room {
+            return Err(Refusal::Reserved);
+        }
+        if full && !with_room && !self.has_unreserved(table, &types, constraint) {
+            // Not strictly, a later NodePool may do.
+            return Err(if strict { Refusal::Reserved } else { Refusal::Lasting });
+        }
+        if strict && reserved.is_empty() && !held.is_empty() {
             return Err(Refusal::Reserved);
         }
         Ok(reserved)
+    }
+
+    /// Whether one of `types` is on offer without a reservation.
+    fn has_unreserved(&mut self, table: usize, types: &[usize], constraint: ConstraintId) -> bool {
+        let kinds = self.compatible_kinds(table, constraint);
+        let of_table = &self.problem.tables[table];
+        types.iter().any(|&of| {
+            of_table.types[of]
+                .offerings
+                .iter()
+                .any(|offering| offering.available && offering.reservation.is_none() && kinds[offering.kind])
+        })
     }
 
     /// The shapes that `constraint` allows and that are on offer.
@@ -312,10 +343,18 @@ impl Solver<'_> {
     }
 }
 
+/// The volumes of `attached` and those of a pod of `class`, sorted, each once.
+pub(super) fn both_attached(attached: &[(Str, Str)], class: &Class) -> Vec<(Str, Str)> {
+    let mut both: Vec<_> = attached.iter().chain(&class.volumes.attached).cloned().collect();
+    both.sort();
+    both.dedup();
+    both
+}
+
 /// Whether the node could not attach the pod's volumes beside those it has.
 pub(super) fn exceeds_attach_limits(
     node: &crate::compile::nodes::StateNode,
-    attached: &[(crate::model::meta::Str, crate::model::meta::Str)],
+    attached: &[(Str, Str)],
     class: &Class,
 ) -> bool {
     node.attach_limits.iter().any(|(driver, limit)| {

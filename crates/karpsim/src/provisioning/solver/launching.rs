@@ -1,6 +1,6 @@
 //! Pods on the nodes that a round launches.
 
-use super::fits::ClaimRef;
+use super::fits::{ClaimRef, both_attached};
 use super::{Applicant, Claim, Placement, Refusal, Solver};
 use crate::compile::asked::Host;
 use crate::compile::pods::{Class, PortsId};
@@ -103,6 +103,7 @@ impl Solver<'_> {
                 pods: Vec::new(),
                 ports: SmallVec::new(),
                 reserved: SmallVec::new(),
+                attached: Vec::new(),
                 host: self.round.first_new_host + self.round.claims.len() as HostId,
             };
             let relaxes = problem.scenario.options.relaxes_min_values();
@@ -218,6 +219,9 @@ impl Solver<'_> {
         }
         if class.ports != PortsId::NONE {
             claim.ports.push(class.ports);
+        }
+        if !class.volumes.attached.is_empty() {
+            claim.attached = both_attached(&claim.attached, class);
         }
         let before = std::mem::replace(&mut claim.reserved, placement.reserved);
         if claim.reserved != before {

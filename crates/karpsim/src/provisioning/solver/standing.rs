@@ -4,6 +4,7 @@
 //! all, until something is placed on it. Each variant of a class therefore keeps the list of nodes that have not; in a
 //! cluster of full nodes it is nearly empty.
 
+use super::fits::both_attached;
 use super::{Applicant, Open, Refusal, Solver};
 use crate::compile::pods::PortsId;
 use crate::provisioning::verdicts::{Refusals, Willing};
@@ -53,9 +54,7 @@ impl Solver<'_> {
             open.ports.push(class.ports);
         }
         if !class.volumes.attached.is_empty() {
-            open.attached.extend(class.volumes.attached.iter().cloned());
-            open.attached.sort();
-            open.attached.dedup();
+            open.attached = both_attached(&open.attached, class);
         }
         self.record(applicant, node.taints, constraint, (node.host.0, node.host_label));
         true
