@@ -331,7 +331,7 @@ fn decide(scenario: &Scenario, timed: bool, timing: &mut Timing) -> Decision {
     timing.compile = compiled - start;
     let decision = match scenario.kind {
         ScenarioKind::Provisioning => {
-            let round = Round::play(&problem, algebra);
+            let round = Round::schedule(&problem, algebra);
             timing.decide = processor::seconds() - compiled;
             let decision = round.decision();
             timing.render = processor::seconds() - compiled - timing.decide;

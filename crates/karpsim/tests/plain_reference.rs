@@ -8,6 +8,7 @@ mod plain;
 
 use karpsim::decision::{Command, Method};
 use karpsim::scenario::Scenario;
+use karpsim::version::KarpenterVersion;
 use plain::cluster::Cluster;
 use plain::launch::Provisioned;
 use plain::random::{Moment, Size, moment};
@@ -39,6 +40,13 @@ fn consolidated(scenario: &Scenario) -> [Vec<Command>; 2] {
     [karpsim::disrupt(scenario, &CONSOLIDATION).commands, plainly.collect()]
 }
 
+/// The plain reading is one of v1.14.
+fn read(text: &str) -> Scenario {
+    let mut scenario = measured::read(text);
+    scenario.options.karpenter_version = Some(KarpenterVersion::V1_14);
+    scenario
+}
+
 fn config(cases: u32, shrinks: u32) -> ProptestConfig {
     ProptestConfig {
         cases,
@@ -62,7 +70,7 @@ proptest! {
 
     #[test]
     fn pods_go_where_they_plainly_go(moment in moment("provisioning", SMALL)) {
-        let scenario = measured::read(&moment.0);
+        let scenario = read(&moment.0);
         prop_assert_eq!(fast(&scenario), plain(&scenario));
     }
 }
@@ -72,7 +80,7 @@ proptest! {
 
     #[test]
     fn many_pods_go_where_they_plainly_go(moment in moment("provisioning", LARGE)) {
-        let scenario = measured::read(&moment.0);
+        let scenario = read(&moment.0);
         prop_assert_eq!(fast(&scenario), plain(&scenario));
     }
 }
@@ -82,7 +90,7 @@ proptest! {
 
     #[test]
     fn nodes_are_consolidated_as_they_plainly_are(moment in moment("disruption", STANDING)) {
-        let [fast, plainly] = consolidated(&measured::read(&moment.0));
+        let [fast, plainly] = consolidated(&read(&moment.0));
         prop_assert_eq!(fast, plainly);
     }
 }
@@ -94,7 +102,7 @@ fn moments(kind: &'static str, size: Size) -> Vec<Scenario> {
     (0..200)
         .map(|_| {
             let Moment(text) = strategy.new_tree(&mut runner).expect("a moment").current();
-            measured::read(&text)
+            read(&text)
         })
         .collect()
 }
@@ -133,7 +141,7 @@ fn recorded(kind: &str, agree: impl Fn(&Scenario) -> bool) -> (Vec<String>, usiz
     let mut differing = Vec::new();
     for line in text.lines() {
         let recording: serde_json::Value = serde_json::from_str(line).expect("a recording");
-        let scenario = measured::read(&recording["scenario"].to_string());
+        let scenario = read(&recording["scenario"].to_string());
         if !agree(&scenario) {
             differing.push(scenario.name.to_string());
         }
