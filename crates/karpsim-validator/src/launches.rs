@@ -242,7 +242,9 @@ impl Trial<'_> {
                 wanted.remove(added);
             }
         }
-        first_missing(&wanted, &allocatable(of_type, offering)).map(|missing| format!("not enough {missing}"))
+        let replaces = self.scenario.options.rules().offering_overrides_replace;
+        let room = allocatable(of_type, offering, replaces);
+        first_missing(&wanted, &room).map(|missing| format!("not enough {missing}"))
     }
 }
 

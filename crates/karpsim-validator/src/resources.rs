@@ -94,28 +94,36 @@ fn with_status(pod: &Pod, container: &Container) -> Amounts {
     wanted
 }
 
-/// What pods can have of an instance: capacity less overhead. Memory set aside for huge pages is not there for others.
-pub(crate) fn allocatable(instance_type: &InstanceType, offering: &Offering) -> Amounts {
+/// What pods can have of an instance: capacity less overhead. What an offering says of them is added to what its type says,
+/// or `replaces` it. Memory set aside for huge pages is not there for others.
+pub(crate) fn allocatable(instance_type: &InstanceType, offering: &Offering, replaces: bool) -> Amounts {
     let mut room = amounts(&instance_type.capacity);
     for (name, quantity) in offering.capacity_override.iter() {
-        *room.entry(name.to_owned()).or_default() += quantity;
+        let amount = room.entry(name.to_owned()).or_default();
+        *amount = if replaces { quantity } else { *amount + quantity };
     }
     let huge: Vec<Quantity> = room
         .iter()
         .filter(|(name, _)| name.starts_with("hugepages-"))
         .map(|(_, quantity)| *quantity)
         .collect();
-    let kept = |room: &mut Amounts, overhead: &Overhead| {
+    let total = |overhead: &Overhead| {
+        let mut total = Amounts::new();
         for list in [&overhead.kube_reserved, &overhead.system_reserved, &overhead.eviction_threshold] {
             for (name, quantity) in list.iter() {
-                let amount = room.entry(name.to_owned()).or_default();
-                *amount = *amount - quantity;
+                *total.entry(name.to_owned()).or_default() += quantity;
             }
         }
+        total
     };
-    kept(&mut room, &instance_type.overhead);
-    if let Some(overhead) = &offering.overhead_override {
-        kept(&mut room, overhead);
+    let mut kept = total(&instance_type.overhead);
+    for (name, quantity) in offering.overhead_override.as_ref().map(total).into_iter().flatten() {
+        let amount = kept.entry(name).or_default();
+        *amount = if replaces { quantity } else { *amount + quantity };
+    }
+    for (name, quantity) in kept {
+        let amount = room.entry(name).or_default();
+        *amount = *amount - quantity;
     }
     for quantity in huge {
         let memory = room.entry("memory".to_owned()).or_default();

@@ -4,6 +4,7 @@
 
 use karpsim::scenario::Scenario;
 use karpsim::scenario::ScenarioText;
+use karpsim::version::KarpenterVersion;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ fn decide(kind: &str, options: Value, instance_type: Value, objects: Vec<Value>)
         "objects": objects,
     });
     let text: ScenarioText = serde_json::from_str(&text.to_string()).expect("a scenario");
-    let scenario = Scenario {
+    let mut scenario = Scenario {
         name: text.name,
         kind: text.kind.expect("a kind"),
         now: text.now.expect("a clock"),
@@ -26,6 +27,7 @@ fn decide(kind: &str, options: Value, instance_type: Value, objects: Vec<Value>)
         objects: text.objects.0,
         memory: text.cluster,
     };
+    scenario.options.karpenter_version = Some(KarpenterVersion::V1_14);
     serde_json::to_value(karpsim::decide(&scenario)).expect("a decision is JSON")
 }
 

@@ -157,3 +157,72 @@ impl Repair {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Policies, Repair};
+    use crate::model::core::Node;
+    use crate::model::meta::{Duration, Time};
+    use crate::scenario::{Options, RepairAction};
+    use serde_json::{Value, json};
+
+    fn policies(policies: Value) -> Policies {
+        let options = json!({
+            "karpenterVersion": "1.15",
+            "featureGates": {"nodeRepair": true},
+            "repairPolicies": policies,
+        });
+        Policies::new(&serde_json::from_value::<Options>(options).unwrap())
+    }
+
+    /// What conditions that all began at noon ask after so many minutes.
+    fn after(minutes: i64, policies: &Policies, conditions: &[(&str, &str, &str)]) -> Option<Repair> {
+        let conditions: Vec<Value> = conditions
+            .iter()
+            .map(|(kind, status, reason)| {
+                json!({
+                    "type": kind, "status": status, "reason": reason,
+                    "lastTransitionTime": "2026-03-01T12:00:00Z",
+                })
+            })
+            .collect();
+        let node: Node = serde_json::from_value(json!({"status": {"conditions": conditions}})).unwrap();
+        let noon: jiff::Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
+        Repair::at(policies, &node, None, Time(noon + jiff::SignedDuration::from_mins(minutes)))
+    }
+
+    #[test]
+    fn a_reason_that_matches_no_pattern_calls_for_the_fallback() {
+        let policies = policies(json!([
+            {"conditionType": "Disk", "conditionStatus": "True", "reasonRegex": "^Dead$", "tolerationDuration": "1m"},
+            {"conditionType": "Ready", "conditionStatus": "False", "tolerationDuration": "30m"},
+        ]));
+        let slow = [("Disk", "True", "Slow")];
+        assert_eq!(after(29, &policies, &slow), None);
+        assert_eq!(after(30, &policies, &slow).unwrap().condition, "Disk");
+        assert!(after(1, &policies, &[("Disk", "True", "Dead")]).is_some());
+        assert_eq!(after(600, &policies, &[("Disk", "False", "Dead")]), None, "no policy is about it");
+    }
+
+    #[test]
+    fn the_more_disruptive_action_and_the_shortest_drain_win() {
+        let policies = policies(json!([
+            {
+                "conditionType": "Net", "conditionStatus": "False", "reasonRegex": ".", "priority": 100,
+                "tolerationDuration": "5m", "terminationGracePeriod": "1m", "action": "RebootNode",
+            },
+            {
+                "conditionType": "Disk", "conditionStatus": "True", "tolerationDuration": "10m",
+                "terminationGracePeriod": "20m",
+            },
+        ]));
+        let both = [("Net", "False", "Down"), ("Disk", "True", "Slow")];
+        let early = after(5, &policies, &both).unwrap();
+        assert_eq!((early.action, early.condition.as_str()), (RepairAction::RebootNode, "Net"));
+        let late = after(10, &policies, &both).unwrap();
+        assert_eq!((late.action, late.condition.as_str()), (RepairAction::ReplaceNode, "Disk"));
+        assert_eq!(late.termination_grace_period, Some(Duration::from_secs(60)));
+        // One rank, and 5 of 30 minutes beyond what is tolerated.
+        assert!((late.score - (1.0 + 5.0 / 30.0)).abs() < 1e-12);
+    }
+}

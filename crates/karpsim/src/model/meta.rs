@@ -496,6 +496,22 @@ mod tests {
     use super::Time;
 
     #[test]
+    fn durations_are_written_as_go_writes_them() {
+        for (nanos, text) in [
+            (0, "0s"),
+            (1, "1ns"),
+            (1_500, "1.5µs"),
+            (250_000_000, "250ms"),
+            (1_500_000_000, "1.5s"),
+            (600_000_000_000, "10m0s"),
+            (60_250_000_000, "1m0.25s"),
+            (-5_400_000_000_000, "-1h30m0s"),
+        ] {
+            assert_eq!(super::Duration { nanos }.to_string(), text);
+        }
+    }
+
+    #[test]
     fn times_of_the_common_form_are_what_the_library_reads() {
         let texts = [
             "1970-01-01T00:00:00Z",

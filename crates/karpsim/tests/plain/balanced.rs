@@ -6,7 +6,7 @@ use super::disruption::Candidate;
 use super::launch::Plan;
 use super::offers::types_of;
 use karpsim::kubernetes::labels::{CAPACITY_TYPE, INSTANCE_TYPE, NODE_POOL, ZONE};
-use karpsim::kubernetes::pods::{eviction_cost, is_owned_by, is_terminal};
+use karpsim::kubernetes::pods::{CostSource, eviction_cost, is_owned_by, is_terminal};
 use karpsim::label_rules::is_known_node_class;
 use karpsim::model::karpenter::{ConsolidationPolicy, NodeClaim, NodePool};
 use karpsim::model::meta::Str;
@@ -63,7 +63,7 @@ fn cost_of_claims(cluster: &Cluster<'_>, pool: &NodePool) -> f64 {
 fn cost_of_all_pods(cluster: &Cluster<'_>, pods: &[usize]) -> f64 {
     let pods = pods.iter().map(|&at| cluster.pods[at].pod);
     let counted = pods.filter(|pod| !is_terminal(pod) && !is_owned_by(pod, "apps/v1", "DaemonSet"));
-    1.0 + sum(counted.map(|pod| eviction_cost(pod, cluster.scenario.options.cost_source()).max(0.0)))
+    1.0 + sum(counted.map(|pod| eviction_cost(pod, CostSource::DeletionCost).max(0.0)))
 }
 
 /// Whether every Balanced NodePool that the move takes nodes from approves of it. Savings are shared by what the nodes cost.

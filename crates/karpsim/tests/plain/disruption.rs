@@ -13,7 +13,7 @@ use karpsim::kubernetes::labels::{
     CAPACITY_TYPE, DO_NOT_DISRUPT, INSTANCE_TYPE, NODE_POOL, ON_DEMAND, REGISTERED, RESERVED, SPOT, ZONE,
 };
 use karpsim::kubernetes::pods::is_provisionable;
-use karpsim::kubernetes::pods::{eviction_cost, is_disruptable, is_reschedulable};
+use karpsim::kubernetes::pods::{CostSource, eviction_cost, is_disruptable, is_reschedulable};
 use karpsim::model::karpenter::{ConsolidationPolicy, NodePool};
 use karpsim::model::meta::{Str, condition, condition_is_true};
 use std::collections::{BTreeMap, BTreeSet};
@@ -186,7 +186,8 @@ fn candidates<'a>(cluster: &Cluster<'a>) -> Vec<Candidate<'a>> {
         }
         let reschedulable: Vec<usize> =
             node.pods.iter().copied().filter(|&at| is_reschedulable(cluster.pods[at].pod)).collect();
-        let costs = reschedulable.iter().map(|&at| eviction_cost(cluster.pods[at].pod, scenario.options.cost_source()));
+        let costs =
+            reschedulable.iter().map(|&at| eviction_cost(cluster.pods[at].pod, CostSource::DeletionCost));
         let disruption_cost = costs.filter(|cost| *cost > 0.0).fold(1.0, |sum, cost| sum + cost);
         let types = types
             .entry(&pool.metadata.name)

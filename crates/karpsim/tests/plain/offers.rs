@@ -193,7 +193,7 @@ pub(crate) fn types_of(scenario: &Scenario, rules: &LabelRules, pool: &str) -> V
     } else {
         Changes::default()
     };
-    let mut reader = types::Reader::new(rules, karpsim::version::KarpenterVersion::V1_14.rules());
+    let mut reader = types::Reader::new(rules, scenario.options.rules());
     let mut types = Vec::new();
     for (index, it) in catalogue.instance_types.iter().enumerate() {
         let prices: Vec<Option<f64>> = it
