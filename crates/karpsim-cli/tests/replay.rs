@@ -53,7 +53,7 @@ fn the_table_tells_the_story() {
     for line in [
         "0:00:01  provision      gpu       +g4dn.xlarge on-demand us-west-2a             default/resnet-1",
         "0:10:01  provision      gpu       +5 × g4dn.xlarge on-demand us-west-2a         default/resnet-2, default/resnet-3 \
-         and 3 other(s)  $0.5260/h, then g4dn.2xlarge at $0.7520/h",
+         and 3 other(s)  $0.5260/h, next g4dn.2xlarge at $0.7520/h",
         "0:30:31  disrupt Empty  gpu       -6 × g4dn.xlarge on-demand us-west-2a",
         "nodes                 6 launched, 6 removed",
     ] {
@@ -460,8 +460,7 @@ fn static_node_pools_wait_for_their_gate() {
     let off = karpsim(&["replay", &trace, "-o", "json"], b"");
     assert_eq!(
         off.err,
-        "warning: NodePool with `replicas`: has no effect: the feature gate StaticCapacity is off (--feature-gates \
-         StaticCapacity=true)\n"
+        "warning: NodePool with `replicas`: has no effect: the feature gate StaticCapacity is off (enable it with --feature-gates StaticCapacity=true)\n"
     );
     let off: Value = serde_json::from_str(&off.out).unwrap();
     assert_eq!(off["totals"]["nodesLaunched"], 0);

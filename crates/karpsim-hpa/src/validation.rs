@@ -271,7 +271,7 @@ mod tests {
                 json!("v1"),
                 "`spec.scaleTargetRef.apiVersion`: invalid value `v1`: expected a group and a version such as apps/v1",
             ),
-            ("/spec/scaleTargetRef/name", json!(""), "`spec.scaleTargetRef`: field `name` is missing"),
+            ("/spec/scaleTargetRef/name", json!(""), "`spec.scaleTargetRef`: missing field `name`"),
             (
                 &format!("{external}/metric/name"),
                 json!("a/b"),
@@ -292,7 +292,7 @@ mod tests {
                 json!({}),
                 "`spec.metrics[0]`: invalid value `pods`: expected no such field with type External",
             ),
-            ("/spec/metrics/0/external", Value::Null, "`spec.metrics[0]`: field `external` is missing"),
+            ("/spec/metrics/0/external", Value::Null, "`spec.metrics[0]`: missing field `external`"),
             (
                 "/spec/metrics/1/resource/target/averageUtilization",
                 json!(0),
@@ -301,7 +301,7 @@ mod tests {
             (
                 "/spec/metrics/2/pods/target/averageValue",
                 Value::Null,
-                "`spec.metrics[2].pods.target`: field `averageValue` is missing",
+                "`spec.metrics[2].pods.target`: missing field `averageValue`",
             ),
             (
                 &format!("{rules}/stabilizationWindowSeconds"),
@@ -331,7 +331,7 @@ mod tests {
             (
                 &format!("{policy}/type"),
                 Value::Null,
-                "`spec.behavior.scaleUp.policies[0]`: field `type` is missing",
+                "`spec.behavior.scaleUp.policies[0]`: missing field `type`",
             ),
         ];
         for (path, value, said) in cases {

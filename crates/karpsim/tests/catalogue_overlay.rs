@@ -229,7 +229,7 @@ fn what_is_wrong_with_a_catalogue_is_said() {
     );
     assert_eq!(
         with("/capacity/cpu", "\"two\""),
-        "instance type `m5.large`: `capacity.cpu`: expected a quantity, found string \"two\""
+        "instance type `m5.large`: `capacity.cpu`: expected a quantity such as `100m`, `1.5`, `2Gi` or `1e3`, found string \"two\""
     );
     assert_eq!(
         with("/capacity", "{\"cpu\": \"2\", \"memory\": \"1Gi\"}"),

@@ -121,7 +121,7 @@ fn what_is_refused_is_said_in_one_sentence() {
             "`options.featureGates`: unknown field `spotToSpot`".into(),
             Some(
                 "known fields: `reservedCapacity`, `spotToSpotConsolidation`, `nodeOverlay`, `staticCapacity`, `nodeRepair`, \
-                 `capacityBuffer`",
+                 `terminateFirstDrift`, `terminateFirstRepair`, `podDeletionCostManagement`, `capacityBuffer`",
             ),
         ),
         (
