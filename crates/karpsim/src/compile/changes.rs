@@ -601,8 +601,7 @@ impl ClusterState {
         fill::settle(
             &mut node,
             algebra,
-            &self.taints,
-            &self.daemons,
+            (&self.taints, &self.daemons),
             &self.scenario,
             &self.api_nodes,
             csi_node,
