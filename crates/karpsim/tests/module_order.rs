@@ -6,12 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the ground up.
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 21] = [
     "problem",
     "go_sort",
     "quantity",
     "yaml",
     "model",
+    "version",
     "kubernetes",
     "catalogue",
     "label_rules",

@@ -87,13 +87,18 @@ impl Names {
 
     /// Renames the nodes of a decision.
     fn rename_decision(&self, decision: &mut Value) {
-        for node in decision["existingNodes"].as_array_mut().into_iter().flatten() {
+        for node in list(decision, "existingNodes") {
             node["name"] = self.new(node["name"].as_str().unwrap_or_default()).into();
         }
-        for command in decision["commands"].as_array_mut().into_iter().flatten() {
+        for command in list(decision, "commands") {
             self.rename(&mut command["candidates"]);
         }
     }
+}
+
+/// The members of a list of a decision, if it has the list.
+fn list<'a>(decision: &'a mut Value, name: &str) -> impl Iterator<Item = &'a mut Value> {
+    decision.get_mut(name).and_then(Value::as_array_mut).into_iter().flatten()
 }
 
 fn decide(scenario: &Value, catalogue: &mut BTreeMap<String, Catalogue>) -> Value {

@@ -133,7 +133,7 @@ fn what_is_refused_is_said_in_one_sentence() {
             "`options.featureGates`: unknown field `spotToSpot`".into(),
             Some(
                 "known here: `reservedCapacity`, `spotToSpotConsolidation`, `nodeOverlay`, `staticCapacity`, `nodeRepair`, \
-                 `capacityBuffer`",
+                 `terminateFirstDrift`, `terminateFirstRepair`, `podDeletionCostManagement`, `capacityBuffer`",
             ),
         ),
         (
