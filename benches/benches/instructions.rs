@@ -88,7 +88,9 @@ fn problem(text: &str) -> (&'static ClusterState, Algebra) {
 /// The text of a scenario whose catalogue has been read.
 fn unread(name: &str) -> &'static str {
     for catalogue in ["fake-400", "aws-us-west-2"] {
-        files::scenario(&format!(r#"{{"catalogue": {{"file": "catalogues/{catalogue}.json"}}, "objects": []}}"#));
+        files::scenario(&format!(
+            r#"{{"catalogue": {{"file": "catalogues/{catalogue}.json"}}, "objects": []}}"#
+        ));
     }
     bench_file(name).leak()
 }

@@ -1,7 +1,7 @@
 //! What Karpenter would do, as pure functions: no files, no sockets, no clock, no global state.
 //!
 //! A [`Scenario`](scenario::Scenario) is one moment of a cluster: its objects, the instance types on offer, Karpenter's
-//! settings and the time. [`decide`] answers with a [`Decision`]: the nodes that Karpenter v1.14.1 would launch and who
+//! settings and the time. [`decide`] answers with a [`Decision`]: the nodes that Karpenter would launch and who
 //! goes where, or the nodes that it would remove.
 //!
 //! ```

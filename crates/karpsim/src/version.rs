@@ -21,7 +21,7 @@ words! {
 impl Default for KarpenterVersion {
     /// The newest that is matched by recordings.
     fn default() -> Self {
-        KarpenterVersion::V1_14
+        KarpenterVersion::V1_15
     }
 }
 

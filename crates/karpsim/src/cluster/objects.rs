@@ -55,10 +55,10 @@ pub(super) fn apply(scenario: &mut Scenario, change: Change) {
         Change::Service(it) => put(&mut objects.services, *it, |it| &it.metadata),
         Change::ServiceGone(key) => drop_one(&mut objects.services, &key, |it| &it.metadata),
         Change::ReplicationController(it) => {
-            put(&mut objects.replication_controllers, *it, |it| &it.metadata)
+            put(&mut objects.replication_controllers, *it, |it| &it.metadata);
         }
         Change::ReplicationControllerGone(key) => {
-            drop_one(&mut objects.replication_controllers, &key, |it| &it.metadata)
+            drop_one(&mut objects.replication_controllers, &key, |it| &it.metadata);
         }
         Change::ReplicaSet(it) => put(&mut objects.replica_sets, *it, |it| &it.metadata),
         Change::ReplicaSetGone(key) => drop_one(&mut objects.replica_sets, &key, |it| &it.metadata),

@@ -682,8 +682,7 @@ impl ClusterState {
         fill::settle(
             &mut node,
             algebra,
-            &self.taints,
-            &self.daemons,
+            (&self.taints, &self.daemons),
             &self.scenario,
             &self.api_nodes,
             csi_node,

@@ -23,8 +23,7 @@ use std::sync::Arc;
 pub(super) fn settle(
     node: &mut StateNode,
     algebra: &mut Algebra,
-    taints: &TaintRules,
-    daemons: &[Daemon],
+    (taints, daemons): (&TaintRules, &[Daemon]),
     scenario: &Scenario,
     api_nodes: &[ApiNode],
     csi_node: Option<&CsiNode>,

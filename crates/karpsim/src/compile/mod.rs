@@ -285,7 +285,7 @@ pub fn compile_with(
         let csi_node =
             node.node.and_then(|api| csi_nodes.get(api_nodes[api].node.metadata.name.as_str()).copied());
         let instance_type = fill::instance_type_of(node, &api_nodes, &tables.all, &tables.of_pool);
-        fill::settle(node, &mut algebra, &taints, &daemons, &scenario, &api_nodes, csi_node, instance_type);
+        fill::settle(node, &mut algebra, (&taints, &daemons), &scenario, &api_nodes, csi_node, instance_type);
         fill::fill(node, &pods, &resources, &records, &scenario.objects.pods);
     }
     for (pool, limits) in dynamic.iter().zip(&mut limits) {

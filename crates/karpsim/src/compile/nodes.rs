@@ -240,9 +240,10 @@ pub(super) fn state_node(
         Some(claim) if !initialized || rebooting => written
             .iter()
             .filter(|taint| {
-                !is_ephemeral(taint)
-                    && !(returns && is_rebooting(taint))
-                    && !claim.spec.startup_taints.iter().any(|startup| same_taint(startup, taint))
+                let passes = is_ephemeral(taint)
+                    || (returns && is_rebooting(taint))
+                    || claim.spec.startup_taints.iter().any(|startup| same_taint(startup, taint));
+                !passes
             })
             .cloned()
             .collect(),

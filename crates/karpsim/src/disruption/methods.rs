@@ -84,7 +84,7 @@ pub(super) fn commands(
 }
 
 /// No NodePool is ready: Karpenter's simulation is an error, and the method gives up.
-struct NothingToLaunchFrom;
+pub(super) struct NothingToLaunchFrom;
 
 type Found<'a> = Option<(Vec<Candidate<'a>>, Proposal)>;
 

@@ -3,7 +3,7 @@
 //! A NodePool with many unhealthy nodes at once is left alone: then something else is wrong than the nodes.
 
 use super::candidates::Candidate;
-use super::methods::{Field, command, has_allowance};
+use super::methods::{Field, NothingToLaunchFrom, command, has_allowance};
 use super::policies::{Policies, Repair};
 use super::simulation::{Proposal, Question, Replacement};
 use super::static_pools::{Standing, full_reservations, go_first, holds_one_of, is_refilled, replace};
@@ -47,7 +47,7 @@ pub(super) fn repair(
             replace_static(solver, &candidate)
         } else {
             // Without a NodePool to launch from, Karpenter gives up on the method.
-            replace_dynamic(solver, budgets, &candidate)?
+            replace_dynamic(solver, budgets, &candidate).ok()?
         };
         if let Some(mut found) = found {
             found.termination_grace_period = drain_bound(problem, &candidate, &repair);
@@ -119,17 +119,18 @@ fn drain_bound(problem: &ClusterState, candidate: &Candidate<'_>, repair: &Repai
     Some(own.filter(|own| own.nanos < asked.nanos).unwrap_or(asked))
 }
 
-/// `None` in the end: its pods find no place. `None` at once: nothing can be simulated.
+/// `None`: its pods find no place.
 fn replace_dynamic(
     solver: &mut Solver<'_>,
     budgets: &PodBudgets<'_>,
     candidate: &Candidate<'_>,
-) -> Option<Option<Command>> {
+) -> Result<Option<Command>, NothingToLaunchFrom> {
     // The drain is bounded, so pods that cannot be evicted go too.
     let question = Question { with_held_pods: true, ..Question::default() };
     let may_go_first = solver.problem.scenario.options.terminates_first_for_repair();
-    let outcome = solver.replace_one(budgets, candidate, question, may_go_first)?;
-    Some(match outcome {
+    let outcome =
+        solver.replace_one(budgets, candidate, question, may_go_first).ok_or(NothingToLaunchFrom)?;
+    Ok(match outcome {
         Replacement::Staged(replacements) => {
             let candidates = std::slice::from_ref(candidate);
             Some(command(solver, Method::Repair, candidates, &Proposal { replacements }))

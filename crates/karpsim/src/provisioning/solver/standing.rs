@@ -89,7 +89,7 @@ impl Solver<'_> {
                 }
                 continue;
             }
-            let Some(&next) = self.problem.node_order.get(next_place as usize) else { return None };
+            let &next = self.problem.node_order.get(next_place as usize)?;
             others += usize::from(other_place == next_place);
             let tried = self.try_node(next, applicant, refusals);
             let stays = tried != Err(Refused::ForGood);
