@@ -332,7 +332,8 @@ fn karpenters_settings_have_karpenters_names() {
     assert_eq!(
         run(&["--feature-gates", "SpotToSpot=true"]).1,
         "error: invalid value 'SpotToSpot=true' for '--feature-gates <GATES>': expected one of the feature gates NodeOverlay, \
-         NodeRepair, ReservedCapacity, SpotToSpotConsolidation, StaticCapacity, CapacityBuffer\n\nFor more information, try '--help'.\n"
+         NodeRepair, PodDeletionCostManagement, ReservedCapacity, SpotToSpotConsolidation, StaticCapacity, \
+         TerminateFirstDrift, TerminateFirstRepair, CapacityBuffer\n\nFor more information, try '--help'.\n"
     );
     let output = command(&["decide", "-"]).env("PREFERENCE_POLICY", "Never").output().unwrap();
     assert_eq!(

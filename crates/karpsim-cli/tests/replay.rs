@@ -55,7 +55,7 @@ fn the_table_tells_the_story() {
         "0:10:01  provision      gpu       +5 × g4dn.xlarge on-demand us-west-2a         default/resnet-2, default/resnet-3 \
          and 3 other(s)  $0.5260/h, next g4dn.2xlarge at $0.7520/h",
         "0:30:31  disrupt Empty  gpu       -6 × g4dn.xlarge on-demand us-west-2a",
-        "nodes                 6 launched, 6 removed",
+        "nodes                  6 launched, 6 removed",
     ] {
         assert!(lines.iter().any(|found| found.starts_with(line)), "{line}\n{}", run.out);
     }

@@ -285,7 +285,7 @@ mod tests {
             (
                 &format!("{external}/target/averageValue"),
                 json!("1"),
-                "`spec.metrics[0].external.target`: `value` and `averageValue` exclude each other",
+                "`spec.metrics[0].external.target`: `value` and `averageValue` are mutually exclusive",
             ),
             (
                 "/spec/metrics/0/pods",

@@ -11,8 +11,10 @@ use std::sync::Arc;
 
 words! {
     /// What is to be decided.
+    #[derive(Default)]
     pub enum ScenarioKind {
         /// Where pending pods go, and which nodes are launched.
+        #[default]
         Provisioning = "provisioning",
         /// Which nodes are removed or replaced.
         Disruption = "disruption",
@@ -243,12 +245,6 @@ wire! {
     }
     passed { "apiVersion" }
     unmodelled { }
-}
-
-impl Default for ScenarioKind {
-    fn default() -> Self {
-        ScenarioKind::Provisioning
-    }
 }
 
 /// One moment of a cluster, to decide on.

@@ -176,11 +176,10 @@ impl Cluster {
 
     /// Takes up a change.
     pub fn change(&mut self, change: Change) {
-        if let Form::Compiled(compiled) = &mut self.form {
-            match compiled.take_up(&change) {
-                Ok(true) => return,
-                Ok(false) | Err(TooFar) => {}
-            }
+        if let Form::Compiled(compiled) = &mut self.form
+            && compiled.take_up(&change) == Ok(true)
+        {
+            return;
         }
         objects::apply(self.scenario_mut(), change);
         if let Form::Objects(scenario) = &self.form {

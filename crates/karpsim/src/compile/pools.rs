@@ -34,10 +34,17 @@ pub struct Daemon {
     pub ports: PortsId,
     /// `namespace/name` of the set.
     set: Str,
-    /// When the pod that stands for the set was created; `None`: the template stands for it.
-    created: Option<Option<Time>>,
+    /// Who stands for the set.
+    stand_in: StandIn,
     /// Terms and tolerations before any was dropped or added.
     origin: (Vec<Asked>, TolerationsId),
+}
+
+/// Who stands for a DaemonSet: its newest pod, or its template while it has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum StandIn {
+    Template,
+    Pod { created: Option<Time> },
 }
 
 impl Daemon {
@@ -95,7 +102,7 @@ pub(super) fn standing_in(
             return None;
         }
         renamed.key = now.key;
-        renamed.created = now.created;
+        renamed.stand_in = now.stand_in;
     }
     let order = |all: &[Daemon]| {
         let mut order: Vec<usize> = (0..all.len()).collect();
@@ -116,8 +123,7 @@ pub(super) fn is_stood_for(daemons: &[Daemon], sets: &[DaemonSet], pod: &Pod) ->
     let Some(set) = set else { return true };
     let name = compact_str::format_compact!("{}/{}", set.metadata.namespace, set.metadata.name);
     let daemon = daemons.iter().find(|daemon| daemon.set == name);
-    daemon
-        .is_some_and(|daemon| daemon.created.is_some_and(|created| created > pod.metadata.creation_timestamp))
+    daemon.is_some_and(|daemon| daemon.stand_in > StandIn::Pod { created: pod.metadata.creation_timestamp })
 }
 
 fn daemon(
@@ -159,7 +165,8 @@ fn daemon(
         tolerations,
         ports: pods.ports_of(&pod.spec),
         set: compact_str::format_compact!("{}/{}", set.metadata.namespace, set.metadata.name),
-        created: newest.map(|pod| pod.metadata.creation_timestamp),
+        stand_in: newest
+            .map_or(StandIn::Template, |pod| StandIn::Pod { created: pod.metadata.creation_timestamp }),
     })
 }
 
