@@ -52,8 +52,6 @@ pub(crate) struct Class {
     pub(crate) node_names: NodeNames,
     pub(crate) required_affinity: Vec<AffinityTerm>,
     pub(crate) required_anti_affinity: Vec<AffinityTerm>,
-    /// With weights, which are below 0 for anti-affinity.
-    pub(crate) preferred_affinity: Vec<(AffinityTerm, i64)>,
     /// It has pod affinity or anti-affinity of its own, be it empty.
     pub(crate) has_pod_affinity: bool,
     pub(crate) hard_spread: Vec<SpreadConstraint>,
@@ -230,7 +228,7 @@ impl Class {
             labels: pod.metadata.labels.clone(),
             required_affinity: required_affinity.clone(),
             required_anti_affinity: required_anti_affinity.clone(),
-            preferred_affinity: preferred_affinity.clone(),
+            preferred_affinity,
             has_pod_affinity: near.is_some() || away.is_some(),
         };
         Class {
@@ -251,7 +249,6 @@ impl Class {
             node_names: node_names(spec),
             required_affinity,
             required_anti_affinity,
-            preferred_affinity,
             has_pod_affinity: near.is_some() || away.is_some(),
             hard_spread: spread(WhenUnsatisfiable::DoNotSchedule),
             soft_spread: spread(WhenUnsatisfiable::ScheduleAnyway),

@@ -322,7 +322,7 @@ fn container_requests(pod: &Pod, container: &Container, resizes: bool, options: 
     // Of two statuses with one name the last counts.
     if options.use_status
         && resizes
-        && let Some(status) = statuses.filter(|status| status.name == container.name).last()
+        && let Some(status) = statuses.rev().find(|status| status.name == container.name)
         && let Some(in_force) = &status.resources
     {
         let pending = pod.status.conditions.iter().find(|condition| condition.kind == "PodResizePending");

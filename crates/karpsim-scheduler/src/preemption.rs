@@ -94,12 +94,14 @@ pub(crate) fn find(
     now: i128,
 ) -> Search {
     let wanted = (helped.len() * CANDIDATES_PERCENT / 100).max(CANDIDATES_MIN).min(helped.len());
-    let budgets: Vec<Budget> = cluster.budgets().map(|budget| Budget::new(budget)).collect();
+    let budgets: Vec<Budget> = cluster.budgets().map(Budget::new).collect();
     let mut search = Search::default();
     let no_victims = Refusal::unresolvable(Plugin::NodeResourcesFit, Reason::NoVictims);
     if !cluster.has_pods_below(prepared.info.class.priority) {
         let number = search.refused.intern(&no_victims);
-        helped.iter().for_each(|node| search.refused.push(*node, number));
+        for node in helped {
+            search.refused.push(*node, number);
+        }
         return search;
     }
     let mut candidates: Vec<Candidate> = Vec::new();

@@ -61,14 +61,6 @@ impl Resources {
         &mut self.scalars[at].1
     }
 
-    /// Whether nothing is named at all, not even with 0.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.cpu_milli == 0
-            && self.memory_bytes == 0
-            && self.ephemeral_storage_bytes == 0
-            && self.scalars.is_empty()
-    }
-
     pub(crate) fn add(&mut self, more: &Resources, sign: i64) {
         self.cpu_milli += sign * more.cpu_milli;
         self.memory_bytes += sign * more.memory_bytes;

@@ -440,7 +440,7 @@ impl Storage {
     }
 
     /// The volumes of a pod that count for the limits of a node: unique names, each with its driver.
-    pub(crate) fn attached<'a>(&'a self, pod: &Pod, node: &str, found: &mut BTreeSet<(Str, Str)>) {
+    pub(crate) fn attached(&self, pod: &Pod, node: &str, found: &mut BTreeSet<(Str, Str)>) {
         let csi_node = self.csi_nodes.get(node);
         for volume in &pod.spec.volumes {
             let handle = match claim_name(pod, volume) {
@@ -722,10 +722,12 @@ fn translated_topology(volume: &PersistentVolume, topology_key: &str) -> Option<
                 selector.node_selector_terms.push(Default::default());
             }
             for term in &mut selector.node_selector_terms {
-                let mut expression = karpsim::model::core::NodeSelectorRequirement::default();
-                expression.key = topology_key.into();
-                expression.operator = Some(Operator::In);
-                expression.values = values.clone();
+                let expression = karpsim::model::core::NodeSelectorRequirement {
+                    key: topology_key.into(),
+                    operator: Some(Operator::In),
+                    values: values.clone(),
+                    ..Default::default()
+                };
                 term.match_expressions.get_or_insert_default().push(expression);
             }
         }

@@ -407,7 +407,7 @@ fn the_hash_is_that_of_the_provider() {
 }
 
 const HASHES: [(&str, &str); 9] = [
-    (r#"{}"#, "9256495999969595767"),
+    ("{}", "9256495999969595767"),
     (r#"{"userData": "a", "detailedMonitoring": true}"#, "14138270567412639910"),
     (r#"{"tags": {"a": "b", "c": "d"}, "instanceStorePolicy": "RAID0"}"#, "14173836340409179825"),
     (

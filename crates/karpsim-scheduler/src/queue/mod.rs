@@ -241,8 +241,8 @@ impl Queue {
         }
         woken.sort_unstable();
         for number in woken {
-            let is_concerned = |queued: &&QueuedPod| !queued.is_gated && matters(&queued.info);
-            if self.pods.get(&number).filter(is_concerned).is_some()
+            let is_concerned = |queued: &QueuedPod| !queued.is_gated && matters(&queued.info);
+            if self.pods.get(&number).is_some_and(is_concerned)
                 && let Some(queued) = self.take_keeping_key(number)
             {
                 self.requeue(queued, now);

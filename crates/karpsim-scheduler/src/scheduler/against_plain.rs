@@ -112,7 +112,7 @@ fn template(dice: &mut Dice) -> Value {
         spec["affinity"] = affinity(dice);
     }
     if dice.one_in(3) {
-        let constraints: Vec<Value> = (0..1 + dice.below(2))
+        let constraints: Vec<Value> = (0..=dice.below(2))
             .map(|_| {
                 json!({"maxSkew": 1 + dice.below(2), "topologyKey": dice.pick(&KEYS), "labelSelector": selector(dice),
                     "whenUnsatisfiable": dice.pick(&["DoNotSchedule", "ScheduleAnyway"]),
@@ -231,7 +231,7 @@ impl Pair {
 
     fn add_pods(&mut self) {
         let template = self.templates[self.dice.below(self.templates.len())].clone();
-        for _ in 0..1 + self.dice.below(4) {
+        for _ in 0..=self.dice.below(4) {
             self.made += 1;
             let mut pod = template.clone();
             pod["metadata"]["name"] = format!("pod-{}", self.made).into();

@@ -4,6 +4,8 @@
 //! which Go uses too: the argument is halved or doubled to between √½ and √2, and the rest is a polynomial in
 //! s = f ⁄ (2 + f). The error is below one unit in the last place.
 
+#![expect(clippy::excessive_precision, reason = "digits as they were published")]
+
 /// ln 2 in two parts; the first has zeros at its end, so that its multiples are exact.
 const LN2_HIGH: f64 = 6.931_471_803_691_238_164_90e-1;
 const LN2_LOW: f64 = 1.908_214_929_270_587_700_02e-10;
@@ -45,6 +47,7 @@ mod tests {
     use super::ln;
 
     #[test]
+    #[expect(clippy::approx_constant, reason = "that is what is tested")]
     fn known_values() {
         // To the last place, from tables.
         for (of, known) in [
