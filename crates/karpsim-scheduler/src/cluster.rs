@@ -73,7 +73,7 @@ struct ImageState {
     nodes: u32,
 }
 
-/// The objects of the cluster. See the [module](self).
+/// The objects of the cluster as kube-scheduler keeps them: changed one by one, asked cycle by cycle.
 #[derive(Debug, Clone)]
 pub struct Cluster {
     pub(crate) options: Arc<Options>,

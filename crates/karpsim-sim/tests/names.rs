@@ -159,8 +159,9 @@ fn static_node_pools_need_their_gate() {
     assert_eq!((off.nodes.len(), off.decisions.len()), (0, 0));
     assert_eq!(
         off.warnings,
-        ["NodePool with `replicas`: has no effect: the feature gate StaticCapacity is off (--feature-gates \
-          StaticCapacity=true)"]
+        [
+            "NodePool with `replicas`: has no effect: the feature gate StaticCapacity is off (enable it with --feature-gates StaticCapacity=true)"
+        ]
     );
     let gate = json!({"featureGates": {"staticCapacity": true}});
     let on = result(&trace(std::slice::from_ref(&pool), &[], &gate));

@@ -26,9 +26,12 @@
 //! # }
 //! ```
 //!
-//! The way of the data: [`api::door`] reads and checks, [`compile`] turns names into small integers and sets over them,
-//! [`mod@provisioning`] and [`mod@disruption`] decide, and [`decision`] holds the answer in names again. [`batching`] is
-//! the window that gathers pods before a round, [`catalogue`] the instance types and their prices.
+//! Who asks more than once keeps a [`Cluster`](cluster::Cluster), which is changed object by object and stays compiled.
+//!
+//! The way of the data: [`input`] reads and checks, [`compile`] turns names into small integers and sets over them,
+//! [`mod@provisioning`] and [`mod@disruption`] decide, and [`decision`] holds the answer in names again. [`kubernetes`] says
+//! what Kubernetes means by its objects, [`batching`] is the window that gathers pods before a round, [`catalogue`] the
+//! instance types and their prices, [`provider`] what the cloud's own part of Karpenter makes of them.
 //!
 //! Same input, same decision, to the byte: nothing depends on hash order, threads, time of day or addresses.
 

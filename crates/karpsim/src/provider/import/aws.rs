@@ -201,7 +201,7 @@ impl AwsImport {
         Ok(part)
     }
 
-    /// All spot prices that were taken in, for a [price series](crate::catalogue::price_series).
+    /// All spot prices that were taken in, for a [price series](super::price_series).
     pub fn spot_prices(&self) -> &[SpotPrice] {
         &self.spot
     }
